@@ -95,6 +95,46 @@ def write_broker_definitions(
     )
 
 
+@broker.command("remove-strays")
+def remove_broker_strays(
+    uri: Annotated[
+        str,
+        typer.Option(
+            "--management-uri",
+            envvar="KOPURO_BROKER_ADMINISTRATOR_URI",
+            help="The management API, with an administrator's name and password. "
+            "For a private CA set KOPURO_BROKER_CA.",
+        ),
+    ],
+    vhost: Annotated[str, typer.Option(help="The hub's virtual host at the broker.")] = "kopuro",
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them; otherwise they are listed only.")] = False,
+    as_json: Documents = False,
+) -> None:
+    """Remove exchanges, queues and bindings that the hub does not declare, after an import of definitions.
+
+    Whoever held a service's password may have declared some, and they outlive it. So may those of an earlier
+    build. The exit status is 1 if some are left.
+    """
+    from admin.broker_strays import strays_at
+    from kopuro_client.commands.output import Output
+    from kopuro_client.errors import UnavailableError
+    from runtime.messaging.ports import BrokerUnavailable
+
+    try:
+        found = strays_at(uri, vhost, remove=yes)
+    except BrokerUnavailable as error:
+        raise UnavailableError(str(error)) from error
+    out = Output(as_json=as_json)
+    for one in found:
+        if as_json:
+            out.document({"kind": one.kind, "name": one.name, "removed": yes})
+        else:
+            out.text(f"{one}: removed" if yes else str(one))
+    if found and not yes:
+        out.note("repeat the command with --yes to remove them")
+        raise typer.Exit(1)
+
+
 @admin.command("evidence")
 def show_evidence(
     referral_id: Annotated[str, typer.Argument(metavar="REFERRAL")],

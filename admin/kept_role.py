@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from admin.service_database import service_database
+from services.directory.domain.approval import Policy
 from services.directory.domain.client import Client, Role
 from services.directory.handlers.kept_role import keep_role
-from services.directory.offline import offline_ledger
+from services.directory.offline import offline_approvals, offline_ledger
 
 AUTHOR = "admin"  # `changed_by` in the revisions, `by` in the facts
 
@@ -22,4 +23,5 @@ def keep_role_in(
     """
     with service_database(database_url) as database:
         ledger = offline_ledger(database, hub)
+        offline_approvals(ledger, Policy.two_person)  # ends the requests of revoked clients
         return keep_role(ledger, principal, Role(role), client_id=client_id, by=AUTHOR)

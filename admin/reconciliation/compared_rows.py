@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import orjson
 
 from admin.reconciliation.decision_differences import DecisionRow
-from admin.reconciliation.differences import (
-    LoggedFact,
-    RecordRevision,
-)
+from admin.reconciliation.directory_differences import RecordRevision
+from admin.reconciliation.referral_records import LoggedFact, StoredOffer, StoredStep
 from contracts.canonical import content_digest
 from contracts.commitment import SALT_BYTES, commitment_to
+from contracts.facts import CATALOGUE
+from contracts.records import Malformed, dump, read
 from services.audit.log.domain.leaf import fields_of
+from services.audit.log.ports import OpenedLeaf
 from services.routing.domain.candidate_tree import candidates_root
+from services.routing.domain.timeline import entry_of
 
 # The kinds of directory records that are published, with the path of the id in the event's data.
 PUBLISHED: Mapping[str, tuple[str, ...]] = {
@@ -28,14 +32,67 @@ PUBLISHED: Mapping[str, tuple[str, ...]] = {
 
 
 def logged_fact(row: Any) -> LoggedFact:
-    """Return the entry of a row. Raises ValueError for a head that is not the leaf's."""
+    """Return the entry of a row, without its content. Raises ValueError for a head that is not the leaf's."""
+    said = fields_of(row.leaf, row.head)
     return LoggedFact(
         index=row.leaf_index,
         fact=fact_of(row.type),
         message_id=row.message_id,
-        organization=fields_of(row.leaf, row.head)["organization"],
+        organization=said["organization"],
         time=row.time,
+        actor=said["actor"],
     )
+
+
+def with_content(entry: LoggedFact, opened: OpenedLeaf | None) -> LoggedFact:
+    """Return the entry with its content; without it if it is erased or no known fact."""
+    if opened is None or opened.data is None:
+        return entry
+    kind = CATALOGUE.get(opened.fields["type"])
+    try:
+        fact = None if kind is None else read(kind, opened.data)
+    except Malformed:
+        fact = None
+    if fact is None:
+        return entry
+    # As the timeline stores it.
+    detail = orjson.loads(dump(entry_of(fact, "", entry.time).detail))
+    return replace(entry, data=opened.data, detail=detail)
+
+
+def stored_step(row: Any) -> StoredStep:
+    """Return the step of a row."""
+    detail = orjson.loads(row.detail)
+    return StoredStep(fact=row.fact, time=row.time, organization=row.organization, detail=detail)
+
+
+def stored_offer(row: Any) -> StoredOffer:
+    """Return the offer of a row."""
+    return StoredOffer(
+        id=row.id,
+        organization=row.organization,
+        service=row.service,
+        rank=row.rank,
+        state=row.state,
+        opened_at=row.opened_at,
+        deadline=row.deadline,
+    )
+
+
+def ranked_services(rows: Iterable[Any]) -> dict[tuple[dt.datetime, str], set[str]]:
+    """Return the services that decisions ranked, by the time of the decision and the organisation.
+
+    rows: of decisions; those that are erased or damaged give none.
+    """
+    found: dict[tuple[dt.datetime, str], set[str]] = {}
+    for row in rows:
+        try:
+            ranked = [one for one in orjson.loads(row.record)["candidates"] if one["rank"] is not None]
+            for one in ranked:
+                found.setdefault((row.decided_at, one["organization"]), set()).add(one["service"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found
 
 
 def stored_decision(row: Any, *, early: bool) -> DecisionRow:

@@ -3,17 +3,19 @@
 The comparison goes both ways: every effect in a service needs its entry in the log (nothing was done
 unrecorded), and every entry needs its effect (nothing is recorded that was not done). Only final states are
 compared, so that a referral that changes between two reads is not reported.
-
-The directory's revisions are compared both ways too: otherwise an organisation could be vetted unrecorded.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Protocol
+
+from admin.reconciliation.offer_differences import RankedServices, offer_differences
+from admin.reconciliation.referral_records import LoggedFact, StoredOffer, StoredStep
+from admin.reconciliation.timeline_differences import timeline_differences
 
 _WITHDRAWN: Final = "referral.withdrawn"
 _CLOSINGS: Final = {
@@ -36,22 +38,12 @@ class _DifferenceFactory(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LoggedFact:
-    """An entry of the log. fact: the event type without `kopuro.` and the version."""
-
-    index: int
-    fact: str
-    message_id: str
-    organization: str | None
-    time: dt.datetime
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class RoutedReferral:
     """Routing's state of a referral. offered: the organisation of each offer ever opened.
 
     sender: None if it is not compared. consent_revoked: the person withdrew the consent, perhaps after the
-    end.
+    end. offers, steps: its offers and timeline, None if they are not compared. ranked: see
+    `offer_differences`. is_reduced: whether its facts are. outcome: compared with the steps.
     """
 
     status: str
@@ -60,6 +52,11 @@ class RoutedReferral:
     offered: Sequence[str] = ()
     sender: str | None = None
     consent_revoked: bool = False
+    offers: Sequence[StoredOffer] | None = None
+    ranked: RankedServices = field(default_factory=dict)
+    steps: Sequence[StoredStep] | None = None
+    is_reduced: bool = False
+    outcome: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +82,7 @@ class ReferralState:
     """The state of one referral in the log and in each service. None: the service has no record of it.
 
     submitted_at: when intake admitted it. case_at: the organisation that can fetch the released case from
-    delivery.
+    delivery. of_linked: the replaced cases in the log of the other referrals of a split.
     """
 
     referral_id: str
@@ -94,12 +91,14 @@ class ReferralState:
     routed: RoutedReferral | None = None
     custody: HeldCase | None = None
     case_at: str | None = None
+    of_linked: Sequence[LoggedFact] = ()
 
     def moved_at(self) -> dt.datetime | None:
         """Return the time of the latest change in any record; None without records."""
         times = [entry.time for entry in self.entries]
         times += [self.submitted_at] if self.submitted_at else []
         times += [self.routed.updated_at] if self.routed else []
+        times += [step.time for step in (self.routed.steps or ())] if self.routed else []
         times += [self.custody.changed_at] if self.custody else []
         return max(times, default=None)
 
@@ -118,93 +117,6 @@ class Difference:
     what: str
     index: int | None = None
     record: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RecordRevision:
-    """One change of a directory record. subject: the record's kind, as in `<subject>.changed`."""
-
-    subject: str
-    id: str
-    number: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LoggedRevision:
-    """The log entry of a revision. content: the digest of the logged record; None: it is not compared."""
-
-    index: int
-    time: dt.datetime
-    content: str | None = None
-
-
-def directory_differences(
-    made: Mapping[RecordRevision, dt.datetime],
-    contents: Mapping[RecordRevision, str],
-    logged: Mapping[RecordRevision, LoggedRevision],
-    settled: dt.datetime,
-) -> Iterator[Difference]:
-    """Yield revisions without a log entry or with another record, and entries without a revision.
-
-    made: the time of each change. contents: the digest of its record. settled: later changes are not
-    compared.
-    """
-
-    def different(revision: RecordRevision, what: str, index: int | None = None) -> Difference:
-        record = f"{revision.subject} {revision.id}"
-        return Difference(referral_id=None, record=record, where="directory", what=what, index=index)
-
-    for revision in sorted(made.keys() - logged.keys(), key=_sort_key):
-        if made[revision] <= settled:
-            yield different(
-                revision,
-                f"revision {revision.number} exists, "
-                f"but the log has no {revision.subject}.changed entry for it",
-            )
-    for revision in sorted(logged.keys() & made.keys(), key=_sort_key):
-        entry = logged[revision]
-        if entry.content not in (None, contents[revision]) and made[revision] <= settled:
-            what = f"revision {revision.number} has another record than the log: it was rewritten"
-            yield different(revision, what, entry.index)
-    for revision in sorted(logged.keys() - made.keys(), key=_sort_key):
-        entry = logged[revision]
-        if entry.time <= settled:
-            what = f"the log has revision {revision.number}, but the directory has no such revision"
-            yield different(revision, what, entry.index)
-
-
-def rewritten_records(
-    current: Mapping[RecordRevision, str],
-    logged: Mapping[RecordRevision, LoggedRevision],
-    changed_at: Mapping[RecordRevision, dt.datetime],
-    settled: dt.datetime,
-) -> Iterator[Difference]:
-    """Yield current records that differ from the logged revision of their number.
-
-    current: the digest of each record in force. changed_at: the time of each revision. settled: later changes
-    are not compared.
-    """
-    for revision, content in sorted(current.items(), key=lambda item: _sort_key(item[0])):
-        entry, changed = logged.get(revision), changed_at.get(revision)
-        if changed is not None and changed > settled:
-            continue
-        if changed is None:
-            what = f"the record in force says revision {revision.number}, which does not exist"
-        elif entry is not None and entry.content not in (None, content):
-            what = f"the record in force is not revision {revision.number} of the log: it was rewritten"
-        else:
-            continue
-        yield Difference(
-            referral_id=None,
-            record=f"{revision.subject} {revision.id}",
-            where="directory",
-            what=what,
-            index=None if entry is None else entry.index,
-        )
-
-
-def _sort_key(revision: RecordRevision) -> tuple[str, str, int]:
-    return revision.subject, revision.id, revision.number
 
 
 def differences(state: ReferralState) -> Iterator[Difference]:
@@ -226,6 +138,7 @@ def differences(state: ReferralState) -> Iterator[Difference]:
             "referral.submitted",
         )
     yield from _routing(state, facts, different)
+    yield from _routed_details(state)
     yield from _vault(state, facts, different)
     yield from _delivery(state, different)
 
@@ -298,6 +211,39 @@ def _routing(
         revoked_later = fact == _WITHDRAWN and routed.consent_revoked and expected is not None
         if facts[fact] and _CLOSINGS.get(routed.status) != fact and not revoked_later:
             yield different("routing", f"the log has {fact}, but the status is {routed.status}", fact)
+
+
+def _routed_details(state: ReferralState) -> Iterator[Difference]:
+    """Compare the offers and the timeline."""
+    routed = state.routed
+    if routed is None:
+        return
+    begun = [entry.organization for entry in state.entries if entry.fact in _BEGINNINGS]
+    sender = (begun[0] if begun else None) or routed.sender or ""
+    found: list[tuple[str, int | None]] = []
+    if routed.offers is not None:
+        found += offer_differences(routed.offers, state.entries, routed.ranked)
+    if routed.steps is not None:
+        found += _outcome(routed, state.entries)
+        found += timeline_differences(
+            routed.steps,
+            state.entries,
+            sender=sender,
+            is_reduced=routed.is_reduced,
+            of_linked=state.of_linked,
+        )
+    for what, index in found:
+        yield Difference(referral_id=state.referral_id, where="routing", what=what, index=index)
+
+
+def _outcome(routed: RoutedReferral, entries: Sequence[LoggedFact]) -> Iterator[tuple[str, int | None]]:
+    """Compare the outcome; an entry whose content is erased has any."""
+    completed = [entry for entry in entries if entry.fact == _CLOSINGS["completed"]]
+    logged = [entry.data.get("outcome") for entry in completed if entry.data is not None]
+    if routed.outcome in logged or (completed and not logged) or (routed.outcome is None and not completed):
+        return
+    index = completed[-1].index if completed else None
+    yield f"the outcome is {routed.outcome}, in the log {', '.join(map(str, logged)) or 'none'}", index
 
 
 def _vault(state: ReferralState, facts: Counter[str], different: _DifferenceFactory) -> Iterator[Difference]:

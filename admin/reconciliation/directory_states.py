@@ -16,7 +16,7 @@ from admin.reconciliation.compared_rows import (
     record_digest,
     revision_of,
 )
-from admin.reconciliation.differences import LoggedRevision, RecordRevision
+from admin.reconciliation.directory_differences import LoggedRevision, RecordRevision
 from admin.reconciliation.directory_rows import LoggedDecisionStep, LoggedKey, StoredApproval, StoredKey
 from admin.reconciliation.opened_entries import OpenedEntries
 from admin.reconciliation.service_tables import APPROVALS, RECORDS, REVISIONS, SEALING_KEYS

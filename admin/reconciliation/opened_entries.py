@@ -57,6 +57,14 @@ class OpenedEntries:
         others = {(row.message_id, row.type) for row in rows if row.leaf_index not in opened}
         return list(opened.values()), others
 
+    def at(self, indices: Sequence[int], limit: int) -> dict[int, OpenedLeaf]:
+        """Return the entries that match, by their indices. limit: entries per query."""
+        found: dict[int, OpenedLeaf] = {}
+        with self._engine.connect() as connection:
+            for start in range(0, len(indices), limit):
+                found |= self._opened(connection, indices[start : start + limit])
+        return found
+
     def _opened(self, connection: Connection, indices: Sequence[int]) -> dict[int, OpenedLeaf]:
         left = [index for index in indices if index not in self.mismatches]
         while True:

@@ -30,12 +30,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from admin.read_only_engine import open_read_only
 from admin.reconciliation.decision_differences import DecisionRow, rewritten_decisions, unlogged_decisions
-from admin.reconciliation.differences import (
-    Difference,
-    differences,
-    directory_differences,
-    rewritten_records,
-)
+from admin.reconciliation.differences import Difference, differences
+from admin.reconciliation.directory_differences import directory_differences, rewritten_records
 from admin.reconciliation.directory_rows import approval_differences, key_differences
 from admin.reconciliation.directory_states import DirectoryStates
 from admin.reconciliation.mailbox_differences import (

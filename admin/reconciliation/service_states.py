@@ -17,18 +17,22 @@ from sqlalchemy.sql.selectable import TableClause
 from admin.reconciliation.compared_rows import (
     fact_of,
     logged_fact,
+    ranked_services,
     stored_decision,
+    stored_offer,
+    stored_step,
+    with_content,
 )
 from admin.reconciliation.decision_differences import DecisionRow, LoggedDecision
 from admin.reconciliation.differences import (
     HeldCase,
-    LoggedFact,
     ReferralState,
     RoutedReferral,
 )
 from admin.reconciliation.directory_states import DirectoryStates
 from admin.reconciliation.mailbox_states import MailboxStates
 from admin.reconciliation.opened_entries import OpenedEntries
+from admin.reconciliation.referral_records import LoggedFact
 from admin.reconciliation.service_tables import (
     CASES,
     CUSTODIES,
@@ -39,10 +43,12 @@ from admin.reconciliation.service_tables import (
     REFERRALS,
     STATEMENTS,
     SUBMISSIONS,
+    TIMELINE,
 )
 from admin.reconciliation.statement_differences import LoggedStatement, StoredStatement
 from admin.reconciliation.unreceipted_events import UnreceiptedEvent, unreceipted_events
-from contracts.facts import DecisionsRecorded, StatementIssued
+from contracts.facts import DecisionsRecorded, ReplacementSubmitted, StatementIssued
+from contracts.part_id import part_id
 from services.audit.adapters.tables import ENTRIES
 from services.audit.log.adapters.sql_contents import SqlContents
 from services.audit.log.adapters.sql_log import SqlLog
@@ -86,20 +92,9 @@ class ServiceStates:
         submitted = {
             row.referral_id: row.submitted_at for row in self._rows("intake", SUBMISSIONS, "referral_id", ids)
         }
-        offered: dict[str, list[str]] = defaultdict(list)
-        for row in self._rows("routing", OFFERS, "referral_id", ids):
-            offered[row.referral_id].append(row.organization)
-        routed = {
-            row.id: RoutedReferral(
-                status=row.status,
-                acceptor=row.acceptor,
-                updated_at=row.updated_at,
-                offered=tuple(offered[row.id]),
-                sender=row.sender,
-                consent_revoked=bool(row.consent_revoked),
-            )
-            for row in self._rows("routing", REFERRALS, "id", ids)
-        }
+        rows = self._rows("routing", REFERRALS, "id", ids)
+        routed = self._routed(rows, ids)
+        families = self._families(rows)
         letters = {
             row.referral_id: row.organization
             for row in self._rows("delivery", LETTERS, "referral_id", ids)
@@ -124,6 +119,7 @@ class ServiceStates:
             for row in held
         }
         entries = self._entries(ids)
+        replaced = self._replaced(families, entries)
         return [
             ReferralState(
                 referral_id=number,
@@ -132,9 +128,61 @@ class ServiceStates:
                 routed=routed.get(number),
                 custody=custodies.get(number),
                 case_at=letters.get(number),
+                of_linked=tuple(
+                    entry for linked in families.get(number, ()) for entry in replaced.get(linked, ())
+                ),
             )
             for number in ids
         ]
+
+    def _routed(self, rows: Sequence[Any], ids: Sequence[str]) -> dict[str, RoutedReferral]:
+        offers, steps, decisions = (self._by_referral(table, ids) for table in (OFFERS, TIMELINE, DECISIONS))
+        return {
+            row.id: RoutedReferral(
+                status=row.status,
+                acceptor=row.acceptor,
+                updated_at=row.updated_at,
+                offered=tuple(offer.organization for offer in offers[row.id]),
+                sender=row.sender,
+                consent_revoked=bool(row.consent_revoked),
+                offers=tuple(map(stored_offer, offers[row.id])),
+                ranked=ranked_services(decisions[row.id]),
+                steps=tuple(map(stored_step, steps[row.id])),
+                is_reduced=row.facts_state == "reduced",
+                outcome=row.outcome,
+            )
+            for row in rows
+        }
+
+    def _by_referral(self, where: TableClause, ids: Sequence[str]) -> dict[str, list[Any]]:
+        found: dict[str, list[Any]] = defaultdict(list)
+        for row in self._rows("routing", where, "referral_id", ids):
+            found[row.referral_id].append(row)
+        return found
+
+    def _families(self, rows: Sequence[Any]) -> dict[str, list[str]]:
+        """Return the other referrals of a split, for each of these that is a part or was split."""
+        known = {row.id: row for row in rows}
+        others = sorted({row.part_of for row in rows if row.part_of is not None} - known.keys())
+        known |= {row.id: row for row in self._rows("routing", REFERRALS, "id", others)}
+        found: dict[str, list[str]] = {}
+        for row in rows:
+            whole = known.get(row.part_of or row.id)
+            if whole is not None and whole.parts:
+                family = [whole.id, *(part_id(whole.id, n) for n in range(1, whole.parts + 1))]
+                found[row.id] = [one for one in family if one != row.id]
+        return found
+
+    def _replaced(
+        self, families: Mapping[str, Sequence[str]], entries: Mapping[str, Sequence[LoggedFact]]
+    ) -> dict[str, list[LoggedFact]]:
+        """Return the replaced cases in the log of each member of these families."""
+        members = {one for family in families.values() for one in family}
+        known = {**self._heads(sorted(members - entries.keys())), **entries}
+        return {
+            one: [entry for entry in known.get(one, ()) if entry.fact == ReplacementSubmitted.routing_key]
+            for one in members
+        }
 
     def decisions(self, after: str, limit: int) -> list[DecisionRow]:
         """Return routing's next decisions after an id, in the order of their ids."""
@@ -257,6 +305,15 @@ class ServiceStates:
             return connection.execute(select(where).where(where.c[key].in_(ids))).all()
 
     def _entries(self, ids: Sequence[str]) -> dict[str, list[LoggedFact]]:
+        """Return the entries of these referrals with their content, in the order of the log."""
+        heads = self._heads(ids)
+        indices = [entry.index for found in heads.values() for entry in found]
+        opened = self.entries.at(indices, len(ids))
+        return {
+            id_: [with_content(entry, opened.get(entry.index)) for entry in heads.get(id_, ())] for id_ in ids
+        }
+
+    def _heads(self, ids: Sequence[str]) -> dict[str, list[LoggedFact]]:
         with self._engines["audit"].connect() as connection:
             found: dict[str, list[LoggedFact]] = defaultdict(list)
             wanted = select(ENTRIES).where(ENTRIES.c.referral_id.in_(ids)).order_by(ENTRIES.c.leaf_index)

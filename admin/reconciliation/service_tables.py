@@ -4,8 +4,11 @@ When one of these changes, this file must change with it;
 tests/services/test_reconcile.py fails until it does:
 
     intake    submissions(referral_id, submitted_at)
-    routing   referrals(id, sender, status, acceptor, updated_at, consent_revoked),
-              offers(referral_id, organization), decisions(id, referral_id, decided_at, record, salt)
+    routing   referrals(id, sender, status, acceptor, outcome, updated_at, consent_revoked, facts_state,
+              part_of, parts),
+              offers(id, referral_id, organization, service, rank, state, opened_at, deadline),
+              decisions(id, referral_id, decided_at, record, salt),
+              timeline(number, referral_id, time, fact, organization, detail)
     vault     custodies(referral_id, state, acceptor, acceptance_id, changed_at, part_of),
               sealed_cases(referral_id)
               evidence(referral_id, message_id, acted_at)
@@ -40,10 +43,33 @@ REFERRALS = table(
     column("sender"),
     column("status"),
     column("acceptor"),
+    column("outcome"),
     column("updated_at", Instant),
     column("consent_revoked"),
+    column("facts_state"),
+    column("part_of"),
+    column("parts"),
 )
-OFFERS = table("offers", column("referral_id"), column("organization"))
+OFFERS = table(
+    "offers",
+    column("id"),
+    column("referral_id"),
+    column("organization"),
+    column("service"),
+    column("rank"),
+    column("state"),
+    column("opened_at", Instant),
+    column("deadline", Instant),
+)
+TIMELINE = table(
+    "timeline",
+    column("number"),
+    column("referral_id"),
+    column("time", Instant),
+    column("fact"),
+    column("organization"),
+    column("detail", Text),
+)
 DECISIONS = table(
     "decisions",
     column("id"),

@@ -251,6 +251,10 @@ class MemoryQueueReader:
                 raise BrokerUnavailable(f"The queue {min(missing)} does not exist.")
             return {name: len(self._broker.queues[name].ready) for name in queues}
 
+    def strays(self, topology: Topology) -> tuple[str, ...]:
+        """See `ports.QueueReader`. Nobody but the topology declares anything."""
+        return ()
+
     def uncompared(self) -> str | None:
         """See `ports.QueueReader`."""
         return None

@@ -93,7 +93,11 @@ class Messenger:
         reader = broker.queue_reader()  # the loop that watches the broker shares it with the counts
         self.dead_letter_counts = DeadLetterCounts(reader, self._metrics.dead_letters)
         self._watch = TopologyWatch(
-            reader, topology, lacking=self._metrics.lacking, stalled_loops=self.stalled_loops
+            reader,
+            topology,
+            lacking=self._metrics.lacking,
+            strays=self._metrics.strays,
+            stalled_loops=self.stalled_loops,
         )
         self._authors = authors
         self.clocks = Clocks()
@@ -251,8 +255,11 @@ class Messenger:
         return self._watch.unready()
 
     def topology_alarm(self) -> str | None:
-        """Return the `/readyz` warning: what the broker has lost. Nothing is published meanwhile."""
-        return self._watch.obstacle()
+        """Return the `/readyz` warning: what the broker has lost, or has too much.
+
+        Nothing is published while something is lost.
+        """
+        return self._watch.obstacle() or self._watch.surplus()
 
     def await_writer(self) -> None:
         """Wait until no transaction of this process writes (`Database.await_writer`)."""

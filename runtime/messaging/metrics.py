@@ -53,6 +53,11 @@ class MessagingMetrics:
             ("name",),
             registry=registry,
         )
+        self.strays = Gauge(
+            "kopuro_broker_strays",
+            "Exchanges, queues and bindings at the broker that the hub does not declare",
+            registry=registry,
+        )
         self.not_authentic = Counter(
             "kopuro_messages_not_authentic",
             "Messages without effect because their author is not proven, by consumer and failed check",

@@ -153,6 +153,14 @@ class QueueReader(Protocol):
         """
         ...
 
+    def strays(self, topology: Topology) -> tuple[str, ...]:
+        """Return what the topology does not declare, where exchanges, queues and bindings can be listed.
+
+        Names are short and printable. Those of the last list while the broker does not list them. Call it
+        after `missing`.
+        """
+        ...
+
     def uncompared(self) -> str | None:
         """Return why the last `missing` could not compare the bindings; None if it could, or need not."""
         ...

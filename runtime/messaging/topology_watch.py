@@ -1,6 +1,7 @@
 """Checks that the broker has the hub's exchanges, queues and bindings, which a deployment step declares.
 
-Bindings are compared where `KOPURO_BROKER_MANAGEMENT_URI` is set: AMQP cannot list them.
+And no others: what somebody else has declared is reported, and stops nothing. Bindings are compared, and
+strays listed, where `KOPURO_BROKER_MANAGEMENT_URI` is set: AMQP cannot list them.
 
 A fact published while a queue or its binding is missing would be lost for that queue's service: the broker
 reports only a message that reaches no queue at all. So nothing is published until everything exists. This
@@ -41,10 +42,13 @@ class TopologyWatch:
         topology: Topology,
         *,
         lacking: Gauge | None = None,
+        strays: Gauge | None = None,
         stalled_loops: StalledLoops | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """lacking: a gauge with the label `name`, set to 1 for each thing that is missing.
+
+        strays: set to the number of things that the topology does not declare.
 
         stalled_loops: notified while the broker is unreachable. It may be so for new connections only: then
         consumers whose connections are open notice nothing.
@@ -52,10 +56,12 @@ class TopologyWatch:
         self._reader = reader
         self._topology = topology
         self._lacking = lacking
+        self._stray_count = strays
         self._stalled_loops = stalled_loops or StalledLoops()
         self._now = now
         self._seen = threading.Event()
         self._missing: tuple[str, ...] = ()
+        self._strays: tuple[str, ...] = ()
         self._uncompared: str | None = None
         self._checked_at: float | None = None
 
@@ -70,6 +76,7 @@ class TopologyWatch:
             return
         try:
             missing = self._reader.missing(self._topology)
+            strays = self._reader.strays(self._topology)
         except BrokerUnavailable as error:
             _log.warning("broker unreachable", extra={"reason": str(error)})
             self._stalled_loops.stalled(_LOOP, str(error))
@@ -77,6 +84,11 @@ class TopologyWatch:
         self._stalled_loops.resumed(_LOOP)
         if missing and missing != self._missing:
             _log.error("the broker lacks exchanges, queues or bindings", extra={"reason": ", ".join(missing)})
+        if strays and strays != self._strays:
+            _log.error("the broker has strays", extra={"reason": _listed(strays)})
+        if self._stray_count is not None:
+            self._stray_count.set(len(strays))
+        self._strays = strays
         self._count(missing)
         self._missing = missing
         self._uncompared = self._reader.uncompared()
@@ -103,15 +115,27 @@ class TopologyWatch:
     def obstacle(self) -> str | None:
         """Return what the broker lacks, and what to do about it; None when nothing is known to be missing."""
         if self._missing:
-            shown = ", ".join(self._missing[:_NAMES_SHOWN])
-            more = len(self._missing) - _NAMES_SHOWN
-            shown += f" and {more} more" if more > 0 else ""
+            shown = _listed(self._missing)
             lacks = f"The broker lacks {shown}: import the hub's definitions (`kopuro admin broker`)."
             return lacks if self._uncompared is None else f"{lacks} {self._uncompared} {_UNNOTICED}"
         return None
+
+    def surplus(self) -> str | None:
+        """Return what the broker has that the hub does not declare, and what to do about it."""
+        if not self._strays:
+            return None
+        return (
+            f"The broker has {_listed(self._strays)}, which the hub does not declare. Somebody who held a "
+            "service's password may have: replace it, then run `kopuro admin broker remove-strays`."
+        )
 
     def unready(self) -> str | None:
         """Return None once everything was there, else the reason (a readiness check)."""
         if self._seen.is_set():
             return None
         return self.obstacle() or "The service has not reached the broker yet."
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

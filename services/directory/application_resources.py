@@ -73,6 +73,7 @@ class ApplicationResources(WebService):
         "POST",
         "/v1/applications/<uuid:id>/vet",
         roles=APPLICATION_STAFF,
+        reads=Reads.recorded,
         operation=application_operations.VET_APPLICATION,
     )
     def vet_application(self, request: Request) -> Response:
@@ -82,6 +83,7 @@ class ApplicationResources(WebService):
         "POST",
         "/v1/applications/<uuid:id>/refuse",
         roles=APPLICATION_STAFF,
+        reads=Reads.recorded,
         operation=application_operations.REFUSE_APPLICATION,
     )
     def refuse_application(self, request: Request) -> Response:

@@ -32,12 +32,12 @@ from runtime.storage.command_database import open_database
 from runtime.storage.database import Database, DatabaseUnavailable
 from runtime.web.request import parse_json
 from services.directory import admission
-from services.directory.adapters.approvals import SqlApprovalStore
 from services.directory.adapters.register import SqlRegister
 from services.directory.domain.agreement_overlap import overlap_fault
 from services.directory.domain.approval import Policy
 from services.directory.domain.client import Client
 from services.directory.domain.entry import DirectoryEntry, Subject
+from services.directory.domain.lookalikes import KnownIds
 from services.directory.domain.references import wrong_references
 from services.directory.domain.separation import (
     is_staff,
@@ -45,9 +45,8 @@ from services.directory.domain.separation import (
     wrong_new_organization,
     wrong_separation,
 )
-from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.entries import Entries
-from services.directory.offline import offline_ledger
+from services.directory.offline import offline_approvals, offline_ledger
 
 LOADER = "load"  # `changed_by` in the revisions
 
@@ -104,7 +103,8 @@ def wrong_entries_in(
 ) -> list[Fault]:
     """Return unknown references, cycles of parents, overlapping agreements, and wrong clients.
 
-    A client is wrong if it breaks the separation of roles, or if its id has the form of another kind's.
+    A client is wrong if it breaks the separation of roles, or if its id has the form of another kind's or
+    looks like another one. So is a new organisation whose id looks like another one.
 
     An organisation is known if it is in the files or in the database.
     """
@@ -125,6 +125,7 @@ def wrong_entries_in(
             for error in wrong_references(entry, lookup)
         ]
         faults += _overlaps(register, transaction, files, read)
+        faults += _lookalikes(register, transaction, files, read)
         registered = (standing.entry for standing in register.every(transaction, Subject.client))
         staff = {c.principal: c for c in registered if isinstance(c, Client) and c.live and is_staff(c)}
         for name, entries in read:
@@ -179,6 +180,33 @@ def _overlaps(
                     yield Fault(file=files[name], index=index, pointer="/parties", detail=detail)
 
 
+def _lookalikes(
+    register: SqlRegister,
+    transaction: Connection,
+    files: Mapping[str, Path],
+    read: Sequence[tuple[str, Sequence[DirectoryEntry]]],
+) -> Iterator[Fault]:
+    stored = register.known_ids(transaction)
+    entries = [entry for _, some in read for entry in some]
+    clients = {entry.id: entry.principal for entry in entries if isinstance(entry, Client)}
+    known = KnownIds(
+        stored.organizations | {entry.id for entry in entries if isinstance(entry, Organization)},
+        {**stored.clients, **clients},
+    )
+    present = register.standing(transaction, Client, list(clients))
+    for name, some in read:
+        for index, entry in enumerate(some):
+            pointer, broken = "/id", None
+            if isinstance(entry, Organization) and entry.id not in stored.organizations:
+                broken = known.wrong_organization(entry.id)
+            elif isinstance(entry, Client):
+                before = present.get(entry.id)
+                if (before is None or not before.entry.live) and wrong_client_id(entry) is None:
+                    pointer, broken = "/client_id", known.wrong_client(entry)
+            if broken is not None:
+                yield Fault(file=files[name], index=index, pointer=pointer, detail=broken)
+
+
 def _client(record: object) -> Client:
     return admission.credential(record).client()
 
@@ -203,7 +231,7 @@ def load(database: Database, hub: str, files: Mapping[str, Path], out: TextIO, e
         return 1
     ledger = offline_ledger(database, hub)
     # A person who can write to the database needs no approval. The facts name the loader as their author.
-    target = Entries(ledger, Approvals(ledger, SqlApprovalStore(), Policy.one_person))
+    target = Entries(ledger, offline_approvals(ledger, Policy.one_person))
     for name, entries in read:
         changed = target.enter(type(entries[0]), entries, by=LOADER) if entries else 0
         out.write(f"{name}: {len(entries)} read, {changed} changed\n")

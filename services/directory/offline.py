@@ -1,14 +1,21 @@
-"""The directory's ledger for commands that write to its database beside the service, or without it."""
+"""The directory's ledger and approvals for commands that write to its database."""
 
 from __future__ import annotations
+
+import datetime as dt
 
 from runtime.clock import SystemClock
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
+from services.directory.adapters.application_store import SqlApplicationStore
+from services.directory.adapters.approvals import SqlApprovalStore
 from services.directory.adapters.register import SqlRegister
 from services.directory.adapters.sealing_keys import SqlSealingKeyStore
 from services.directory.adapters.service_index import SqlServiceIndex
 from services.directory.adapters.tables import MESSAGING
+from services.directory.domain.approval import Policy
+from services.directory.handlers.application_steps import ApplicationSteps
+from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.ledger import Ledger
 
 
@@ -24,3 +31,11 @@ def offline_ledger(database: Database, hub: str) -> Ledger:
         clock=SystemClock(),
         committed=lambda: None,  # the service's relay polls its outbox
     )
+
+
+def offline_approvals(ledger: Ledger, policy: Policy) -> Approvals:
+    """Return the approvals on the ledger. They end the open requests of whoever loses its standing."""
+    store = SqlApprovalStore()
+    # A request that ends lets its application wait again; how long traces are kept does not matter for that.
+    steps = ApplicationSteps(SqlApplicationStore(), store, kept=dt.timedelta(0))
+    return Approvals(ledger, store, policy, steps.approval_settled)

@@ -19,6 +19,7 @@ from services.directory.domain.client import Client
 from services.directory.domain.client_key import ClientKey
 from services.directory.domain.credential_expiry import Expiry
 from services.directory.domain.entry import DirectoryEntry, E, Revision, Standing, Subject
+from services.directory.domain.lookalikes import KnownIds
 from services.directory.domain.sealing_key_history import Challenge, KeptKey
 from services.directory.domain.watch_report import EmployerReply, WatchReport
 
@@ -67,6 +68,10 @@ class Register(Protocol):
 
         Those that one transaction registered have the same place. A new issue does not change it.
         """
+        ...
+
+    def known_ids(self, transaction: Connection) -> KnownIds:
+        """Return the ids of all organisations, and of all clients, revoked ones too."""
         ...
 
     def every(self, transaction: Connection, subject: Subject) -> Iterator[Standing[DirectoryEntry]]:

@@ -13,13 +13,14 @@ from sqlalchemy import Connection
 
 from contracts.errors import KopuroError, Refused, Unavailable, drop_frames
 from contracts.idempotency_key import KEYS_KEPT
+from contracts.submission_bound import BOUND_INTERVAL, beyond_bound
 from runtime.access.rate_limits import SubmissionRates, Work
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
 from runtime.storage.pruning import prune
 from services.intake.domain.admission import Admission, Claim, Prepared, Refusal, UsedKey
-from services.intake.domain.statement_bound import BOUND_INTERVAL, beyond_bound, counted_as
+from services.intake.domain.statement_bound import counted_as
 from services.intake.ports import AdmissionStore, TransitKeys
 
 # Above this many outbox messages, submissions are refused with a Retry-After.

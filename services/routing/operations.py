@@ -156,6 +156,7 @@ def _act(summary: str, body: type, example: Mapping[str, Any]) -> Operation:
                 "receiver-has-no-key",
                 "forbidden",
                 "not-found",
+                "too-many-statements",
             }
         ),
     )

@@ -125,6 +125,18 @@ class ReferralStore(Protocol):
         """
         ...
 
+    def acted_at(
+        self,
+        transaction: Connection,
+        referral_id: str,
+        coordinator: str,
+        facts: Collection[str],
+        *,
+        since: dt.datetime,
+    ) -> list[dt.datetime]:
+        """Return the times of the coordinator's steps of these facts after `since`, oldest first."""
+        ...
+
     def decisions(self, transaction: Connection, referral_id: str) -> list[Mapping[str, Any]]:
         """Return a referral's stored decisions, oldest first, without those whose records were erased."""
         ...

@@ -8,13 +8,15 @@ import os
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from urllib.parse import quote
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from contracts.topology import EVENTS, hub_topology
+from contracts.topology import EVENTS, REPLIES, hub_topology, reply_queue_prefix
+from kopuro_client.commands import main
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.broker import RabbitBroker
@@ -24,6 +26,7 @@ from runtime.messaging.topology_watch import CHECK_SECONDS, TopologyWatch
 from sandbox.broker import PrivateBroker, server_script
 from sandbox.ports import free_ports
 from sandbox.rabbit_installation import RabbitInstallation
+from tests.support.hub_users import imported
 
 TOPOLOGY = hub_topology()
 LOST = f"binding {EVENTS}.vault -> audit.log (#)"
@@ -102,6 +105,68 @@ def test_lost_binding_of_audit_is_named_and_stops_publishing(vhost: str, managem
         assert (watch.obstacle(), lacking(registry)) == (None, set())
 
 
+def test_what_a_stolen_password_of_intake_has_declared_is_named_and_removed(
+    vhost: str,
+    broker: PrivateBroker,
+    management_uri: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    place = vhost.rpartition("/")[2]
+    thief = RabbitBroker(imported(broker, vhost, tmp_path)["intake"])
+    hub = RabbitBroker(vhost, management_uri=management_uri)
+    prefix = reply_queue_prefix("intake")
+    own, lasting = f"{prefix}0a", f"{prefix}0b"
+    registry, clock = CollectorRegistry(), Clock()
+    with (
+        contextlib.closing(hub.queue_reader()) as reader,
+        contextlib.closing(thief._connection_factory.connect()) as link,
+    ):
+        watch = TopologyWatch(reader, TOPOLOGY, strays=MessagingMetrics(registry).strays, now=clock)
+        channel = link.channel()
+        # As intake's own private queue: it ends with its connection.
+        channel.queue_declare(own, exclusive=True, durable=False, auto_delete=True)
+        channel.queue_bind(own, f"{REPLIES}.intake", own)
+        watch.look()
+        assert (watch.surplus(), watch.is_complete) == (None, True)
+
+        channel.queue_declare(lasting, durable=True, exclusive=False, auto_delete=False)
+        channel.queue_bind(lasting, f"{REPLIES}.intake", own)
+        channel.exchange_declare(f"{prefix}0c", "fanout", durable=True, auto_delete=False)
+        clock.time += CHECK_SECONDS
+        watch.look()
+        assert f"queue {lasting}, exchange {prefix}0c," in str(watch.surplus())
+        assert registry.get_sample_value("kopuro_broker_strays") == 2
+        # A stray stops nothing.
+        assert (watch.obstacle(), watch.is_complete) == (None, True)
+
+        options = ["admin", "broker", "remove-strays", "--management-uri", management_uri, "--vhost", place]
+        assert main(options) == 1
+        assert capsys.readouterr().out == f"queue {lasting}\nexchange {prefix}0c\n"
+        assert main([*options, "--yes"]) == 0
+        clock.time += CHECK_SECONDS
+        watch.look()
+        assert watch.surplus() is None
+        assert registry.get_sample_value("kopuro_broker_strays") == 0
+        channel.queue_declare(own, passive=True)
+
+
+def test_binding_between_declared_things_that_the_topology_lacks_is_a_stray(
+    vhost: str, management_uri: str
+) -> None:
+    broker = RabbitBroker(vhost, management_uri=management_uri)
+    broker.declare(TOPOLOGY)
+    api = ManagementApi(management_uri, vhost.rpartition("/")[2])
+    assert api.strays(TOPOLOGY) == ()
+    with contextlib.closing(broker._connection_factory.connect()) as link:
+        link.channel().queue_bind("vault.events", f"{EVENTS}.intake", "a key/with # and \N{SNOWMAN}")
+    (stray,) = api.strays(TOPOLOGY)
+    assert str(stray) == f"binding {EVENTS}.intake -> vault.events (a key/with # and ?)"
+    api.remove(stray)
+    assert api.strays(TOPOLOGY) == ()
+    assert api.missing(TOPOLOGY) == ()
+
+
 def test_silent_management_api_stops_nothing(vhost: str, caplog: pytest.LogCaptureFixture) -> None:
     (port,) = free_ports(1)
     secret = "hunter2"
@@ -128,7 +193,7 @@ class ListedBindings(BaseHTTPRequestHandler):
             for one in TOPOLOGY.bindings
             if (one.source, one.destination) != (f"{EVENTS}.vault", "audit.log")
         ]
-        body = json.dumps(listed).encode()
+        body = json.dumps(listed if self.path.startswith("/api/bindings/") else []).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -383,6 +383,9 @@ class LateBroker(FailingBroker):
         self.up = threading.Event()
         self.attempts = 0
 
+    def strays(self, topology: Topology) -> tuple[str, ...]:
+        return ()
+
     def uncompared(self) -> str | None:
         return None
 

@@ -42,7 +42,7 @@ from services.directory.domain.entry import Standing
 from services.directory.domain.full_state import full_state
 from services.intake.adapters.tables import SUBMISSIONS
 from services.routing.adapters.store import SqlReferralStore
-from services.routing.adapters.tables import DECISIONS, OFFERS, REFERRALS
+from services.routing.adapters.tables import DECISIONS, OFFERS, REFERRALS, TIMELINE
 from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.ports import Changes
 from services.vault.adapters.tables import CUSTODIES, EVIDENCE, SEALED_CASES
@@ -129,8 +129,10 @@ class HubOnDisk:
             self._said(number, "referral.submitted", {"sender": OSH}, moved),
             self._said(number, "offer.opened", {"organization": MOSCOW}, moved),
             self._said(number, "offer.accepted", {"organization": MOSCOW, "sender": OSH}, moved),
-            self._said(number, "case.released", {"organization": MOSCOW}, moved),
+            self._said(number, "case.released", {"organization": MOSCOW}, moved, source="/kg/vault"),
         ]
+        for one in said[:3]:
+            self.step(number, one)
         acceptance = said[2]
         self.write(
             "vault",
@@ -208,6 +210,20 @@ class HubOnDisk:
             }
             transaction.execute(update(DECISIONS).where(DECISIONS.c.id == decision_id).values(kept))
 
+    def step(self, referral_id: str, message: Envelope) -> None:
+        """Add a fact to the timeline of the referral."""
+        fact = ".".join(message.type.split(".")[1:-1])
+        organization = message.data.get("organization", message.data.get("sender"))
+        self.write(
+            "routing",
+            TIMELINE,
+            referral_id=referral_id,
+            time=message.time,
+            fact=fact,
+            organization=organization,
+            detail={},
+        )
+
     def deliver(self, referral_id: str, message: Envelope, moved: dt.datetime = THEN) -> None:
         """Put the message into the mailbox of each recipient."""
         for organization in recipients_of(message.type, message.data):
@@ -252,8 +268,10 @@ class HubOnDisk:
         )
 
     @staticmethod
-    def _said(referral_id: str, fact: str, data: dict[str, str], time: dt.datetime) -> Envelope:
-        return event(f"kopuro.{fact}.v1", data=data, partition_key=referral_id, time=time)
+    def _said(
+        referral_id: str, fact: str, data: dict[str, str], time: dt.datetime, source: str = "/kg/routing"
+    ) -> Envelope:
+        return event(f"kopuro.{fact}.v1", data=data, partition_key=referral_id, time=time, source=source)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -431,6 +449,8 @@ def test_erased_decision_is_reported_unless_its_referral_ended_and_its_commitmen
         ("routing", update(REFERRALS).values(sender="kz.other"), "routing"),
         ("routing", update(REFERRALS).values(acceptor="kz.other"), "routing"),
         ("routing", OFFERS.delete(), "routing"),
+        ("routing", TIMELINE.delete(), "routing"),
+        ("routing", update(TIMELINE).values(time=THEN - dt.timedelta(hours=1)), "routing"),
         ("vault", update(CUSTODIES).values(acceptor="kz.other"), "vault"),
         ("vault", SEALED_CASES.delete(), "vault"),
         ("vault", update(CUSTODIES).values(state="erased"), "vault"),
@@ -619,6 +639,7 @@ def test_alert_that_the_coordinators_got_as_a_number_is_not_missing(
     unplaced = {"referral_id": number, "sender": OSH, "reason": "no_candidate"}
     alert = event("kopuro.referral.unplaced.v1", data=unplaced, partition_key=number, time=THEN)
     hub.log.append([alert])
+    hub.step(number, alert)
     hub.deliver(number, alert)
     assert run(hub, capsys) == (0, [])
     for organization, missing in ((COORDINATORS, False), (OSH, True)):

@@ -11,6 +11,7 @@ import getpass
 import json
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import httpx
@@ -173,6 +174,39 @@ def test_staff_read_of_figures_and_applications_is_an_entry_with_its_reader(
     answer = httpx.get(address, headers={"Authorization": f"Bearer {token}"}, timeout=30)
     assert answer.status_code == 200, answer.text
     until(lambda: recorded() > before, f"the read of {path} by {who} in the log")
+
+
+@pytest.mark.parametrize("role", ["coordinator", "operator"])
+def test_repeated_decision_about_an_application_shows_nobody_without_an_entry(
+    hub: HubWithStaff, role: str
+) -> None:
+    sent = httpx.post(f"{hub.address('directory')}/v1/applications", json=application_record())
+    assert sent.status_code == 201, sent.text
+    resource = f"{hub.address('directory')}/v1/applications/{sent.json()['id']}/refuse"
+    token, auditor = hub.token(role), hub.participants.staff("auditor")
+
+    def recorded() -> int:
+        pages = following(
+            lambda after: auditor.history(
+                event_type="kopuro.referral.read.v1", actor=claims_of(token)["sub"], after=after, limit=200
+            )
+        )
+        return sum(entry["actor"] == "/kg/directory" for entry in pages)
+
+    def more_than(known: int) -> bool:
+        return recorded() > known
+
+    for _ in range(2):
+        before = recorded()
+        answer = httpx.post(
+            resource,
+            json={"reason": "not_reachable"},
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+        )
+        assert answer.status_code == 200, answer.text
+        assert application_record()["contact"]["telephone"] in answer.text
+        until(partial(more_than, before), f"the read of {resource} in the log")
 
 
 def asks(read: Mapping[str, Any], service: str, path: str) -> bool:

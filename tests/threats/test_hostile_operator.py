@@ -77,6 +77,25 @@ def test_second_client_of_a_partner_is_refused_and_partner_is_notified(hub: Runn
     assert token_status(hub, "osh-shadow", secret) == 401
 
 
+@pytest.mark.parametrize(
+    ("principal", "role", "client_id"),
+    [
+        ("aigul", "auditor", "kg-osh-legal-aid"),
+        ("aigul", "auditor", f"x.{VICTIM}"),
+        ("kg-osh-legal-aid", "auditor", "aigul"),
+        ("ru.primorye-seafarers-house", "partner", "KG_osh_1egal_aid"),
+    ],
+)
+def test_lookalike_of_a_partner_is_refused_to_the_operator(
+    hub: RunningHub, principal: str, role: str, client_id: str
+) -> None:
+    wanted = credential(principal, role, secrets.token_urlsafe(32), client_id)
+    answer = ask(hub, "operator", "POST", "/v1/credentials", json=wanted)
+    assert answer.status_code == 409, answer.text
+    (error,) = answer.json()["errors"]
+    assert (error["pointer"], VICTIM in error["detail"]) == ("/client_id", True)
+
+
 def test_new_secret_of_a_partners_client_does_not_replace_the_old_one(hub: RunningHub) -> None:
     secret = secrets.token_urlsafe(32)
     wanted = credential(VICTIM, "partner", secret, VICTIM)

@@ -1,7 +1,7 @@
-"""The bindings at the broker, from RabbitMQ's management API: AMQP itself cannot list them.
+"""What the broker has, from RabbitMQ's management API: AMQP itself can list neither bindings nor queues.
 
 Source: RabbitMQ, "Management HTTP API", `GET /api/bindings/{vhost}`; the user needs the tag `management` and
-any permission in the virtual host.
+any permission in the virtual host. Removal needs the tag `administrator`, or the right to configure.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-import orjson
-
-from contracts.topology import Binding, Topology
+from contracts.topology import Topology
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.management_http import ManagementHttp
+from runtime.messaging.rabbit.strays import Stray, found_key, key_of, strays_among
 from runtime.tls import TlsFiles
 
 
@@ -27,18 +26,18 @@ class ManagementApi:
 
     def __init__(self, uri: str, vhost: str, tls: TlsFiles | None = None) -> None:
         self._http = ManagementHttp(uri, tls, api="The broker's management API")
-        self._path = f"/bindings/{quote(vhost, safe='')}"
+        self._vhost = vhost
 
     def missing(self, topology: Topology) -> tuple[str, ...]:
         """Return the bindings that the broker lacks, such as `kopuro.events.vault -> audit.log (#)`.
 
         Raises BrokerUnavailable.
         """
-        present = {_key(found) for found in self._bindings()}
+        present = {found_key(found) for found in self._listed("bindings")}
         return tuple(
             f"binding {one.source} -> {one.destination} ({one.key})"
             for one in topology.bindings
-            if _wanted(one) not in present
+            if key_of(one) not in present
         )
 
     def alarms(self) -> tuple[str, ...]:
@@ -59,25 +58,31 @@ class ManagementApi:
         }
         return tuple(sorted(resources)) or ("unnamed",)
 
-    def _bindings(self) -> list[Mapping[str, Any]]:
-        status, found = self._http.send("GET", self._path)
-        if status != 200:
+    def strays(self, topology: Topology) -> tuple[Stray, ...]:
+        """Return what the broker has and the topology does not declare. Raises BrokerUnavailable."""
+        # First: the binding of a private queue that intake declares meanwhile must not be without its queue.
+        bindings = self._listed("bindings")
+        return strays_among(
+            topology,
+            self._vhost,
+            queues=self._listed("queues", "name", "exclusive"),
+            exchanges=self._listed("exchanges", "name"),
+            bindings=bindings,
+        )
+
+    def remove(self, stray: Stray) -> None:
+        """Delete a stray; one that has gone is no fault. Raises BrokerUnavailable."""
+        status, _ = self._http.send("DELETE", stray.path)
+        if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND):
             raise BrokerUnavailable(f"{self._http.api} answers with status {status}.")
-        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-            raise BrokerUnavailable(f"{self._http.api} does not answer with a list of bindings.")
+
+    def _listed(self, what: str, *columns: str) -> list[Mapping[str, Any]]:
+        query = f"?columns={','.join(columns)}" if columns else ""
+        status, found = self._http.send("GET", f"/{what}/{quote(self._vhost, safe='')}{query}")
+        if status != HTTPStatus.OK:
+            raise BrokerUnavailable(f"{self._http.api} answers with status {status}.")
+        if not isinstance(found, list) or not all(
+            isinstance(one, dict) and one.keys() >= set(columns) for one in found
+        ):
+            raise BrokerUnavailable(f"{self._http.api} does not answer with a list of {what}.")
         return found
-
-
-def _key(found: Mapping[str, Any]) -> tuple[object, ...]:
-    names = ("source", "destination", "destination_type", "routing_key")
-    return (*(found.get(name) for name in names), _text(found.get("arguments")))
-
-
-def _wanted(one: Binding) -> tuple[object, ...]:
-    kind = "exchange" if one.to_exchange else "queue"
-    return (one.source, one.destination, kind, one.key, _text(dict(one.arguments)))
-
-
-def _text(arguments: object) -> bytes:
-    # RabbitMQ writes an empty table as {} or as [].
-    return orjson.dumps(arguments or {}, option=orjson.OPT_SORT_KEYS)

@@ -43,6 +43,7 @@ class RabbitQueueReader:
         # The missing bindings at the last answer of the management API, and why it did not answer last time.
         self._unbound: tuple[str, ...] = ()
         self._silence: str | None = None
+        self._strays: tuple[str, ...] = ()
         self._asked_at = 0.0
         self._link: amqp.Connection | None = None
         self._channel: Any = None
@@ -85,6 +86,16 @@ class RabbitQueueReader:
         else:
             self._silence = None
         return self._unbound
+
+    def strays(self, topology: Topology) -> tuple[str, ...]:
+        """See `ports.QueueReader`."""
+        if self._management is None or self._silence is not None:
+            return self._strays
+        try:
+            self._strays = tuple(str(one) for one in self._management.strays(topology))
+        except BrokerUnavailable as error:
+            _log.warning("strays at the broker cannot be listed", extra={"reason": str(error)})
+        return self._strays
 
     def uncompared(self) -> str | None:
         """See `ports.QueueReader`."""

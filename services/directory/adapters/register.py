@@ -17,6 +17,7 @@ from services.directory.adapters.decoded_records import DecodedRecords
 from services.directory.adapters.tables import AGREEMENTS, CLIENTS, ORGANIZATIONS, REVISIONS, TOKEN_KEYS
 from services.directory.domain.client import Client
 from services.directory.domain.entry import SUBJECTS, DirectoryEntry, E, Revision, Standing, Subject, TokenKey
+from services.directory.domain.lookalikes import KnownIds
 
 _TABLES: Final[Mapping[type[DirectoryEntry], Table]] = {
     Organization: ORGANIZATIONS,
@@ -120,6 +121,12 @@ class SqlRegister:
         """See `ports.Register`."""
         query = select(CLIENTS.c.id, CLIENTS.c.registered).where(CLIENTS.c.id.in_(clients))
         return {row.id: row.registered for row in transaction.execute(query)}
+
+    def known_ids(self, transaction: Connection) -> KnownIds:
+        """See `ports.Register`."""
+        organizations = transaction.execute(select(ORGANIZATIONS.c.id)).scalars().all()
+        clients = transaction.execute(select(CLIENTS.c.id, CLIENTS.c.principal))
+        return KnownIds(organizations, {row.id: row.principal for row in clients})
 
     def every(self, transaction: Connection, subject: Subject) -> Iterator[Standing[DirectoryEntry]]:
         """See `ports.Register`."""

@@ -84,7 +84,7 @@ def applications(handlers: DirectoryHandlers, request: Request) -> Response:
 def application(handlers: DirectoryHandlers, request: Request) -> Response:
     """Return one application with all that was sent."""
     kept = handlers.applications.one(request.path_params["id"])
-    return Response.of(_record(kept)).reading(Read.of_figures({"application_id": kept.id}))
+    return _read(kept)
 
 
 def vet_application(handlers: DirectoryHandlers, request: Request) -> Response:
@@ -92,14 +92,23 @@ def vet_application(handlers: DirectoryHandlers, request: Request) -> Response:
     wanted = admission.application_vetting(request.json())
     kept = handlers.applications.vet(request.path_params["id"], wanted, by=request.principal.id)
     status = 202 if kept.state is ApplicationState.in_approval else 200
-    return Response.of(_record(kept), status=status)
+    return _read(kept, status=status)
 
 
 def refuse_application(handlers: DirectoryHandlers, request: Request) -> Response:
     """Refuse an application, with a coded reason and a note to the applicant."""
     wanted = admission.application_rejection(request.json())
     kept = handlers.applications.refuse(request.path_params["id"], wanted, by=request.principal.id)
-    return Response.of(_record(kept))
+    return _read(kept)
+
+
+def _read(kept: KeptApplication, *, status: int = 200) -> Response:
+    """Return an application with the name and telephone of the person who applies.
+
+    Each such response to staff is an entry, also that of a decision: a repeated one changes nothing, and
+    shows them again.
+    """
+    return Response.of(_record(kept), status=status).reading(Read.of_figures({"application_id": kept.id}))
 
 
 def _reference(request: Request) -> str:

@@ -1,7 +1,8 @@
 """Separation of roles: one role for each principal, and one client for each member of the hub's staff.
 
 The log names the client of every read. So no client has an id that could be read as another organisation's:
-neither that organisation's id nor one that begins with it and a dot, as the gateway's client `kg.name.amqp`.
+neither that organisation's id nor one that begins with it and a dot, as the gateway's client `kg.name.amqp`,
+whether the organisation exists or not, nor one that looks like it (`lookalikes.py`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contracts.errors import PointerError, Refused
 from contracts.identifiers import ORGANIZATION_PATTERN
 from services.directory.domain.client import Client, Role
+from services.directory.domain.lookalikes import KnownIds
 
 STAFF_ROLES = frozenset(Role) - {Role.partner}
 # The organisation that a client id names: the whole id, or the part before its second dot.
@@ -45,9 +47,13 @@ def wrong_client_id(client: Client, present: Client | None = None) -> str | None
     return f"Only a client of {named[0]} can have this id. Choose one that begins with `{client.principal}.`."
 
 
-def ambiguous_clients(clients: Iterable[Client]) -> list[str]:
+def ambiguous_clients(clients: Iterable[Client], known: KnownIds) -> list[str]:
     """Return the ids of live clients that could be read as another organisation's, sorted."""
-    return sorted(client.id for client in clients if client.live and wrong_client_id(client) is not None)
+    return sorted(
+        client.id
+        for client in clients
+        if client.live and (wrong_client_id(client) or known.wrong_client(client)) is not None
+    )
 
 
 def wrong_new_organization(clients: Iterable[Client]) -> str | None:
@@ -111,12 +117,16 @@ def check_separation(
     present: Client | None,
     others: Sequence[Client],
     is_organization: Callable[[str], bool],
+    known: Callable[[], KnownIds],
 ) -> None:
     """Check a client that is to be registered. present: the client of the same id, if there is one.
 
-    Raises Refused `conflict`.
+    known: is asked for a new client only. Raises Refused `conflict`.
     """
-    if (wrong := wrong_client_id(wanted, present)) is not None:
+    wrong = wrong_client_id(wanted, present)
+    if wrong is None and (present is None or not present.live):
+        wrong = known().wrong_client(wanted)
+    if wrong is not None:
         raise Refused("conflict", wrong, errors=[PointerError(pointer="/client_id", detail=wrong)])
     broken = wrong_separation(wanted, others, is_organization)
     if broken is None and present is not None and present.live and present.roles != wanted.roles:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from contracts.codes import ApprovalKind
 from contracts.errors import Refused
 from contracts.facts import ApprovalEndorsed, ApprovalGranted, ApprovalRefused, ApprovalRequested
+from contracts.organization import Organization
 from contracts.responses.directory import ApprovalRecord
 from runtime.identifiers import new_id
 from services.directory.domain.approval import (
@@ -60,6 +61,7 @@ class Approvals:
         self._ledger = ledger
         self._store = store
         self._policy = policy
+        ledger.followers.append(self._end_what_lost_standing)
 
     @property
     def two_persons(self) -> bool:
@@ -190,10 +192,39 @@ class Approvals:
         if found is not None and found.state is State.requested:
             self._settle(writing, found.step(step, by=by, at=writing.now))
 
-    def end_requests_of(self, writing: Writing, client: Client, *, by: str) -> None:
-        """End the open requests that a revoked client has made. Those of other clients stay."""
-        for one in self._store.open_by(writing.transaction, client.principal):
-            if one.client == client.id:
+    def _end_what_lost_standing(
+        self, writing: Writing, before: DirectoryEntry | None, after: DirectoryEntry, by: str
+    ) -> None:
+        """End the open requests of a client that was revoked or has another role, and of an organisation that
+        may not use the hub any more, with its challenges.
+
+        Of a partner those requests end that the client made: those of its other clients stay. A member of the
+        staff has one client. Requests of earlier builds do not say which client made them; they end with the
+        last one.
+        """
+        if isinstance(before, Client) and isinstance(after, Client):
+            if not before.live or (after.live and after.roles == before.roles):
+                return
+            clients = writing.ledger.register.clients_of(writing.transaction, [after.principal])
+            is_last = not any(one.live and one.roles == before.roles for one in clients)
+            self._overtake(
+                writing,
+                after.principal,
+                lambda one: one.client == after.id or (is_last and not one.client),
+                by,
+            )
+        elif (
+            isinstance(before, Organization)
+            and isinstance(after, Organization)
+            and after.is_excluded
+            and not before.is_excluded
+        ):
+            self._overtake(writing, after.id, lambda _: True, by)
+            writing.ledger.keys.close_challenges(writing.transaction, after.id)
+
+    def _overtake(self, writing: Writing, requester: str, ends: Callable[[Approval], bool], by: str) -> None:
+        for one in self._store.open_by(writing.transaction, requester):
+            if ends(one):
                 expired = one.shown_at(writing.now) is State.expired
                 step = ApprovalStep.expire if expired else ApprovalStep.overtake
                 self._settle(writing, one.step(step, by=by, at=writing.now))

@@ -101,7 +101,8 @@ class Credentials:
         """Revoke a client; its tokens are refused from then on. A repetition changes nothing.
 
         The password at the partners' broker that it has set ends too (`amqp_passwords.end_password_of`), and
-        so do its open requests for approval: they would take room from the other clients' requests.
+        so do its open requests for approval, as with each loss of standing (`Approvals`): they would take
+        room from the other clients' requests.
 
         client: the client that asks. Raises Refused `not-found`, also for another principal's client unless
         `operator`, and `forbidden` (see `require_earlier`).
@@ -116,8 +117,6 @@ class Credentials:
             revoked = replace(present.entry, live=False)
             standing = writing.put(revoked, by=by)
             end_password_of(writing, revoked, by=by)
-            if revoked.organization is not None:
-                self._approvals.end_requests_of(writing, revoked, by=by)
             return standing
 
     def name_root(self, client_id: str, *, by: str) -> Standing[Client] | Approval:

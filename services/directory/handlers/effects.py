@@ -128,6 +128,8 @@ def _check(writing: Writing, wanted: Client | Organization | Agreement) -> None:
             broken = wrong_new_organization(
                 writing.ledger.register.clients_of(writing.transaction, [wanted.id])
             )
+            if broken is None:
+                broken = writing.known_ids().wrong_organization(wanted.id)
             if broken is not None:
                 raise Refused("conflict", broken, errors=[PointerError(pointer="/id", detail=broken)])
         return
@@ -140,6 +142,7 @@ def _check(writing: Writing, wanted: Client | Organization | Agreement) -> None:
         None if present is None else present.entry,
         writing.ledger.register.clients_of(writing.transaction, [wanted.principal]),
         lambda principal: writing.organization(principal) is not None,
+        writing.known_ids,
     )
 
 

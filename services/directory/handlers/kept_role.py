@@ -8,6 +8,7 @@ from dataclasses import replace
 from contracts.errors import Refused
 from services.directory.domain.client import Client, Role
 from services.directory.domain.separation import STAFF_ROLES
+from services.directory.handlers.amqp_passwords import end_password_of
 from services.directory.handlers.ledger import Ledger
 
 
@@ -16,9 +17,9 @@ def keep_role(
 ) -> Sequence[Client]:
     """Leave the principal this role alone; return its changed clients.
 
-    Clients with the role keep it and their secrets; the others are revoked. A member of the staff keeps one
-    client: client_id names it where several have the role. No role is added. Raises Refused `not-found` if
-    no live client has the role, and `conflict` if the rules forbid the outcome.
+    Clients with the role keep it and their secrets; the others are revoked, as by `Credentials.revoke`. A
+    member of the staff keeps one client: client_id names it where several have the role. No role is added.
+    Raises Refused `not-found` if no live client has the role, and `conflict` if the rules forbid the outcome.
     """
     with ledger.writing() as writing:
         clients = [c for c in ledger.register.clients_of(writing.transaction, [principal]) if c.live]
@@ -32,8 +33,13 @@ def keep_role(
                 raise Refused("conflict", f"Several clients have the role; name one of {sorted(kept)}.")
         changed = []
         for client in clients:
-            wanted = replace(client, roles=(role,)) if client.id in kept else replace(client, live=False)
+            if client.id in kept:
+                wanted = replace(client, roles=(role,))
+            else:
+                wanted = replace(client, live=False, amqp_password_hash="", amqp_password_by="")
             if wanted != client:
                 writing.put(wanted, by=by)
                 changed.append(wanted)
+            if not wanted.live:
+                end_password_of(writing, wanted, by=by)
         return changed

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
@@ -24,10 +24,19 @@ from services.directory.domain.agreement_overlap import check_overlap
 from services.directory.domain.client import Client
 from services.directory.domain.entry import DirectoryEntry, E, Revision, Standing, Subject, revise
 from services.directory.domain.full_state import full_state
+from services.directory.domain.lookalikes import KnownIds
 from services.directory.domain.notices import notices
 from services.directory.domain.references import check_references
 from services.directory.domain.sealing_key_history import KeptKey
 from services.directory.ports import Register, SealingKeyStore, ServiceIndex
+
+
+class Follower(Protocol):
+    """Does what follows from a change of an entry. before: None for a new one; by: who changed it."""
+
+    def __call__(
+        self, writing: Writing, before: DirectoryEntry | None, after: DirectoryEntry, by: str, /
+    ) -> None: ...
 
 
 class Ledger:
@@ -45,7 +54,11 @@ class Ledger:
         clock: Clock,
         committed: Callable[[], None],
     ) -> None:
-        """source: the CloudEvents source of the events; committed: called after each commit."""
+        """source: the CloudEvents source of the events; committed: called after each commit.
+
+        followers: called with each changed entry, in the transaction of the change.
+        """
+        self.followers: list[Follower] = []
         self.database = database
         self.register = register
         self.index = index
@@ -84,6 +97,10 @@ class Writing:
         """Return an organisation's record; None if it does not exist."""
         found = self.standing(Organization, organization)
         return None if found is None else found.entry
+
+    def known_ids(self) -> KnownIds:
+        """Return the ids of all organisations and clients."""
+        return self.ledger.register.known_ids(self.transaction)
 
     def check(self, present: Standing[E] | None, wanted: E) -> None:
         """Check a changed entry against the others. Raises Refused `unknown-organization` and `conflict`.
@@ -157,6 +174,9 @@ class Writing:
                 facts.append((fact, entry.id))
         # Together, so that thousands of entries make few messages.
         self.ledger.outbox.add(self.transaction, [self._message(fact, key) for fact, key in facts])
+        for revision in revisions:
+            for follow in self.ledger.followers:
+                follow(self, before.get(revision.entry.id), revision.entry, by)
         return revisions
 
     def tell(self, fact: Fact, *, key: str) -> None:

@@ -48,8 +48,9 @@ class RoleReport:
             clients = [entry for entry in entries if isinstance(entry, Client)]
             principals = sorted({client.principal for client in clients})
             known = self._register.standing(transaction, Organization, principals)
+            ids = self._register.known_ids(transaction)
         self._broken = broken_principals(clients, lambda principal: principal in known)
-        self._ambiguous = ambiguous_clients(clients)
+        self._ambiguous = ambiguous_clients(clients, ids)
         self._count(len(self._broken))
 
     def alarm(self) -> str | None:

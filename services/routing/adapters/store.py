@@ -172,6 +172,22 @@ class SqlReferralStore:
             for row in rows
         ]
 
+    def acted_at(
+        self,
+        transaction: Connection,
+        referral_id: str,
+        coordinator: str,
+        facts: Collection[str],
+        *,
+        since: dt.datetime,
+    ) -> list[dt.datetime]:
+        """See `ports.ReferralStore`."""
+        wanted = select(TIMELINE.c.time, TIMELINE.c.detail).where(
+            TIMELINE.c.referral_id == referral_id, TIMELINE.c.time > since, TIMELINE.c.fact.in_(facts)
+        )
+        rows = transaction.execute(wanted)
+        return sorted(row.time for row in rows if row.detail.get("coordinator") == coordinator)
+
     def decisions(self, transaction: Connection, referral_id: str) -> list[Mapping[str, Any]]:
         """See `ports.ReferralStore`."""
         wanted = select(DECISIONS.c.record).where(

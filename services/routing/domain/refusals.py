@@ -40,6 +40,17 @@ OF_COORDINATORS: Final = (
     CoordinatorWithdrawalRefused,
 )
 
+# How coordinators' submissions about a referral count (`contracts/submission_bound.py`). A withdrawal counts
+# by itself: no number of other acts may delay the end of a referral whose person has withdrawn the consent.
+_WITHDRAWALS: Final = (CoordinatorWithdrawalSubmitted, CoordinatorWithdrawalRefused)
+_OTHER_ACTS: Final = tuple(kind for kind in OF_COORDINATORS if kind not in _WITHDRAWALS)
+
+
+def counted_with(submission: Fact) -> frozenset[str]:
+    """Return the facts of a timeline that count with a coordinator's submission."""
+    kinds = _WITHDRAWALS if isinstance(submission, _WITHDRAWALS) else _OTHER_ACTS
+    return frozenset(kind.routing_key for kind in kinds)
+
 
 def refusal_of(submission: Fact, submission_id: str, refused: Refused) -> Fact:
     """Return the fact that tells the author of a submission why it has no effect.

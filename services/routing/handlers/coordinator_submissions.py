@@ -18,11 +18,12 @@ from contracts.facts import (
     PlacementSubmitted,
 )
 from contracts.records import canonical
+from contracts.submission_bound import BOUND_INTERVAL, beyond_bound
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.storage.database import Database
 from services.routing.domain.referral import Referral
-from services.routing.domain.refusals import refusal_of
+from services.routing.domain.refusals import counted_with, refusal_of
 from services.routing.domain.timeline import entry_of
 from services.routing.ports import Changes, PlacementKeys, ReferralStore
 
@@ -65,6 +66,9 @@ class CoordinatorSubmissions:
         learns at once why it is impossible. It returns what to publish: the submission with the offers that
         it concerns. If the state changes before routing applies it, the refusal goes to the coordinators'
         mailbox. A fact `….refused` records both. Raises Refused, DatabaseUnavailable.
+
+        A coordinator submits a bounded number of times about a referral in a day; then Refused
+        `too-many-statements`. One that routing has not read yet does not count.
         """
         refusal: Refused | None = None
         with self._database.write() as transaction:
@@ -73,6 +77,13 @@ class CoordinatorSubmissions:
             referral = self._store.view(transaction, [submission.referral_id]).get(submission.referral_id)
             if referral is None:
                 raise Refused("not-found", "This referral does not exist.")
+            counted, since = counted_with(submission), now - BOUND_INTERVAL
+            earlier = self._store.acted_at(
+                transaction, submission.referral_id, submission.coordinator, counted, since=since
+            )
+            # It leaves no refusal, which would be one more step.
+            if (beyond := beyond_bound(earlier, now, who="You have")) is not None:
+                raise beyond
             event: Event[Fact] = Event(
                 id=(submission_id := new_id()),
                 source=self._source,

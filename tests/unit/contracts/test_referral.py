@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -48,7 +49,12 @@ def test_refusal_of_an_opt_in_lists_the_kinds_that_need_one(code: str) -> None:
 def test_consent_defaults_allow_nothing() -> None:
     consent = load(Consent, {"given": True, "given_at": "2026-03-01T09:00:00Z", "method": "oral"})
     assert consent.opt_in_kinds == ()
+    assert not consent.several_organizations
+    # These two restrict, and so nothing is restricted where the consent names none.
     assert consent.excluded_organizations == ()
+    assert consent.storage_countries == ()
+    named = {"given", "given_at", "method", "opt_in_kinds", "several_organizations"}
+    assert {one.name for one in fields(Consent)} == named | {"excluded_organizations", "storage_countries"}
 
 
 def test_referral_defaults_are_any_receiver_and_free_services() -> None:

@@ -9,11 +9,11 @@ import pytest
 
 from admin.reconciliation.differences import (
     HeldCase,
-    LoggedFact,
     ReferralState,
     RoutedReferral,
     differences,
 )
+from admin.reconciliation.referral_records import LoggedFact
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 OSH, MOSCOW, KAZAN = "kg.osh-legal-aid", "ru.moscow-union", "ru.kazan-aid"

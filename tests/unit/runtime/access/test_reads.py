@@ -103,6 +103,47 @@ NO_PERSON = {
     "/v1/statement/month/decisions": "commitments to decisions that concern the caller",
 }
 
+# What staff may change, with what each response shows. One with facts of a person is recorded as a read is,
+# also if the change is an entry of its own: a repetition changes nothing, and shows them again.
+STAFF_CHANGES = {
+    "POST /v1/mailbox/<message_id>/acknowledge": "nothing",
+    "POST /v1/mailbox:acknowledge": "ids of messages",
+    "PUT /v1/organizations/<id>": "the record of an organisation",
+    "PATCH /v1/organizations/<id>": "the record of an organisation",
+    "POST /v1/organizations/<id>/suspend": "the record of an organisation",
+    "POST /v1/organizations/<id>/services/<service>/approval": "the record of an organisation",
+    "DELETE /v1/organizations/<id>/services/<service>/approval": "the record of an organisation",
+    "POST /v1/agreements": "an agreement between organisations",
+    "POST /v1/keys": "a public key, or a challenge",
+    "POST /v1/credentials": "a client and its secret",
+    "DELETE /v1/credentials/<client_id>": "nothing",
+    "PUT /v1/credentials/<client_id>/root": "a client",
+    "POST /v1/credentials/<client_id>/rotate": "a client",
+    "PUT /v1/credentials/<client_id>/keys": "a client",
+    "POST /v1/credentials/<client_id>/revoke-tokens": "times",
+    "POST /v1/organizations/<id>/revoke-tokens": "times",
+    "POST /v1/approvals/<id>/approve": "a change of the directory and who asked",
+    "POST /v1/approvals/<id>/refuse": "a change of the directory and who asked",
+    "PUT /v1/watched/<id>/reply": "an employer about which organisations warn",
+    "POST /v1/coordination/<id>/offer": "the id of the submission",
+    "POST /v1/coordination/<id>/nudge": "the id of the submission",
+    "POST /v1/coordination/<id>/extend": "the id of the submission",
+    "POST /v1/coordination/<id>/move-on": "the id of the submission",
+    "POST /v1/coordination/<id>/withdraw": "the id of the submission",
+}
+# The name and telephone of the person who applies for an organisation.
+CHANGES_OF_PERSONS = {"POST /v1/applications/<id>/vet", "POST /v1/applications/<id>/refuse"}
+
+
+def test_change_by_staff_shows_nobody_or_is_recorded_as_a_read() -> None:
+    changes = {
+        f"{route.method} {route.template}": entrypoint.reads
+        for _, entrypoint, _ in resources()
+        if (route := entrypoint.route()).method != "GET" and STAFF & (route.roles or frozenset())
+    }
+    assert {name for name, reads in changes.items() if reads is Reads.recorded} == CHANGES_OF_PERSONS
+    assert changes.keys() - CHANGES_OF_PERSONS == STAFF_CHANGES.keys()
+
 
 def test_resource_without_facts_of_persons_is_listed_with_its_reason() -> None:
     declared = {url for url, entrypoint in RESOURCES.items() if entrypoint.reads is Reads.no_person}

@@ -23,6 +23,9 @@ class Reader:
             raise BrokerUnavailable("The broker cannot be reached.")
         return ()
 
+    def strays(self, topology: Topology) -> tuple[str, ...]:
+        return ()
+
     def uncompared(self) -> str | None:
         return None
 

@@ -114,6 +114,7 @@ def test_case_after_closing_is_not_announced(bench: Workbench) -> None:
     bench.receive(withdrawn())
     bench.receive(released_case())
     assert [m["type"] for m in bench.mailbox(ACCEPTOR)] == ["kopuro.referral.withdrawn.v1"]
+    assert SEALED not in bench.everything_stored()
 
 
 def test_note_is_sealed_in_mailbox(bench: Workbench) -> None:

@@ -234,6 +234,21 @@ def test_loaded_staff_client_with_an_organization_id_loads_nothing(
     assert run(directory, credentials=written(tmp_path, "c", [{**auditor, "client_id": "ann"}]))[0] == 0
 
 
+def test_ids_that_look_like_others_load_nothing(directory: Directory, tmp_path: Path) -> None:
+    organizations = written(tmp_path, "o", [organization_record(), organization_record("kg.other")])
+    auditor = {**CREDENTIAL, "client_id": "x.kg.other", "principal": "ann", "roles": ["auditor"]}
+    both = run(directory, organizations=organizations, credentials=written(tmp_path, "c", [auditor]))
+    assert (both[0], both[1]) == (1, [])
+    assert any(
+        "[0] /client_id" in line and "reads like the organisation kg.other" in line for line in both[2]
+    )
+    desk = {**auditor, "client_id": "kg-talas-desk"}
+    assert run(directory, credentials=written(tmp_path, "c", [desk]))[0] == 0
+    status, out, err = run(directory, organizations=written(tmp_path, "o", [organization_record("kg.ta1as")]))
+    assert (status, out) == (1, [])
+    assert any("[0] /id" in line and "another principal's client id" in line for line in err)
+
+
 def test_loading_again_keeps_revoked_clients_and_replaced_secrets(
     directory: Directory, tmp_path: Path
 ) -> None:

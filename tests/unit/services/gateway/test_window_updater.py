@@ -12,7 +12,13 @@ from contracts.errors import Unavailable
 from services.gateway.domain.window import CAPACITY
 from services.gateway.gateway_metrics import GatewayMetrics
 from services.gateway.ports import MailboxMessage, UserConflict
-from services.gateway.window_updater import ERASURE_SECONDS, IDLE_WAIT, PASSWORD_PAUSE, WindowUpdater
+from services.gateway.window_updater import (
+    ERASURE_SECONDS,
+    IDLE_WAIT,
+    LONGEST_PROOF_WAIT,
+    PASSWORD_PAUSE,
+    WindowUpdater,
+)
 from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, HubInMemory, message
 
 
@@ -188,6 +194,8 @@ def test_partly_copied_page_is_continued_without_repetition(bench: Bench) -> Non
 
 
 def test_closed_message_leaves_the_queue_with_its_content(bench: Bench) -> None:
+    # Half a minute with the longest wait while a copy is in the queue.
+    assert ERASURE_SECONDS + LONGEST_PROOF_WAIT <= 30
     bench.arrive(3)
     bench.turns(2)
     bench.hub.close_message(1)

@@ -35,6 +35,7 @@ from contracts.facts import (
     WithdrawalSubmitted,
 )
 from contracts.queries import NOT_THE_ACCEPTOR, OfferQuery, PartyQuery, Query, ReferralQuery, Role
+from contracts.submission_bound import BOUND_INTERVAL, MOST_ABOUT_REFERRAL
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
@@ -54,7 +55,6 @@ from services.intake.domain.command import (
     Unreadable,
     WithdrawReferral,
 )
-from services.intake.domain.statement_bound import BOUND_INTERVAL, MOST_ABOUT_REFERRAL
 from services.intake.handlers import Command
 from tests.support.events import message_of
 from tests.unit.services.intake.intake_fixture import IntakeBench, not_found_detail

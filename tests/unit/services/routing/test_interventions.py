@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,10 +20,12 @@ from contracts.facts import (
     PlacementRefused,
 )
 from contracts.idempotency_key import HEADER
+from contracts.submission_bound import BOUND_INTERVAL, MOST_ABOUT_REFERRAL
 from runtime.access.tokens import Principal
 from runtime.identifiers import new_id
 from runtime.web.request import Request
 from services.routing import api
+from services.routing.domain.refusals import counted_with
 from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization, service
 from tests.unit.services.routing.workbench import Workbench, opened, sender, submitted, workbench
 
@@ -282,3 +285,55 @@ def test_candidates_of_an_unknown_referral_are_refused(candidates: Callable[...,
     with pytest.raises(Refused) as refused:
         candidates(new_id())
     assert refused.value.slug == "not-found"
+
+
+def test_coordinator_acts_a_bounded_number_of_times_about_a_referral_in_a_day(bench: Workbench) -> None:
+    referral, other = new_id(), new_id()
+    bench.take(submitted(referral))
+    bench.take(submitted(other))
+    nudge = {"reason": "no_answer"}
+
+    def refusal(asked: Request, attempt: Callable[[Request], object]) -> Refused:
+        with pytest.raises(Refused) as refused:
+            attempt(asked)
+        return refused.value
+
+    def acts(asked: Request) -> object:
+        return api.intervene(bench.commands, asked, bench.clock, CoordinatorAct.nudge)
+
+    # Refused acts stay in the history too.
+    for _ in range(MOST_ABOUT_REFERRAL):
+        assert refusal(request(referral, {**nudge, "organization": "ru.none"}), acts).slug == "conflict"
+    before = len(bench.published())
+    beyond = refusal(request(referral, nudge), acts)
+    assert (beyond.slug, beyond.retry_after) == ("too-many-statements", BOUND_INTERVAL.total_seconds() + 1)
+    placed = request(referral, {"organization": "ru.two"})
+    assert refusal(placed, lambda one: api.place(bench.commands, one, bench.clock)).slug == beyond.slug
+    assert len(bench.published()) == before
+    # A withdrawal counts by itself, and so do another referral and another coordinator.
+    withdrawn = request(referral, {"organization": SENDER, "reason": "consent_revoked"})
+    assert refusal(withdrawn, lambda one: api.withdraw(bench.commands, one, bench.clock)).slug == "conflict"
+    intervene(bench, CoordinatorAct.nudge, request(other, nudge))
+    second = Principal(id="kg.second", roles=frozenset({"coordinator"}))
+    intervene(bench, CoordinatorAct.nudge, replace(request(referral, nudge), caller=second))
+    bench.clock.time += BOUND_INTERVAL
+    intervene(bench, CoordinatorAct.nudge, request(referral, nudge))
+
+
+def test_act_that_took_effect_and_a_placement_count_together(bench: Workbench) -> None:
+    referral = new_id()
+    (offer,) = opened(bench.take(submitted(referral)))
+    other = {"ru.one": "ru.two", "ru.two": "ru.one"}[offer.organization]
+    intervene(bench, CoordinatorAct.nudge, request(referral, {"reason": "no_answer"}))
+    bench.take(bench.published()[-1])
+    assert api.place(
+        bench.commands, request(referral, {"organization": other, "reason": "no_answer"}), bench.clock
+    )
+    placement = bench.published()[-1]
+    bench.take(placement)
+    counted = counted_with(placement.data)
+    with bench.database.read() as transaction:
+        acted = bench.store.acted_at(transaction, referral, "kg.coordinator", counted, since=NOW - DAY)
+        assert bench.store.acted_at(transaction, referral, "kg.other", counted, since=NOW - DAY) == []
+        assert bench.store.acted_at(transaction, referral, "kg.coordinator", counted, since=NOW) == []
+    assert acted == [NOW, NOW]

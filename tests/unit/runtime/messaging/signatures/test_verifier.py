@@ -12,6 +12,7 @@ from contracts.envelope import Envelope, Event
 from contracts.facts import Fact, OfferAccepted, ReplicaRequested, SubmissionRefused, TokenKeyChanged
 from contracts.manifest import ServiceIdentity
 from contracts.signatures import SigningKey
+from contracts.topology import OWNERS
 from runtime.messaging.dead_letters.dead_letter import REASON
 from runtime.messaging.headers import SIGNED
 from runtime.messaging.outbox.event_batch import decode_batch, encode_batch
@@ -20,7 +21,7 @@ from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.ports import Outgoing
 from runtime.messaging.signatures.statement import LONGEST_PROOF, MOST_EVENTS, STATEMENT_TYPE
 from runtime.messaging.signatures.verifier import FactVerifier, NotAuthentic
-from tests.support.hub_keys import manifest, private_key, public_key, signer, source_of, verifier
+from tests.support.hub_keys import SERVICES, manifest, private_key, public_key, signer, source_of, verifier
 
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 ACCEPTED = OfferAccepted(referral_id="r", offer_id="o", organization="kg.a", sender="kg.b")
@@ -97,6 +98,23 @@ def test_service_cannot_sign_a_fact_that_another_owns() -> None:
     for fact in (key, ACCEPTED):
         body = event(fact, source="/kg/intake").encode()
         assert check_of(body, proof(body, "intake")) == "owner"
+
+
+def named(body: bytes, source: str, fact: str) -> bytes:
+    """Return an event of another source and type."""
+    renamed = body.replace(b"kopuro.offer.accepted.v1", f"kopuro.{fact}.v1".encode())
+    return renamed.replace(source_of(ACCEPTED).encode(), source.encode())
+
+
+@pytest.mark.parametrize("thief", SERVICES)
+def test_key_of_a_service_signs_its_facts_and_no_others(thief: str) -> None:
+    """Under the thief's own name and under the owner's."""
+    for fact, owners in OWNERS.items():
+        own = named(event().encode(), f"/kg/{thief}", fact)
+        assert check_of(own, proof(own, thief)) == (None if thief in owners else "owner"), fact
+        for owner in owners - {thief}:
+            borrowed = named(event().encode(), f"/kg/{owner}", fact)
+            assert check_of(borrowed, proof(borrowed, thief)) == "source", fact
 
 
 @pytest.mark.parametrize("type_", ["kopuro.star.seen.v1", "offer.accepted", "kopuro.offer.accepted", "x"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import threading
 from contextlib import suppress
 from dataclasses import replace
@@ -637,12 +638,15 @@ def test_published_examples_can_be_registered_and_refusal_of_unknown_type_lists_
     assert "offer.opened, offer.reminded, offer.revoked" in fault.detail
 
 
-def test_database_and_outbox_hold_no_secret_and_no_answer(hub: WebhookHub) -> None:
+def test_database_outbox_and_logs_hold_no_secret_and_no_answer(
+    hub: WebhookHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     new = hub.verified()
     hub.sender.answer = lambda _: (400, b'{"error": "no case of Azamat"}')
     hub.bench.receive(overdue(REFERRAL))
     hub.settle()
-    stored = hub.stored()
+    stored = hub.stored() + "".join(str(one.__dict__) for one in caplog.records)
     assert "Azamat" not in stored
     for secret in (new.secret.shared.removeprefix("whsec_"), new.secret.mac_key.hex(), new.secret.seed.hex()):
         assert secret not in stored

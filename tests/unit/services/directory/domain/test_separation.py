@@ -8,6 +8,7 @@ import pytest
 
 from contracts.errors import Refused
 from services.directory.domain.client import Client, Role, client
+from services.directory.domain.lookalikes import KnownIds
 from services.directory.domain.separation import (
     ambiguous_clients,
     broken_principals,
@@ -20,6 +21,10 @@ from tests.unit.services.directory.samples import OSH
 
 def of(role: Role, client_id: str = "ann", principal: str = "ann") -> Client:
     return client(client_id=client_id, principal=principal, roles=(role,), secret="s" * 43)
+
+
+def nobody() -> KnownIds:
+    return KnownIds((), {})
 
 
 def wrong(wanted: Client, *others: Client) -> str | None:
@@ -54,17 +59,19 @@ def test_organization_cannot_be_staff(role: Role) -> None:
 def test_staff_client_with_an_id_of_an_organization_form_is_refused(role: Role) -> None:
     for client_id in (OSH, "kg.ann", "zz.nobody-yet", "KG.ann", f"{OSH}.amqp", "kg.ann.laptop"):
         with pytest.raises(Refused) as refusal:
-            check_separation(of(role, client_id), None, [], lambda _: False)
+            check_separation(of(role, client_id), None, [], lambda _: False, nobody)
         assert refusal.value.slug == "conflict"
         assert [error.pointer for error in refusal.value.errors] == ["/client_id"]
     for client_id in ("ann", "Ann", "ann.laptop", "kg.ann_2", "kg-ann"):
-        check_separation(of(role, client_id), None, [], lambda _: False)
+        check_separation(of(role, client_id), None, [], lambda _: False, nobody)
 
 
 @pytest.mark.parametrize("client_id", ["kg.other", "kg.other.amqp", "KG.Other.desk", OSH.upper(), f"{OSH}-2"])
 def test_partner_client_with_the_id_of_another_organization_is_refused(client_id: str) -> None:
     with pytest.raises(Refused) as refusal:
-        check_separation(of(Role.partner, client_id, OSH), None, [], lambda principal: principal == OSH)
+        check_separation(
+            of(Role.partner, client_id, OSH), None, [], lambda principal: principal == OSH, nobody
+        )
     assert refusal.value.slug == "conflict"
     (error,) = refusal.value.errors
     assert error.pointer == "/client_id"
@@ -73,20 +80,22 @@ def test_partner_client_with_the_id_of_another_organization_is_refused(client_id
 
 @pytest.mark.parametrize("client_id", [OSH, f"{OSH}.amqp", f"{OSH}.desk.2", "osh", "osh.desk"])
 def test_partner_client_may_have_an_id_of_its_own_organization(client_id: str) -> None:
-    check_separation(of(Role.partner, client_id, OSH), None, [], lambda principal: principal == OSH)
+    check_separation(of(Role.partner, client_id, OSH), None, [], lambda principal: principal == OSH, nobody)
 
 
 def test_partner_client_may_have_the_id_of_its_organization() -> None:
-    check_separation(of(Role.partner, OSH, OSH), None, [], lambda principal: principal == OSH)
+    check_separation(of(Role.partner, OSH, OSH), None, [], lambda principal: principal == OSH, nobody)
 
 
 def test_live_staff_client_of_an_earlier_build_keeps_its_id_and_is_reported() -> None:
     earlier = of(Role.auditor, "kg.ann", "kg.ann")
-    check_separation(earlier, earlier, [earlier], lambda _: False)
+    check_separation(earlier, earlier, [earlier], lambda _: False, nobody)
     revoked = replace(earlier, live=False)
     with pytest.raises(Refused):
-        check_separation(earlier, revoked, [], lambda _: False)
-    assert ambiguous_clients([earlier, revoked, of(Role.partner, OSH, OSH), of(Role.auditor)]) == ["kg.ann"]
+        check_separation(earlier, revoked, [], lambda _: False, nobody)
+    assert ambiguous_clients([earlier, revoked, of(Role.partner, OSH, OSH), of(Role.auditor)], nobody()) == [
+        "kg.ann"
+    ]
 
 
 def test_revoked_client_leaves_its_principal_free_for_another_role() -> None:

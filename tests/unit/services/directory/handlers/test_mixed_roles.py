@@ -19,7 +19,7 @@ from services.directory.adapters.register import SqlRegister
 from services.directory.domain.client import Client, Role, client
 from services.directory.domain.precondition import ANY_REVISION
 from services.directory.handlers.role_report import RoleReport
-from services.directory.migrations import approvals, staff
+from services.directory.migrations import approvals, client_order, staff
 from tests.support import migrated
 from tests.unit.services.directory.samples import (
     OPERATOR,
@@ -50,10 +50,12 @@ def earlier(database_url: str) -> Iterator[Directory]:
     ]
     directory.entries.enter(Client, stored, by="an earlier build")
     with database.write() as connection, Operations.context(MigrationContext.configure(connection)):
+        client_order.downgrade()
         staff.downgrade()
         approvals.downgrade()
         approvals.upgrade()
         staff.upgrade()
+        client_order.upgrade()
     yield directory
     database.close()
 

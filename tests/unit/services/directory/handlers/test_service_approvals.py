@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from contracts.codes import ApprovalEnd
 from contracts.errors import Refused
 from contracts.facts import OrganizationChanged, ServiceApprovalEnded
-from contracts.organization import ApprovedService, Organization
+from contracts.organization import ApprovedService, Eligibility, Organization
 from contracts.records import plain
 from services.directory import admission
 from services.directory.adapters.register import SqlRegister
@@ -153,16 +154,47 @@ def test_approval_ends_when_its_service_reaches_more(
     assert ends(recorded) == [ended("widened", editor.id)]
 
 
+# Each condition on the people, with a narrow list and one further value.
+CONDITIONS = {
+    "sexes": (["female"], "male"),
+    "age_bands": (["18_24"], "25_59"),
+    "stages": (["in_destination"], "returned"),
+    "origin_countries": (["KG"], "UZ"),
+    "special_categories": (["disability"], "trafficking_victim"),
+}
+
+
+@pytest.mark.parametrize("condition", [one.name for one in fields(Eligibility)])
+@pytest.mark.parametrize("how", ["dropped", "widened", "narrowed", "added"])
+def test_approval_follows_each_condition_on_the_people(recorded: Directory, condition: str, how: str) -> None:
+    narrow, further = CONDITIONS[condition]
+    lists: dict[str, tuple[list[str], list[str]]] = {
+        "dropped": (narrow, []),
+        "widened": (narrow, [*narrow, further]),
+        "narrowed": ([*narrow, further], narrow),
+        "added": ([], narrow),
+    }
+    before, after = lists[how]
+    service = service_record(needs=NEEDS, eligibility={condition: before})
+    change(recorded, {"services": [service]})
+    approve(recorded, COORDINATOR, OSH, "legal", [TRAFFICKING])
+    change(recorded, {"services": [{**service, "eligibility": {condition: after}}]})
+    ends_there = how in ("dropped", "widened")
+    assert record(recorded).approved_services == (() if ends_there else (approval(TRAFFICKING),))
+    assert ends(recorded) == ([ended("widened", OSH)] if ends_there else [])
+
+
 @pytest.mark.parametrize(
     "change_of_service",
     [
+        {"capacity": {"status": "waitlist", "updated_at": "2026-03-01T10:00:00Z", "maximum": 500}},
         {"areas": ["KG-GO"]},
         {"settlements": ["rural"]},
         {"eligibility": {"sexes": ["female"]}},
         {"languages": ["ky", "ru"], "always_open": True, "name": "Advice and shelter"},
         {"needs": [TRAFFICKING]},
     ],
-    ids=["fewer areas", "fewer settlements", "a condition", "languages", "fewer needs"],
+    ids=["capacity", "fewer areas", "fewer settlements", "a condition", "languages", "fewer needs"],
 )
 def test_approval_outlasts_changes_that_reach_nobody_else(
     recorded: Directory, change_of_service: dict[str, Any]

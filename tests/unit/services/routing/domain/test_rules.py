@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -29,6 +30,7 @@ from contracts.vocabularies import codes, need_group, sensitive_needs
 from services.routing.domain import rules
 from services.routing.domain.chain import Chain
 from services.routing.domain.circumstances import Circumstances
+from services.routing.domain.decision import Trigger, decide
 from services.routing.domain.disclosure import (
     SENSITIVE_CATEGORIES,
     SENSITIVE_NEEDS,
@@ -39,7 +41,7 @@ from services.routing.domain.failure import Failure
 from services.routing.domain.observation import Observation
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.places import Demand, OffersPerSender
-from services.routing.domain.policy import Weights
+from services.routing.domain.policy import RoutingPolicy, Weights
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE, RULES
 from services.routing.domain.scoring import Scoring
 from services.routing.domain.shortlist import Shortlist
@@ -234,6 +236,25 @@ def test_capacity_stated_after_the_decline_counts_more() -> None:
 @pytest.mark.parametrize(("rule", "case"), [(rule, case) for rule, cases in CASES.items() for case in cases])
 def test_broken_rule_is_the_only_failure(rule: str, case: Callable[[], set[str]]) -> None:
     assert case() == {rule}
+
+
+@pytest.mark.parametrize(("rule", "case"), [(rule, case) for rule, cases in CASES.items() for case in cases])
+def test_coordinator_places_against_the_rules_that_may_be_overridden_and_no_others(
+    rule: str, case: Callable[[], set[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated: list[tuple[OfferedService, Circumstances]] = []
+
+    def noted(offered: OfferedService, given: Circumstances) -> tuple[Failure, ...]:
+        evaluated.append((offered, given))
+        return rules.failures(offered, given)
+
+    monkeypatch.setattr(sys.modules[__name__], "failures", noted)
+    assert case() == {rule}
+    ((offered, given),) = evaluated
+    placed_with = offered.organization_id
+    made = decide("d", given, RoutingPolicy(), Trigger.placed_by_coordinator, placed_with=placed_with)
+    assert bool(made.ranked) == (rule in COORDINATOR_MAY_OVERRIDE)
+    assert made.overridden == ((rule,) if made.ranked else ())
 
 
 def test_every_rule_has_a_case() -> None:

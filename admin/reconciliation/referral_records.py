@@ -1,0 +1,49 @@
+"""What the log and routing's tables say of one referral, in the form in which they are compared."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoggedFact:
+    """An entry of the log. fact: the event type without `kopuro.` and the version.
+
+    actor: the event's source. data: as logged; None once it is erased, and if it does not match the log's
+    commitment. detail: what routing's timeline says of such a fact; None without data.
+    """
+
+    index: int
+    fact: str
+    message_id: str
+    organization: str | None
+    time: dt.datetime
+    actor: str = ""
+    data: Mapping[str, Any] | None = None
+    detail: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredStep:
+    """A step of the timeline. organization: the party concerned besides the sender, None without one."""
+
+    fact: str
+    time: dt.datetime
+    organization: str | None
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredOffer:
+    """An offer in routing's table."""
+
+    id: str
+    organization: str
+    service: str
+    rank: int
+    state: str
+    opened_at: dt.datetime
+    deadline: dt.datetime

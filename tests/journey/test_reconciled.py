@@ -1,0 +1,79 @@
+"""A hub that told all stories agrees with its log, down to each offer and step."""
+
+from __future__ import annotations
+
+import pytest
+
+from admin.read_only_engine import open_read_only
+from admin.reconciliation.differences import differences
+from admin.reconciliation.service_states import SERVICES, ServiceStates
+from kopuro_client import RefusedError
+from sandbox.demo.stories import STORIES
+from tests.journey.running_hub import RunningHub
+from tests.journey.test_suspension import suspended
+from tests.journey.waiting import until
+
+KEY = "wage-claim-osh-moscow"
+
+
+def test_hub_that_told_its_stories_agrees_with_its_log(hub: RunningHub) -> None:
+    """It shares its hub, so the referrals of the tests before it are compared too."""
+    told = {story(hub.demo) for story in STORIES.values()}
+    told |= {_handed_back_and_revoked(hub), _suspended(hub), _placed(hub)}
+
+    def differing() -> list[str]:
+        engines = {service: open_read_only(hub.databases[service]) for service in SERVICES}
+        try:
+            states, after = ServiceStates(engines), ""
+            found: list[str] = []
+            seen: set[str] = set()
+            while page := states.referrals(after, 500):
+                after = page[-1].referral_id
+                seen |= {state.referral_id for state in page}
+                found += [f"{one.where}: {one.what}" for state in page for one in differences(state)]
+        finally:
+            for engine in engines.values():
+                engine.dispose()
+        assert told <= seen
+        return found
+
+    until(lambda: not differing(), f"the agreement of the log and the services: {differing()}")
+
+
+def _handed_back_and_revoked(hub: RunningHub) -> str:
+    sender, former, referral_id = hub.accepted(KEY)
+    former.hub.hand_back(referral_id, "out_of_area")
+    sender.await_message("referral.handed_back", referral_id)
+    following, offer_id = hub.next_offer(sender, referral_id)
+    following.hub.accept(offer_id)
+    following.await_message("case.released", referral_id)
+    sender.hub.revoke_consent(referral_id)
+    following.await_message("referral.withdrawn", referral_id)
+    hub.history(referral_id, last="case.erased")
+    return referral_id
+
+
+def _suspended(hub: RunningHub) -> str:
+    sender, referral_id = hub.submit(KEY, urgency="urgent")
+    asked, _ = hub.next_offer(sender, referral_id)
+    with suspended(hub, asked.id):
+        until(
+            lambda: any(offer["state"] == "revoked" for offer in sender.hub.referral(referral_id)["offers"]),
+            "the end of the offer",
+        )
+    sender.hub.withdraw(referral_id, "placed_elsewhere")
+    sender.await_message("referral.withdrawn", referral_id)
+    return referral_id
+
+
+def _placed(hub: RunningHub) -> str:
+    sender, referral_id = hub.submit("nobody")
+    sender.await_message("referral.unplaced", referral_id)
+    coordinator = hub.participants.staff("coordinator")
+    with pytest.raises(RefusedError):
+        coordinator.place(referral_id, "ru.no-such-organisation")
+    house = hub.participants.organization("ru.primorye-seafarers-house")
+    coordinator.place(referral_id, house.id)
+    house.hub.decline(house.await_message("offer.opened", referral_id)["offer_id"], "conflict_of_interest")
+    sender.await_message("offer.declined", referral_id)
+    return referral_id
