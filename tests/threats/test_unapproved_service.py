@@ -35,21 +35,20 @@ def attacker(hub: RunningHub) -> Iterator[Participant]:
     participant.hub.update_organization(ATTACKER, {"services": [*before, SERVICE]})
     yield participant
     participant.hub.update_organization(ATTACKER, {"services": before})
-    approve(hub, "DELETE")
+    approve(hub, withdrawn=True)
 
 
 def approve(
-    hub: RunningHub, method: str = "POST", *, role: str = "coordinator", needs: tuple[str, ...] = ()
+    hub: RunningHub, *, role: str = "coordinator", needs: tuple[str, ...] = (), withdrawn: bool = False
 ) -> int:
     """Approve the attacker's service, or withdraw its approval; return the status."""
     address = f"{hub.address('directory')}/v1/organizations/{ATTACKER}"
     authorization = {"Authorization": f"Bearer {hub.token(role)}"}
     seen = {"If-Match": httpx.get(address, headers=authorization).headers.get("ETag", '"0"')}
-    answer = httpx.request(
-        method,
-        f"{address}/services/rescue/approval",
-        json={"needs": list(needs)} if method == "POST" else None,
-        headers={**authorization, **(seen if method == "POST" else {})},
+    answer = httpx.post(
+        f"{address}/services/rescue/approval{'/withdraw' if withdrawn else ''}",
+        json={"reason": "person_at_risk"} if withdrawn else {"needs": list(needs)},
+        headers={**authorization, **({} if withdrawn else seen)},
     )
     return answer.status_code
 

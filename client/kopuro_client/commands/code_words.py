@@ -165,6 +165,10 @@ VOCABULARIES: Final[Mapping[str, tuple[str, ...]]] = {
     "kind": ("organization_kinds",),
     "urgency": ("urgencies",),
     "special_categories": ("special_categories",),
+    "sex": ("sexes",),
+    "age_band": ("age_bands",),
+    "stage": ("stages",),
+    "origin_country": ("regions",),
     "outcome": ("outcomes",),
     "status": ("referral_statuses",),
     "reason": ("hand_back_reasons", "decline_reasons", "withdrawal_reasons"),
@@ -183,6 +187,23 @@ def in_words(name: str, value: object, language: str) -> str:
             if value in codes(vocabulary):
                 return inside(vocabulary, value, language)
     return moment(printable(value))
+
+
+# A condition of a service and whom it is for.
+_ONLY_FOR: Final[Texts] = ("{name} (only: {values})", "{name} (только: {values})", "{name} ({values} гана)")
+
+
+def conditions_in_words(unmet: object, conditions: Mapping[str, list[str]], language: str) -> str:
+    """Return the names of conditions, each with whom the service is for where that is known."""
+    names = unmet if isinstance(unmet, list) else [unmet]
+    texts = []
+    for name in names:
+        text = in_words("unmet", name, language)
+        if known := conditions.get(name):
+            only = _ONLY_FOR[LANGUAGES.index(language)]
+            text = only.format(name=text, values=in_words(name, known, language))
+        texts.append(text)
+    return "; ".join(texts) if conditions else ", ".join(texts)
 
 
 def values_in_words(values: Mapping[str, object], language: str) -> dict[str, str]:

@@ -30,6 +30,14 @@ from kopuro_client.records import ApprovedService
 
 _PAGE = 200
 _SERVICE = Annotated[str, typer.Argument(help="The id of its service.")]
+_WITHDRAWN_FOR = Annotated[
+    str,
+    typer.Option(
+        "--reason",
+        help="person_at_risk, agreement_breached, data_misused, service_changed, asked_by_organization or "
+        "other; the organisation is told, and it is recorded.",
+    ),
+]
 
 
 def group() -> typer.Typer:
@@ -145,7 +153,11 @@ def approve_service(
 
 
 def withdraw_approval(
-    session: Session, organization: ORGANIZATION, service: _SERVICE, yes: YES = False
+    session: Session,
+    organization: ORGANIZATION,
+    service: _SERVICE,
+    reason: _WITHDRAWN_FOR,
+    yes: YES = False,
 ) -> None:
     """Withdraw a service's approval: it is no longer asked for sensitive needs."""
     record = session.hub.organization(organization)
@@ -154,7 +166,7 @@ def withdraw_approval(
         session.out.note(f"the service {service} of {organization} has no approval: nothing was withdrawn")
         raise typer.Exit(ExitCode.REFUSED)
     ask(session.out, lambda: _withdrawal(session, organization, approved), "withdraw the approval?", yes=yes)
-    changed = session.hub.administration.withdraw_service_approval(organization, service)
+    changed = session.hub.administration.withdraw_service_approval(organization, service, reason)
     if session.out.as_json:
         session.out.document(changed)
     else:

@@ -161,7 +161,12 @@ def test_held_referral_of_suspended_acceptor_is_reported_and_stays_as_it_is() ->
     assert suspended_acceptor(before, driver.context()) is None
     suspend(driver, "ru.one")
     assert suspended_acceptor(before, driver.context()) == ReferralAcceptorSuspended(
-        referral_id=REFERRAL, sender=before.sender, organization="ru.one"
+        referral_id=REFERRAL,
+        sender=before.sender,
+        organization="ru.one",
+        urgency=before.facts.urgency,
+        region=before.facts.region,
+        needs=before.facts.needs,
     )
     assert driver.take(revoke_suspended(before, driver.context())) == ()
     assert driver.known == before
