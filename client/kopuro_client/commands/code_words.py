@@ -193,17 +193,16 @@ def in_words(name: str, value: object, language: str) -> str:
 _ONLY_FOR: Final[Texts] = ("{name} (only: {values})", "{name} (только: {values})", "{name} ({values} гана)")
 
 
-def conditions_in_words(unmet: object, conditions: Mapping[str, list[str]], language: str) -> str:
+def conditions_in_words(unmet: list[str], conditions: Mapping[str, list[str]], language: str) -> str:
     """Return the names of conditions, each with whom the service is for where that is known."""
-    names = unmet if isinstance(unmet, list) else [unmet]
     texts = []
-    for name in names:
+    for name in unmet:
         text = in_words("unmet", name, language)
         if known := conditions.get(name):
             only = _ONLY_FOR[LANGUAGES.index(language)]
             text = only.format(name=text, values=in_words(name, known, language))
         texts.append(text)
-    return "; ".join(texts) if conditions else ", ".join(texts)
+    return "; ".join(texts)
 
 
 def values_in_words(values: Mapping[str, object], language: str) -> dict[str, str]:

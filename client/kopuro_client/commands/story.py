@@ -41,7 +41,10 @@ def story(
         typer.Option(help="Write a PDF to a new file. Needs kopuro-client\\[pdf]."),
     ] = None,
 ) -> None:
-    """Print a referral's history as readable text. A party to the referral sees only its own part."""
+    """Print a referral's history as readable text. A party to the referral sees only its own part.
+
+    One line counts the consecutive reads of one reader on one day; --json and --pdf have each.
+    """
     if pdf is not None:
         story_pdf.require()  # before the first request, because the hub records it
         with new_file(pdf) as write:
@@ -52,8 +55,9 @@ def story(
         else:
             session.out.text(pdf)
         return
-    text = session.hub.story(referral, language=language.value, format=format_.value)
     if session.out.as_json:
-        session.out.document({"referral": referral, "language": language.value, "story": text})
-    else:
-        session.out.text(text.rstrip("\n"))
+        document = session.hub.story_document(referral, language=language.value)
+        session.out.document({"referral": referral, **document})
+        return
+    text = session.hub.story(referral, language=language.value, format=format_.value)
+    session.out.text(text.rstrip("\n"))
