@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from kopuro_client.commands import story_pdf
+from kopuro_client.commands.language import VARIABLE
 from kopuro_client.commands.new_file import new_file
 from kopuro_client.commands.session import Session
 
@@ -32,7 +33,7 @@ class StoryFormat(StrEnum):
 def story(
     session: Session,
     referral: Annotated[str, typer.Argument(help="The referral's id.")],
-    language: Annotated[Language, typer.Option(help="The story's language.")] = Language.en,
+    language: Annotated[Language, typer.Option(envvar=VARIABLE, help="The story's language.")] = Language.en,
     format_: Annotated[
         StoryFormat, typer.Option("--format", help="Output format; html is a printable page.")
     ] = StoryFormat.text,
