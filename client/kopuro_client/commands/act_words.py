@@ -229,6 +229,21 @@ RECORDED: Final[Mapping[str, Texts]] = {
         "запрос создан; его утверждает другой оператор: `kopuro approvals approve`",
         "сурам түзүлдү; аны башка оператор бекитет: `kopuro approvals approve`",
     ),
+    "vetting_requested": (
+        "requested; an operator approves it with `kopuro approvals approve`",
+        "запрос создан; его утверждает оператор: `kopuro approvals approve`",
+        "сурам түзүлдү; аны оператор бекитет: `kopuro approvals approve`",
+    ),
+    "applicant_vetted": (
+        "vetted; issue its client with `kopuro credential issue`",
+        "допущена; теперь оператор выдаёт ей клиента: `kopuro credential issue`",
+        "кабыл алынды; эми оператор ага клиент берет: `kopuro credential issue`",
+    ),
+    "application_refused": (
+        "refused; its traces are deleted on {until}",
+        "отклонена; её данные удаляются {until}",
+        "четке кагылды; анын маалыматтары {until} өчүрүлөт",
+    ),
     "approval_withdrawn": (
         "withdrawn; open offers about its sensitive needs are revoked",
         "одобрение отозвано; открытые предложения о деликатных потребностях отзываются",

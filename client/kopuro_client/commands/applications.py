@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from kopuro_client.commands.act_words import application_state, effect, question
+from kopuro_client.commands.act_words import application_state, effect, question, recorded
 from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.confirmation import YES, ask, confirm, require_terminal
 from kopuro_client.commands.input_file import read_json, read_text
@@ -226,10 +226,10 @@ def vet_application(
         session.out.document(changed)
     elif changed["state"] == "in_approval":
         session.out.text(changed["approval_id"])
-        session.out.note("requested; an operator approves it with `kopuro approvals approve`")
+        session.out.note(recorded("vetting_requested", language))
     else:
         session.out.text(changed["organization"])
-        session.out.note("vetted; issue its client with `kopuro credential issue`")
+        session.out.note(recorded("applicant_vetted", language))
 
 
 def _effects_of_vetting(
@@ -318,7 +318,8 @@ def refuse_application(
             show = session.out.document if len(applications) == 1 else session.out.json_line
             show(changed)
         else:
-            session.out.note(f"refused; its traces are deleted on {moment(changed['expires_at'])}")
+            until = moment(changed["expires_at"])
+            session.out.note(recorded("application_refused", language, until=until))
 
 
 def _show_application(session: Session, record: ApplicationRecord) -> None:
