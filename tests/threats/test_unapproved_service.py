@@ -98,7 +98,7 @@ def test_organization_cannot_approve_its_own_service(hub: RunningHub, attacker: 
     assert refusal.value.type == "urn:kopuro:problem:forbidden"
     for role in (ATTACKER, "auditor"):
         assert approve(hub, role=role, needs=(TRAFFICKING,)) == 403
-        assert approve(hub, "DELETE", role=role) == 403
+        assert approve(hub, role=role, withdrawn=True) == 403
 
 
 def test_approved_service_is_asked_for_the_approved_need_alone(
@@ -111,7 +111,7 @@ def test_approved_service_is_asked_for_the_approved_need_alone(
     assert failed is not None
     assert failed["service_not_approved"] == {"service": "rescue", "needs": [VIOLENCE]}
 
-    assert approve(hub, "DELETE", role="operator") == 200
+    assert approve(hub, role="operator", withdrawn=True) == 200
     until(lambda: verdict(hub, "girl-taken-to-the-city")[1] != {}, "the withdrawal in routing's replica")
 
 
@@ -141,7 +141,7 @@ def test_open_offer_of_a_service_that_loses_its_approval_is_revoked_and_made_to_
     attacker.hub.update_organization(ATTACKER, {"services": [*others, smaller]})
     sender, referral_id, offer_id = open_offer_to_the_attacker(hub, attacker)
     if end == "withdrawn":
-        assert approve(hub, "DELETE", role="operator") == 200
+        assert approve(hub, role="operator", withdrawn=True) == 200
     else:
         attacker.hub.update_organization(ATTACKER, {"services": [*others, SERVICE]})
     revoked = attacker.await_message("offer.revoked", referral_id)
