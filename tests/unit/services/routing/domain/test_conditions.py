@@ -32,8 +32,8 @@ def decided(directory: Directory) -> Decision:
 def rule_of(stored: dict[str, Any], directory: Directory, service_id: str = "closed") -> dict[str, Any]:
     view = decision_view(stored, directory)
     [candidate] = [one for one in view["candidates"] if one["service"] == service_id]
-    [rule] = [one for one in candidate["rules"] if one["rule"] == "person_eligible"]
-    return rule
+    rules: list[dict[str, Any]] = candidate["rules"]
+    return next(one for one in rules if one["rule"] == "person_eligible")
 
 
 def test_view_says_whom_the_service_is_for() -> None:
