@@ -126,6 +126,44 @@ EFFECTS: Final[Mapping[str, Texts]] = {
         "{name} ({state}): окончательный отказ; заявку можно подать снова",
         "{name} ({state}): биротоло четке кагылат; кайра арыз берсе болот",
     ),
+    "closing": (
+        "{organization}: every service of the hub refuses it within 5 seconds, and it gets no token",
+        "{organization}: в течение 5 секунд все службы хаба закроют ей доступ, и она не получит токена",
+        "{organization}: 5 секунданын ичинде хабдын бардык кызматтары ага жетүүнү жабат, ал токен албайт",
+    ),
+    "closing_moves": (
+        "its open offers move to others; what it has accepted goes to the coordinators",
+        "её открытые предложения перейдут другим, а принятое ею - координаторам",
+        "анын ачык сунуштары башкаларга, ал кабыл алгандары координаторлорго өтөт",
+    ),
+    "closing_undo": (
+        "it cannot undo this itself: an operator readmits it, and a second operator approves "
+        "(`kopuro organization readmit`)",
+        "сама она этого не отменит: её снова допускает оператор, а второй утверждает "
+        "(`kopuro organization readmit`)",
+        "муну ал өзү жокко чыгара албайт: оператор кайра кабыл алат, экинчиси бекитет "
+        "(`kopuro organization readmit`)",
+    ),
+    "retracted": (
+        "{report}: stops counting for good, and its recipients are told",
+        "{report}: больше не учитывается, получателям об этом сообщат",
+        "{report}: мындан ары эсептелбейт, алуучуларга билдирилет",
+    ),
+    "endpoint_ends": (
+        "{url} ({state}): gets no further notices, and those that wait are dropped",
+        "{url} ({state}): уведомлений больше не будет, ожидающие отбрасываются",
+        "{url} ({state}): мындан ары билдирүү болбойт, күтүп тургандары жок кылынат",
+    ),
+    "secret_ends": (
+        "its secret ends: a new endpoint has another id and secret",
+        "её секрет перестанет действовать: у новой точки другие идентификатор и секрет",
+        "анын сыры күчүн жоготот: жаңы дарек башка идентификаторго жана сырга ээ",
+    ),
+    "client_ends": (
+        "{client}: gets no token, and its tokens end",
+        "{client}: не получит токена, а выданные перестанут действовать",
+        "{client}: токен албайт, мурункулары күчүн жоготот",
+    ),
     "nothing": ("nothing was done", "ничего не сделано", "эч нерсе жасалган жок"),
 }
 
@@ -189,6 +227,14 @@ QUESTIONS: Final[Mapping[str, Texts]] = {
         "отозвать одобрение?",
         "бекитүүнү кайтарып алалыбы?",
     ),
+    "set_inactive": (
+        "set it to inactive?",
+        "прекратить её участие?",
+        "анын катышуусун токтотолубу?",
+    ),
+    "retract": ("retract the report?", "отозвать сообщение?", "билдирүүнү кайтарып алалыбы?"),
+    "delete_endpoint": ("delete the endpoint?", "удалить адрес вебхука?", "вебхуктун дарегин өчүрөлүбү?"),
+    "revoke_client": ("revoke the client?", "отозвать клиента?", "клиентти жокко чыгаралыбы?"),
     "refuse_one": ("refuse it?", "отклонить её?", "аны четке кагалыбы?"),
     "refuse_all": ("refuse them?", "отклонить их?", "аларды четке кагалыбы?"),
 }

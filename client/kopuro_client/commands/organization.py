@@ -90,6 +90,7 @@ def update(
         typer.Option(help="Revision that you read; the change is refused if the record has a later one."),
     ] = None,
     yes: YES = False,
+    language: LANGUAGE = "en",
 ) -> None:
     """Change members of your organisation's record. Members that the file omits stay unchanged.
 
@@ -99,7 +100,7 @@ def update(
     changes = read_json(file)
     if isinstance(changes, dict) and changes.get("active") is False and not yes:
         require_terminal()
-        confirm(session.out, _closing(organization), "set it to inactive?")
+        confirm(session.out, _closing(organization, language), question("set_inactive", language), language)
     # Read even if a revision is given: the hub answers a change that changes nothing like any other.
     before = session.hub.organization(organization)["revision"]
     changed: Mapping[str, Any] = session.hub.update_organization(
@@ -119,13 +120,12 @@ def update(
         )
 
 
-def _closing(organization: str) -> list[str]:
+def _closing(organization: str, language: str) -> list[str]:
     """Return what `"active": false` does."""
     return [
-        f"{organization}: every service of the hub refuses it within 5 seconds, and it gets no token",
-        "its open offers move to others; what it has accepted goes to the coordinators",
-        "it cannot undo this itself: an operator readmits it, and a second operator approves "
-        "(`kopuro organization readmit`)",
+        effect("closing", language, organization=organization),
+        effect("closing_moves", language),
+        effect("closing_undo", language),
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from kopuro_client.commands.act_words import effect, question
 from kopuro_client.commands.code_words import Texts, in_words
 from kopuro_client.commands.confirmation import YES, ask
 from kopuro_client.commands.input_file import read_text
@@ -154,10 +155,11 @@ def retract(
     session: Session,
     report: Annotated[str, typer.Argument(help="The id of your report.")],
     yes: YES = False,
+    language: LANGUAGE = "en",
 ) -> None:
     """Retract your report. Its recipients get a message."""
-    effects = [f"{report}: stops counting for good, and its recipients are told"]
-    ask(session.out, lambda: effects, "retract the report?", yes=yes)
+    effects = [effect("retracted", language, report=report)]
+    ask(session.out, lambda: effects, question("retract", language), language, yes=yes)
     made = session.hub.retract_watch_report(report)
     if session.out.as_json:
         session.out.document(made)

@@ -75,6 +75,11 @@ LINES: Final = [
     ("organization", "withdraw-approval", "kg.gone", "house", "--reason", "service_changed"),
     ("organization", "vet-application", ID),
     ("organization", "refuse-application", ID, "--reason", "not_genuine"),
+    ("organization", "vet", "kg.waits"),
+    ("organization", "readmit", "kg.out"),
+    ("watch", "retract", ID),
+    ("webhook", "delete", "house"),
+    ("credential", "revoke", "house"),
 ]
 
 
@@ -84,6 +89,12 @@ def morning(hub: FakeHub) -> FakeHub:
         hub.script("GET", f"/{service}/v1/referrals/{ID}", json_response(REFERRAL))
     hub.script("GET", f"/routing/v1/coordination/{ID}/candidates", json_response({"candidates": [CANDIDATE]}))
     hub.script("GET", "/directory/v1/organizations/kg.gone", json_response(ORGANIZATION))
+    waits = {**ORGANIZATION, "id": "kg.waits", "vetting": "applied"}
+    hub.script("GET", "/directory/v1/organizations/kg.waits", json_response(waits))
+    out = {**ORGANIZATION, "id": "kg.out", "vetting": "suspended", "active": False}
+    hub.script("GET", "/directory/v1/organizations/kg.out", json_response(out))
+    endpoint = {"url": "house", "state": ""}
+    hub.script("GET", "/delivery/v1/webhooks/house", json_response(endpoint))
     hub.script("GET", "/directory/v1/organizations/kg.new", json_response({}, status=404))
     hub.script("GET", f"/directory/v1/applications/{ID}", json_response(APPLICATION))
     hub.script(
