@@ -130,6 +130,20 @@ class ApprovalEnd(StrEnum):
     withdrawn = "withdrawn"
 
 
+class WithdrawalOfApproval(StrEnum):
+    """Why the network withdraws the approval of a service.
+
+    service_changed: it is not what was approved, though its record shows no wider one.
+    """
+
+    person_at_risk = "person_at_risk"
+    agreement_breached = "agreement_breached"
+    data_misused = "data_misused"
+    service_changed = "service_changed"
+    asked_by_organization = "asked_by_organization"
+    other = "other"
+
+
 class ApprovalKind(StrEnum):
     """The decisions that a second person confirms.
 

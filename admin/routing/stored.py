@@ -13,7 +13,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from admin.hub_databases import ServiceDatabase
 from admin.read_only_engine import open_read_only
-from contracts.codes import Urgency
 from contracts.errors import Defect
 from contracts.facts import AgreementChanged, OrganizationChanged
 from contracts.organization import Agreement, Organization
@@ -35,7 +34,12 @@ from services.routing.domain.recomputation import (
 )
 
 _DECISIONS = table(
-    "decisions", column("id"), column("referral_id"), column("record", Text), column("erased_at")
+    "decisions",
+    column("id"),
+    column("referral_id"),
+    column("record", Text),
+    column("erased_at"),
+    column("asked", Text),
 )
 _REFERRALS = table("referrals", column("id"), column("sender"), column("facts", Text))
 _SUBJECTS: Final[Mapping[str, type[Organization] | type[Agreement]]] = {
@@ -54,6 +58,8 @@ class StoredDecision:
     record: bytes
     values: Mapping[str, Any]
     is_erased: bool = False
+    # How many offers it opened; None in decisions of earlier builds.
+    opened: int | None = None
 
     @property
     def version(self) -> int:
@@ -79,8 +85,8 @@ class Stored:
             wanted = wanted.where(_DECISIONS.c.referral_id == referral)
         return self._parsed(wanted if last is None else wanted.limit(last))
 
-    def first_decisions(self, last: int) -> list[StoredDecision]:
-        """Return the first decisions about the last referrals, by the directory's version."""
+    def decisions_of_last(self, last: int) -> list[StoredDecision]:
+        """Return the searches for the last referrals, by the directory's version: no coordinator's choice."""
         newest = select(_REFERRALS.c.id).order_by(_REFERRALS.c.id.desc()).limit(last)
         ids = list(self.routing.execute(newest).scalars())
         found: list[StoredDecision] = []
@@ -88,7 +94,7 @@ class Stored:
             found += self._parsed(
                 select(_DECISIONS).where(_DECISIONS.c.referral_id.in_(ids[at : at + _PAGE]))
             )
-        return [one for one in found if one.values.get("trigger") == Trigger.submitted]
+        return [one for one in found if one.values.get("trigger") != Trigger.placed_by_coordinator]
 
     def again(self, decision: StoredDecision, policy: RoutingPolicy | None = None) -> Decision:
         """Make the decision again. policy: None for the one that it names. Call it by ascending versions.
@@ -110,9 +116,9 @@ class Stored:
             raise NotReproducible(f"the database has no usable policy {version}")
         return policy
 
-    def urgency_of(self, decision: StoredDecision) -> Urgency:
-        """Return the urgency of the decision's referral. Raises NotReproducible."""
-        return self._referral(decision)[1].urgency
+    def facts_of(self, decision: StoredDecision) -> ReferralFacts:
+        """Return the facts of the decision's referral. Raises NotReproducible."""
+        return self._referral(decision)[1]
 
     def _referral(self, decision: StoredDecision) -> tuple[str, ReferralFacts]:
         referral = str(decision.values.get("referral_id"))
@@ -134,7 +140,13 @@ class Stored:
             if isinstance(values, dict):
                 erased = row.erased_at is not None
                 found.append(
-                    StoredDecision(id=row.id, record=row.record.encode(), values=values, is_erased=erased)
+                    StoredDecision(
+                        id=row.id,
+                        record=row.record.encode(),
+                        values=values,
+                        is_erased=erased,
+                        opened=_number_of(row.asked),
+                    )
                 )
             else:
                 self.faults[f"decision {row.id}"] = "its record is not JSON"
@@ -191,6 +203,15 @@ class Stored:
         if change.digest is not None and entry_digest(entry) != change.digest:
             self.faults[name] = "the directory's record is not the one that routing read"
         return entry
+
+
+def _number_of(asked: str | None) -> int | None:
+    """Return how many organisations a JSON list names; None if it is no such list."""
+    try:
+        names = None if asked is None else orjson.loads(asked)
+    except ValueError:
+        return None
+    return len(names) if isinstance(names, list) else None
 
 
 @contextmanager

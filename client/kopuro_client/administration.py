@@ -61,10 +61,15 @@ class Administration:
         )
         return cast("Organization | Approval", answer)
 
-    def withdraw_service_approval(self, organization_id: str, service_id: str) -> Organization:
-        """Withdraw a service's approval: it is no longer asked for sensitive needs. Returns the record."""
-        url = self._service_approval(organization_id, service_id)
-        return cast(Organization, self._connection.delete(url))
+    def withdraw_service_approval(self, organization_id: str, service_id: str, reason: str) -> Organization:
+        """Withdraw a service's approval: it is no longer asked for sensitive needs. Returns the record.
+
+        reason: person_at_risk, agreement_breached, data_misused, service_changed, asked_by_organization or
+        other; the organisation and the log get it. A repetition changes nothing.
+        """
+        url = f"{self._service_approval(organization_id, service_id)}/withdraw"
+        body = {"reason": text(reason, "a reason")}
+        return cast(Organization, self._connection.post(url, body, repeatable=True))
 
     def suspend(self, organization_id: str, reason: str, *, revision: int | None = None) -> Organization:
         """Suspend an organisation at once, as a coordinator or an operator; return its record.

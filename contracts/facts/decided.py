@@ -254,12 +254,16 @@ class ReferralAcceptorSuspended(Fact):
     """The acceptor was suspended, left the network or became inactive while it held the referral.
 
     It can no longer read the case. Nothing else changes automatically: a coordinator may place the referral
-    with another organisation (`acceptance.revoked`).
+    with another organisation (`acceptance.revoked`). urgency, region, needs: of the referral, so that the
+    coordinators see which one cannot wait; facts of earlier builds do not have them.
     """
 
     referral_id: ReferralId
     sender: OrganizationId
     organization: OrganizationId
+    urgency: Urgency | None = None
+    region: Region | None = None
+    needs: tuple[NeedCode, ...] = ()
 
 
 @fact("referral.acceptor_declined_part")

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.canonical import Count
-from contracts.codes import ApprovalEnd, ApprovalKind, ApprovalRefusal, KeyManner, SuspensionReason
+from contracts.codes import (
+    ApprovalEnd,
+    ApprovalKind,
+    ApprovalRefusal,
+    KeyManner,
+    SuspensionReason,
+    WithdrawalOfApproval,
+)
 from contracts.facts.fact import Fact, fact
 from contracts.identifiers import OrganizationId, Uuid
 from contracts.organization import Agreement, Organization
@@ -246,6 +253,7 @@ class ServiceApprovalEnded(Fact):
     """A service is no longer approved for these sensitive needs, and is not asked about them.
 
     approved_needs: all for which it was approved. by: the principal whose change ended the approval.
+    withdrawn_for: why the network withdrew it; None unless it did, and in facts of earlier builds.
     """
 
     organization: OrganizationId
@@ -253,6 +261,7 @@ class ServiceApprovalEnded(Fact):
     approved_needs: tuple[str, ...]
     reason: ApprovalEnd
     by: str
+    withdrawn_for: WithdrawalOfApproval | None = None
 
 
 @fact("sealing_key.replaced", classification="public")

@@ -11,7 +11,7 @@ from marshmallow import ValidationError
 from marshmallow.validate import Length
 
 from contracts.application import ApplicationRejection, ApplicationRequest, ApplicationVetting
-from contracts.codes import SuspensionReason
+from contracts.codes import SuspensionReason, WithdrawalOfApproval
 from contracts.employer import EmployerReport, ReplyText
 from contracts.errors import PointerError, Refused
 from contracts.identifiers import ORGANIZATION_PATTERN, NeedCode, OrganizationId, Pattern
@@ -119,6 +119,13 @@ class SuspensionRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ApprovalWithdrawal:
+    """The body of `POST /v1/organizations/{id}/services/{service}/approval/withdraw`."""
+
+    reason: WithdrawalOfApproval
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class KeyRequest:
     """The body of `POST /v1/keys`: a public key, and how it is to replace the present one.
 
@@ -191,6 +198,11 @@ def service_approval_request(data: object) -> ServiceApprovalRequest:
 def suspension_request(data: object) -> SuspensionRequest:
     """Return a valid record; see `organization`."""
     return load(SuspensionRequest, data)
+
+
+def approval_withdrawal(data: object) -> ApprovalWithdrawal:
+    """Return a valid record; see `organization`."""
+    return load(ApprovalWithdrawal, data)
 
 
 def key_request(data: object) -> tuple[SealingKey, KeyRequest]:

@@ -188,7 +188,9 @@ APPROVE_SERVICE: Final = _change(
     Body(record=admission.ServiceApprovalRequest, examples={"one need": {"needs": ["legal.detention"]}}),
 )
 WITHDRAW_APPROVAL: Final = _change(
-    "Withdraw the approval of a service", {200: record_of(OrganizationRecord, headers=_ETAG)}
+    "Withdraw the approval of a service; a repetition changes nothing",
+    {200: record_of(OrganizationRecord, headers=_ETAG)},
+    Body(record=admission.ApprovalWithdrawal, examples={"a reason": {"reason": "service_changed"}}),
 )
 SERVICES: Final = Operation(
     summary="List the services on offer", responses={200: page_of(OfferedService)}, refusals=_CURSOR

@@ -113,8 +113,8 @@ class DirectoryService(WatchResources, ApplicationResources):
         return api.approve_service(self.handlers, api.proved(self.handlers, request))
 
     @resource(
-        "DELETE",
-        "/v1/organizations/<organization:id>/services/<slug:service>/approval",
+        "POST",
+        "/v1/organizations/<organization:id>/services/<slug:service>/approval/withdraw",
         roles=APPROVERS,
         operation=operations.WITHDRAW_APPROVAL,
     )

@@ -95,7 +95,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
         platform.messenger.wake,
     )
     store = SqlReferralStore()
-    queries = RoutingQueries(database=platform.database, store=store)
+    queries = RoutingQueries(database=platform.database, store=store, directory=network.directory)
     decision_spans = DecisionSpans(platform.clock, platform.spans)
     commands = RoutingCommands(
         database=platform.database,
@@ -186,6 +186,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
             coordination=CoordinationQueries(
                 database=platform.database,
                 store=store,
+                directory=network.directory,
                 consider=commands.consider,
                 circumstances=commands.circumstances,
             ),

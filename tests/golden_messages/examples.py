@@ -43,6 +43,7 @@ from contracts.codes import (
     UnreadableReason,
     Urgency,
     Vetting,
+    WithdrawalOfApproval,
     WithdrawalReason,
 )
 from contracts.employer import Allegation, Employer
@@ -405,7 +406,14 @@ _FACTS: tuple[facts.Fact, ...] = (
     facts.ReferralUnanswered(
         referral_id=REFERRAL, sender=SENDER, since=NOON - dt.timedelta(minutes=20), waits_for=(RECEIVER,)
     ),
-    facts.ReferralAcceptorSuspended(referral_id=REFERRAL, sender=SENDER, organization=RECEIVER),
+    facts.ReferralAcceptorSuspended(
+        referral_id=REFERRAL,
+        sender=SENDER,
+        organization=RECEIVER,
+        urgency=Urgency.urgent,
+        region="RU-MOW",
+        needs=("legal.wage_claim",),
+    ),
     facts.ReferralAcceptorDeclinedPart(
         referral_id=REFERRAL,
         sender=SENDER,
@@ -682,8 +690,9 @@ _FACTS: tuple[facts.Fact, ...] = (
         organization=SENDER,
         service="shelter",
         approved_needs=("protection.trafficking", "protection.violence"),
-        reason=ApprovalEnd.widened,
-        by=SENDER,
+        reason=ApprovalEnd.withdrawn,
+        by="aigul",
+        withdrawn_for=WithdrawalOfApproval.service_changed,
     ),
     facts.ReplicaRequested(queue="routing.directory"),
     facts.ReplicaCompleted(queue="routing.directory", records=153),
@@ -755,6 +764,14 @@ _EARLIER_FACTS: tuple[facts.Fact, ...] = (
         approved_by="bakyt",
         organization=SENDER,
         replaced=True,
+    ),
+    facts.ReferralAcceptorSuspended(referral_id=REFERRAL, sender=SENDER, organization=RECEIVER),
+    facts.ServiceApprovalEnded(
+        organization=SENDER,
+        service="shelter",
+        approved_needs=("protection.trafficking", "protection.violence"),
+        reason=ApprovalEnd.widened,
+        by=SENDER,
     ),
     facts.PlacementSubmitted(referral_id=REFERRAL, organization=RECEIVER, coordinator="coordinator"),
     facts.InterventionSubmitted(

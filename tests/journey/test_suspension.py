@@ -121,6 +121,10 @@ def test_suspended_acceptor_loses_access_and_coordinators_are_notified(hub: Runn
         assert time.monotonic() - at < SECONDS
         assert hub.participants.staff("coordinator").referral(referral_id)["acceptor"] == told["organization"]
     assert told["organization"] == acceptor.id
+    facts = sender.hub.referral(referral_id)["facts"] or {}
+    assert {name: told[name] for name in ("urgency", "region", "needs")} == {
+        name: facts[name] for name in ("urgency", "region", "needs")
+    }
     until(lambda: reads_the_case(acceptor, referral_id), "the case after the readmission")
     acceptor.hub.complete(referral_id, "resolved")
     sender.await_message("referral.completed", referral_id)

@@ -202,7 +202,8 @@ def directory(api: DocumentedHub) -> None:
     approved = next(one for one in listed if one["approved_services"])
     service = approved["approved_services"][0]
     ids = {"id": approved["id"], "service": service["service"]}
-    api.ask("directory_withdraw_service_approval", "coordinator", **ids)
+    reason = {"reason": "service_changed"}
+    api.ask("directory_withdraw_service_approval", "coordinator", body=reason, **ids)
     read = api.ask("directory_organization", "coordinator", id=approved["id"])
     waiting = api.ask(
         "directory_approve_service",

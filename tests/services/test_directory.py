@@ -568,10 +568,10 @@ def test_two_persons_approve_a_service_and_its_organization_does_not(tmp_path: P
         )
         assert patched.status_code == 200, patched.text
         place = f"/v1/organizations/{OSH}/services/legal/approval"
-        wanted = {"needs": ["protection.trafficking"]}
+        wanted, why = {"needs": ["protection.trafficking"]}, {"reason": "service_changed"}
         for cannot in (OSH, "kg.other", "auditor"):
             problem(hub.ask(cannot, "POST", place, json=wanted), 403, "forbidden")
-            problem(hub.ask(cannot, "DELETE", place), 403, "forbidden")
+            problem(hub.ask(cannot, "POST", f"{place}/withdraw", json=why), 403, "forbidden")
         seen = {"If-Match": patched.headers["ETag"]}
         bodies: list[Any] = [{"needs": []}, {"needs": ["money"]}, {}, {**wanted, "by": "kg.second"}]
         for wrong in bodies:
@@ -593,7 +593,10 @@ def test_two_persons_approve_a_service_and_its_organization_does_not(tmp_path: P
             ["protection.trafficking"],
             "kg.second",
         )
-        assert hub.ask("operator", "DELETE", place).json()["approved_services"] == []
+        for unnamed in ({}, {"reason": "no_answer"}, {"reason": None}):
+            refused = hub.ask("operator", "POST", f"{place}/withdraw", json=unnamed)
+            problem(refused, 422, "invalid-submission")
+        assert hub.ask("operator", "POST", f"{place}/withdraw", json=why).json()["approved_services"] == []
 
 
 def test_coordinator_suspends_and_does_nothing_else_to_a_record(tmp_path: Path) -> None:

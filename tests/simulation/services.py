@@ -257,7 +257,7 @@ class Routing(Service):
         for organization in sorted(self.suspended | self.maxima.keys()):
             self._absorb_standing(organization)
         store = SqlReferralStore()
-        self.queries = RoutingQueries(database=self.database, store=store)
+        self.queries = RoutingQueries(database=self.database, store=store, directory=self.network.directory)
         self.commands = RoutingCommands(
             database=self.database,
             store=store,

@@ -35,21 +35,20 @@ def attacker(hub: RunningHub) -> Iterator[Participant]:
     participant.hub.update_organization(ATTACKER, {"services": [*before, SERVICE]})
     yield participant
     participant.hub.update_organization(ATTACKER, {"services": before})
-    approve(hub, "DELETE")
+    approve(hub, withdrawn=True)
 
 
 def approve(
-    hub: RunningHub, method: str = "POST", *, role: str = "coordinator", needs: tuple[str, ...] = ()
+    hub: RunningHub, *, role: str = "coordinator", needs: tuple[str, ...] = (), withdrawn: bool = False
 ) -> int:
     """Approve the attacker's service, or withdraw its approval; return the status."""
     address = f"{hub.address('directory')}/v1/organizations/{ATTACKER}"
     authorization = {"Authorization": f"Bearer {hub.token(role)}"}
     seen = {"If-Match": httpx.get(address, headers=authorization).headers.get("ETag", '"0"')}
-    answer = httpx.request(
-        method,
-        f"{address}/services/rescue/approval",
-        json={"needs": list(needs)} if method == "POST" else None,
-        headers={**authorization, **(seen if method == "POST" else {})},
+    answer = httpx.post(
+        f"{address}/services/rescue/approval{'/withdraw' if withdrawn else ''}",
+        json={"reason": "person_at_risk"} if withdrawn else {"needs": list(needs)},
+        headers={**authorization, **({} if withdrawn else seen)},
     )
     return answer.status_code
 
@@ -99,7 +98,7 @@ def test_organization_cannot_approve_its_own_service(hub: RunningHub, attacker: 
     assert refusal.value.type == "urn:kopuro:problem:forbidden"
     for role in (ATTACKER, "auditor"):
         assert approve(hub, role=role, needs=(TRAFFICKING,)) == 403
-        assert approve(hub, "DELETE", role=role) == 403
+        assert approve(hub, role=role, withdrawn=True) == 403
 
 
 def test_approved_service_is_asked_for_the_approved_need_alone(
@@ -112,7 +111,7 @@ def test_approved_service_is_asked_for_the_approved_need_alone(
     assert failed is not None
     assert failed["service_not_approved"] == {"service": "rescue", "needs": [VIOLENCE]}
 
-    assert approve(hub, "DELETE", role="operator") == 200
+    assert approve(hub, role="operator", withdrawn=True) == 200
     until(lambda: verdict(hub, "girl-taken-to-the-city")[1] != {}, "the withdrawal in routing's replica")
 
 
@@ -142,7 +141,7 @@ def test_open_offer_of_a_service_that_loses_its_approval_is_revoked_and_made_to_
     attacker.hub.update_organization(ATTACKER, {"services": [*others, smaller]})
     sender, referral_id, offer_id = open_offer_to_the_attacker(hub, attacker)
     if end == "withdrawn":
-        assert approve(hub, "DELETE", role="operator") == 200
+        assert approve(hub, role="operator", withdrawn=True) == 200
     else:
         attacker.hub.update_organization(ATTACKER, {"services": [*others, SERVICE]})
     revoked = attacker.await_message("offer.revoked", referral_id)

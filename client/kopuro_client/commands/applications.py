@@ -10,9 +10,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from kopuro_client.commands.act_words import application_state, effect, question, recorded
 from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.confirmation import YES, ask, confirm, require_terminal
 from kopuro_client.commands.input_file import read_json, read_text
+from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.new_file import write_new
 from kopuro_client.commands.printable import moment
@@ -204,6 +206,7 @@ def vet_application(
         bool, typer.Option("--without-parent", help="Set no parent, even if one was proposed.")
     ] = False,
     yes: YES = False,
+    language: LANGUAGE = "en",
 ) -> None:
     """Admit an applicant, as a coordinator or operator. An operator approves it as the second person."""
     if not yes:
@@ -214,8 +217,8 @@ def vet_application(
             raise InvalidArgumentError(f"the application is {record['state']}")
         wanted_id = wanted_id or content["proposed_id"]
         wanted_parent = None if without_parent else parent or content["parent"]
-        effects = _effects_of_vetting(session, content, wanted_id, wanted_parent)
-        confirm(session.out, effects, "vet the organisation?")
+        effects = _effects_of_vetting(session, content, wanted_id, wanted_parent, language)
+        confirm(session.out, effects, question("vet", language), language)
     changed = session.hub.vet_application(
         application, organization_id=wanted_id, parent=parent, without_parent=without_parent
     )
@@ -223,14 +226,14 @@ def vet_application(
         session.out.document(changed)
     elif changed["state"] == "in_approval":
         session.out.text(changed["approval_id"])
-        session.out.note("requested; an operator approves it with `kopuro approvals approve`")
+        session.out.note(recorded("vetting_requested", language))
     else:
         session.out.text(changed["organization"])
-        session.out.note("vetted; issue its client with `kopuro credential issue`")
+        session.out.note(recorded("applicant_vetted", language))
 
 
 def _effects_of_vetting(
-    session: Session, content: ApplicationContent, wanted_id: str | None, parent: str | None
+    session: Session, content: ApplicationContent, wanted_id: str | None, parent: str | None, language: str
 ) -> list[str]:
     """Return what vetting would do. Raises InvalidArgumentError for a taken id or an unknown parent."""
     if wanted_id is None:
@@ -238,11 +241,17 @@ def _effects_of_vetting(
     if (taken := _in_directory(session, wanted_id)) is not None:
         raise InvalidArgumentError(f"{wanted_id} is the id of {taken['name']}: give another one with --id")
     effects = [
-        f"{content['name']} ({_label('kind', content['kind'])}, {_label('country', content['country'])}) "
-        f"becomes {wanted_id}"
+        effect(
+            "becomes",
+            language,
+            name=content["name"],
+            kind=in_words("kind", content["kind"], language),
+            country=in_words("country", content["country"], language),
+            organization=wanted_id,
+        )
     ]
     if parent is None:
-        effects.append("it is a branch of no organisation")
+        effects.append(effect("no_branch", language))
     else:
         above = _in_directory(session, parent)
         if above is None:
@@ -250,15 +259,21 @@ def _effects_of_vetting(
                 f"the directory has no organisation {parent}: give another --parent, or --without-parent"
             )
         effects.append(
-            f"it becomes a branch of {parent}: {above['name']} ({_label('kind', above['kind'])}, "
-            f"{_label('country', above['country'])})"
+            effect(
+                "branch",
+                language,
+                parent=parent,
+                name=above["name"],
+                kind=in_words("kind", above["kind"], language),
+                country=in_words("country", above["country"], language),
+            )
         )
     contact = content["contact"]
     reached = " ".join(filter(None, (contact["email"], contact["telephone"])))
     return [
         *effects,
-        "a member may send, accept and hold referrals",
-        f"write down whom to call, it is erased then: {contact['name']}, {reached}",
+        effect("any_member", language),
+        effect("write_down", language, contact=f"{contact['name']}, {reached}"),
     ]
 
 
@@ -284,6 +299,7 @@ def refuse_application(
     reason: _REASON,
     note: Annotated[str | None, typer.Option(help="A note that only the applicant can read.")] = None,
     yes: YES = False,
+    language: LANGUAGE = "en",
 ) -> None:
     """Refuse applications, as a coordinator or operator. A refused one no longer counts towards the limit."""
     if not yes:
@@ -292,15 +308,18 @@ def refuse_application(
         for record in map(session.hub.application, applications):
             content = record["application"]
             named = record["id"] if content is None else content["name"]
-            effects.append(f"{named} ({record['state']}): refused for good; it may apply again")
-        confirm(session.out, effects, "refuse it?" if len(effects) == 1 else "refuse them?")
+            state = application_state(record["state"], language)
+            effects.append(effect("application_refused", language, name=named, state=state))
+        asked = question("refuse_one" if len(effects) == 1 else "refuse_all", language)
+        confirm(session.out, effects, asked, language)
     for application in applications:
         changed = session.hub.refuse_application(application, reason, note=note)
         if session.out.as_json:
             show = session.out.document if len(applications) == 1 else session.out.json_line
             show(changed)
         else:
-            session.out.note(f"refused; its traces are deleted on {moment(changed['expires_at'])}")
+            until = moment(changed["expires_at"])
+            session.out.note(recorded("application_refused", language, until=until))
 
 
 def _show_application(session: Session, record: ApplicationRecord) -> None:

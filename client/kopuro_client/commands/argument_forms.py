@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
-from kopuro_client.errors import PROBLEM, FieldError, InvalidArgumentError, RefusedError
+from kopuro_client.commands.input_file import read_json
+from kopuro_client.commands.nearest_codes import with_nearest
+from kopuro_client.errors import PROBLEM, FieldError, InvalidArgumentError, Problem, RefusedError
 
 _NOT_FOUND: Final = 404
 _INVALID: Final = frozenset(
@@ -99,6 +102,8 @@ def named_arguments(given: Iterable[Given]) -> Iterator[None]:
             faults = _refused(values, error.errors)
         if faults:
             raise InvalidArgumentError("; ".join(faults)) from error
+        if error.type == PROBLEM + "invalid-submission" and error.errors:
+            raise RefusedError(_in_the_input(values, error.problem)) from error
         raise
 
 
@@ -121,8 +126,59 @@ def _refused(given: Iterable[Given], errors: Iterable[FieldError]) -> list[str]:
         name = next((name for name in reversed(names) if name in shown), None)
         if name is None or ("file" in shown and len(names) > 1):
             return []
-        sentences.append(f"{shown[name]}: {error.detail}")
+        one = next(one for one in given if one.shown == shown[name])
+        sentences.append(f"{one.shown}: {with_nearest(error.detail, _value_at(one.value, error.pointer))}")
     return list(dict.fromkeys(sentences))
+
+
+def _value_at(value: object, pointer: str) -> object:
+    """Return the value of an option; of a repeated one the value that the pointer names."""
+    if not isinstance(value, list):
+        return value
+    number = next((int(part) for part in reversed(pointer.split("/")) if part.isdecimal()), 0)
+    return value[number] if number < len(value) else None
+
+
+def _in_the_input(given: Iterable[Given], problem: Problem) -> Problem:
+    """Return the hub's refusal of a body in the words of the command, whose user wrote a file or options.
+
+    The hub says "Correct the body." or names members; each code of a vocabulary gets the nearest valid ones.
+    """
+    values = list(given)
+    file = next((one for one in values if one.name == "file"), None)
+    if file is None:
+        options = [one.shown for one in values if one.shown.startswith("--") and one.texts]
+        named = ", ".join(options) if options else "the arguments"
+        document: object = None
+    else:
+        named = "the document on stdin" if str(file.value) == "-" else str(file.value)
+        document = _document(file.value)
+    errors = tuple(
+        FieldError(pointer=one.pointer, detail=with_nearest(one.detail, _member(document, one.pointer)))
+        for one in problem.errors
+    )
+    detail = f"Correct {named}." if problem.detail.startswith("Correct ") else problem.detail
+    return replace(problem, detail=detail, errors=errors)
+
+
+def _document(file: object) -> object:
+    """Return the document in the file; None if it cannot be read again, such as stdin."""
+    try:
+        return read_json(Path(str(file)))
+    except InvalidArgumentError:
+        return None
+
+
+def _member(document: object, pointer: str) -> object:
+    """Return what a JSON pointer names in the document; None if it has no such member."""
+    for part in pointer.split("/")[1:]:
+        if isinstance(document, list) and part.isdecimal() and int(part) < len(document):
+            document = document[int(part)]
+        elif isinstance(document, dict):
+            document = document.get(part.replace("~1", "/").replace("~0", "~"))
+        else:
+            return None
+    return document
 
 
 def _plain_name(argument: Any) -> str:

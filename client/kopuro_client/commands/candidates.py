@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.decision_sentences import capacity_of, nobody_considered, phrase
 from kopuro_client.commands.explanation import named, show_excluded
-from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.queue_words import word
 from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.records import CandidatesNow, NeedsPart, OpenOffer
-
-
-def checked_language(language: str) -> str:
-    """Return the language. Raises BadParameter for one without sentences."""
-    if language not in LANGUAGES:
-        raise typer.BadParameter(f"must be one of {', '.join(LANGUAGES)}")
-    return language
-
-
-LANGUAGE = Annotated[
-    str, typer.Option(callback=checked_language, help="Language of the explanation: en, ru or ky.")
-]
 
 
 def show_candidates(out: Output, found: CandidatesNow, language: str) -> None:

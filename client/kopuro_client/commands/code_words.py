@@ -140,6 +140,39 @@ _REASONS: Final[Mapping[str, Texts]] = {
     "person_at_risk": ("the person is at risk", "человек в опасности", "адам коркунучта"),
 }
 
+# Why the network withdrew the approval of a service.
+_WITHDRAWN_FOR: Final[Mapping[str, Texts]] = {
+    "person_at_risk": ("a person is at risk", "человек в опасности", "адам коркунучта"),
+    "agreement_breached": (
+        "the organisation breached an agreement",
+        "организация нарушила соглашение",
+        "уюм макулдашууну бузган",
+    ),
+    "data_misused": (
+        "the organisation misused data",
+        "организация злоупотребила данными",
+        "уюм маалыматты кыянат пайдаланган",
+    ),
+    "service_changed": (
+        "the service is not what was approved",
+        "услуга отличается от одобренной",
+        "кызмат бекитилгенден башкача",
+    ),
+    "asked_by_organization": (
+        "the organisation asked for it",
+        "по просьбе организации",
+        "уюмдун өтүнүчү боюнча",
+    ),
+    "other": ("another reason", "другая причина", "башка себеп"),
+}
+
+# The parts of a service's record that an organisation should correct.
+_PARTS: Final[Mapping[str, Texts]] = {
+    "eligibility": ("conditions", "условия", "шарттар"),
+    "areas": ("regions", "регионы", "аймактар"),
+    "languages": ("languages", "языки", "тилдер"),
+}
+
 # The name of a detail -> the words of its codes.
 WORDS: Final[Mapping[str, Mapping[str, Texts]]] = {
     "cost": _COSTS,
@@ -151,12 +184,15 @@ WORDS: Final[Mapping[str, Mapping[str, Texts]]] = {
     "act": _ACTS,
     "answer": _ANSWERS,
     "reason": _REASONS,
+    "withdrawn_for": _WITHDRAWN_FOR,
+    "part": _PARTS,
 }
 
 # The name of a detail -> the vocabularies that have labels of its codes.
 VOCABULARIES: Final[Mapping[str, tuple[str, ...]]] = {
     "need": ("needs",),
     "needs": ("needs",),
+    "approved_needs": ("needs",),
     "region": ("regions",),
     "country": ("regions",),
     "language": ("languages",),
@@ -165,7 +201,12 @@ VOCABULARIES: Final[Mapping[str, tuple[str, ...]]] = {
     "kind": ("organization_kinds",),
     "urgency": ("urgencies",),
     "special_categories": ("special_categories",),
+    "sex": ("sexes",),
+    "age_band": ("age_bands",),
+    "stage": ("stages",),
+    "origin_country": ("regions",),
     "outcome": ("outcomes",),
+    "practices": ("employer_practices",),
     "status": ("referral_statuses",),
     "reason": ("hand_back_reasons", "decline_reasons", "withdrawal_reasons"),
 }
@@ -183,6 +224,22 @@ def in_words(name: str, value: object, language: str) -> str:
             if value in codes(vocabulary):
                 return inside(vocabulary, value, language)
     return moment(printable(value))
+
+
+# A condition of a service and whom it is for.
+_ONLY_FOR: Final[Texts] = ("{name} (only: {values})", "{name} (только: {values})", "{name} ({values} гана)")
+
+
+def conditions_in_words(unmet: list[str], conditions: Mapping[str, list[str]], language: str) -> str:
+    """Return the names of conditions, each with whom the service is for where that is known."""
+    texts = []
+    for name in unmet:
+        text = in_words("unmet", name, language)
+        if known := conditions.get(name):
+            only = _ONLY_FOR[LANGUAGES.index(language)]
+            text = only.format(name=text, values=in_words(name, known, language))
+        texts.append(text)
+    return "; ".join(texts)
 
 
 def values_in_words(values: Mapping[str, object], language: str) -> dict[str, str]:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from kopuro_client.commands.act_words import YES as AGREED
+from kopuro_client.commands.act_words import effect
 from kopuro_client.commands.output import Output
 from kopuro_client.errors import InvalidArgumentError
 
@@ -20,22 +22,27 @@ def require_terminal() -> None:
         raise InvalidArgumentError("cannot ask for confirmation without a terminal: add --yes")
 
 
-def confirm(out: Output, effects: list[str], question: str) -> None:
-    """Show the effects on stderr and ask. Ends the command if the answer is no."""
-    for effect in effects:
-        out.note(effect)
+def confirm(out: Output, effects: list[str], question: str, language: str = "en") -> None:
+    """Show the effects on stderr and ask. Ends the command if the answer is no.
+
+    An answer is understood in each language of the commands.
+    """
+    for one in effects:
+        out.note(one)
     # Not `typer.confirm`: it writes a space to stdout, which belongs to the data.
     typer.echo(f"kopuro: {question} [y/N]: ", nl=False, err=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        out.note("nothing was done")
+    if sys.stdin.readline().strip().lower() not in AGREED:
+        out.note(effect("nothing", language))
         raise typer.Exit(0)
 
 
-def ask(out: Output, effects: Callable[[], list[str]], question: str, *, yes: bool) -> None:
+def ask(
+    out: Output, effects: Callable[[], list[str]], question: str, language: str = "en", *, yes: bool
+) -> None:
     """Show the effects and ask; with `yes` do neither. effects: read only if they are shown.
 
     Raises InvalidArgumentError without a terminal. Ends the command if the answer is no.
     """
     if not yes:
         require_terminal()
-        confirm(out, effects(), question)
+        confirm(out, effects(), question, language)

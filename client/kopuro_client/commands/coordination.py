@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
-from kopuro_client.commands.candidates import LANGUAGE, show_candidates
+from kopuro_client.commands.act_words import effect, question, recorded
+from kopuro_client.commands.candidates import show_candidates
 from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.confirmation import YES, ask, confirm, require_terminal
 from kopuro_client.commands.coordination_network import coverage, wishes
 from kopuro_client.commands.coordination_queue import KINDS, show_queue, show_queue_heading
 from kopuro_client.commands.coordination_report import report, statistics
 from kopuro_client.commands.known_organization import require_known
+from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_items, show_page
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.queue_words import word
@@ -172,13 +174,15 @@ def nudge(
     organization: ONLY = None,
     yes: YES = False,
     idempotency_key: IDEMPOTENCY_KEY = None,
+    language: LANGUAGE = "en",
 ) -> None:
     """Remind the organisations that a referral waits for."""
-    seen = _confirm(session, referral, organization, "reminded", "send this reminder?", yes=yes)
+    what = effect("reminded", language)
+    seen = _confirm(session, referral, organization, what, "nudge", language, yes=yes)
     submitted = session.hub.nudge(
         referral, reason, organization=organization, offers=seen, idempotency_key=idempotency_key
     )
-    show_submitted(session.out, submitted, "reminder recorded")
+    show_submitted(session.out, submitted, recorded("nudge", language), language=language)
 
 
 def extend(
@@ -189,14 +193,15 @@ def extend(
     organization: ONLY = None,
     yes: YES = False,
     idempotency_key: IDEMPOTENCY_KEY = None,
+    language: LANGUAGE = "en",
 ) -> None:
     """Give more time to the organisations that a referral waits for."""
-    effect = f"will have time until {moment(until)}"
-    seen = _confirm(session, referral, organization, effect, "extend this deadline?", yes=yes)
+    what = effect("more_time", language, time=moment(until))
+    seen = _confirm(session, referral, organization, what, "extend", language, yes=yes)
     submitted = session.hub.extend(
         referral, until, reason, organization=organization, offers=seen, idempotency_key=idempotency_key
     )
-    show_submitted(session.out, submitted, "extension recorded")
+    show_submitted(session.out, submitted, recorded("extend", language), language=language)
 
 
 def move_on(
@@ -206,15 +211,15 @@ def move_on(
     organization: ONLY = None,
     yes: YES = False,
     idempotency_key: IDEMPOTENCY_KEY = None,
+    language: LANGUAGE = "en",
 ) -> None:
     """Revoke the open offer, or an overdue acceptance, and ask the next candidate."""
-    seen = _confirm(
-        session, referral, organization, "will no longer be asked", "move on to the next candidate?", yes=yes
-    )
+    what = effect("not_asked", language)
+    seen = _confirm(session, referral, organization, what, "move_on", language, yes=yes)
     submitted = session.hub.move_on(
         referral, reason, organization=organization, offers=seen, idempotency_key=idempotency_key
     )
-    show_submitted(session.out, submitted, "move recorded")
+    show_submitted(session.out, submitted, recorded("move_on", language), language=language)
 
 
 def place(
@@ -230,6 +235,7 @@ def place(
     ] = None,
     yes: YES = False,
     idempotency_key: IDEMPOTENCY_KEY = None,
+    language: LANGUAGE = "en",
 ) -> None:
     """Offer a referral to an organisation, and revoke its open offers."""
     seen = None
@@ -237,29 +243,40 @@ def place(
         require_terminal()
         found = session.hub.referral(referral)
         seen = [offer["id"] for offer in waits_for(found)]
-        effects = effects_on(found, None, "will no longer be asked")
-        effects.append(f"{organization}: will be asked")
+        effects = effects_on(found, None, effect("not_asked", language), language)
+        effects.append(effect("asked", language, organization=organization))
         services = session.hub.candidates(referral, organization=organization)["candidates"]
         if services and not any(map(may_be_placed, services)):
-            effects.append("the hub will refuse: some of these rules cannot be overridden:")
+            effects.append(effect("refused", language))
         for candidate in services:
-            effects += [f"  {candidate['service']}: {one}" for one in failed_rules(candidate)]
-        confirm(session.out, effects, "place the referral?")
+            effects += [f"  {candidate['service']}: {one}" for one in failed_rules(candidate, language)]
+        confirm(session.out, effects, question("place", language), language)
     placed = session.hub.place(
         referral, organization, reason=reason, offers=seen, idempotency_key=idempotency_key
     )
-    show_submitted(session.out, placed, "placement recorded")
+    show_submitted(session.out, placed, recorded("place", language), language=language)
 
 
 def _confirm(
-    session: Session, referral_id: str, organization: str | None, effect: str, question: str, *, yes: bool
+    session: Session,
+    referral_id: str,
+    organization: str | None,
+    what: str,
+    act: str,
+    language: str,
+    *,
+    yes: bool,
 ) -> list[str] | None:
-    """Return the ids of the offers that were shown; None if nothing was."""
+    """Return the ids of the offers that were shown; None if nothing was.
+
+    what: the effect on each organisation. act: the name of the question.
+    """
     if yes:
         return None
     require_terminal()
     referral = session.hub.referral(referral_id)
-    confirm(session.out, effects_on(referral, organization, effect), question)
+    effects = effects_on(referral, organization, what, language)
+    confirm(session.out, effects, question(act, language), language)
     return [offer["id"] for offer in waits_for(referral, organization)]
 
 
@@ -276,29 +293,37 @@ def withdraw(
         str, typer.Option(help="person_declined, placed_elsewhere, entered_in_error or other.")
     ],
     yes: YES = False,
+    language: LANGUAGE = "en",
 ) -> None:
     """Withdraw a referral for its sender, which cannot do it itself."""
     ask(
         session.out,
-        lambda: effects_of_end(session.hub.referral(referral), erases=False),
-        f"withdraw the referral for {organization}?",
+        lambda: effects_of_end(session.hub.referral(referral), language, erases=False),
+        question("withdraw_for", language, organization=organization),
+        language,
         yes=yes,
     )
-    show_submitted(
-        session.out, session.hub.withdraw_for(referral, organization, reason), "withdrawal recorded"
-    )
+    submitted = session.hub.withdraw_for(referral, organization, reason)
+    show_submitted(session.out, submitted, recorded("withdraw", language), language=language)
 
 
-def revoke_consent(session: Session, referral: REFERRAL, organization: ACTS_FOR, yes: YES = False) -> None:
+def revoke_consent(
+    session: Session,
+    referral: REFERRAL,
+    organization: ACTS_FOR,
+    yes: YES = False,
+    language: LANGUAGE = "en",
+) -> None:
     """Record that the person withdrew the consent, for the sender or the acceptor.
 
     The referral ends, and its case and the content of its history are erased.
     """
     ask(
         session.out,
-        lambda: effects_of_end(session.hub.referral(referral), erases=True),
-        f"record for {organization} that the person withdrew the consent?",
+        lambda: effects_of_end(session.hub.referral(referral), language, erases=True),
+        question("revoke_for", language, organization=organization),
+        language,
         yes=yes,
     )
     submitted = session.hub.withdraw_for(referral, organization, "consent_revoked")
-    show_submitted(session.out, submitted, "withdrawal of consent recorded")
+    show_submitted(session.out, submitted, recorded("revoke", language), language=language)

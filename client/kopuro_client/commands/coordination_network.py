@@ -6,9 +6,9 @@ from typing import Annotated, Final
 
 import typer
 
-from kopuro_client.commands.candidates import LANGUAGE
 from kopuro_client.commands.code_words import in_words, values_in_words
 from kopuro_client.commands.labels import label
+from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import LIMIT, show_items
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import one_line

@@ -9,8 +9,8 @@ from typing import Annotated, Final
 
 import typer
 
-from kopuro_client.commands.candidates import checked_language
 from kopuro_client.commands.code_words import in_words
+from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.new_file import new_file
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.queue_words import word as queue_word
@@ -36,9 +36,6 @@ MONTH = Annotated[
 OUTPUT = Annotated[
     Path | None,
     typer.Option(help="Write the month with its proofs to this file; existing files are not overwritten."),
-]
-LANGUAGE = Annotated[
-    str, typer.Option(callback=checked_language, help="Language of the labels: en, ru or ky.")
 ]
 AS_CSV = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 TOTALS: Final = ("submitted", "unplaced", "asked", "answered", "silent")

@@ -14,8 +14,10 @@ import typer
 
 from kopuro_client.amqp_password import generate_amqp_password
 from kopuro_client.client_key import generate_client_key
+from kopuro_client.commands.act_words import effect, question
 from kopuro_client.commands.confirmation import YES, ask
 from kopuro_client.commands.input_file import read_json
+from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.new_file import write_new, write_secret
 from kopuro_client.commands.output import Output
@@ -229,9 +231,10 @@ def revoke_tokens(session: Session, client: _CLIENT) -> None:
         session.out.note("all tokens are revoked")
 
 
-def revoke(session: Session, client: _CLIENT, yes: YES = False) -> None:
+def revoke(session: Session, client: _CLIENT, yes: YES = False, language: LANGUAGE = "en") -> None:
     """Revoke a client at once. A client of an organisation revokes itself and those registered after it."""
-    ask(session.out, lambda: [f"{client}: gets no token, and its tokens end"], "revoke the client?", yes=yes)
+    effects = [effect("client_ends", language, client=client)]
+    ask(session.out, lambda: effects, question("revoke_client", language), language, yes=yes)
     revoked = session.hub.administration.revoke_client(client)
     if session.out.as_json:
         session.out.document(revoked)

@@ -18,6 +18,11 @@ def _vocabularies() -> Mapping[str, Mapping[str, list[str]]]:
     return read
 
 
+def vocabularies() -> frozenset[str]:
+    """Return the names of the vocabularies."""
+    return frozenset(_vocabularies())
+
+
 def codes(vocabulary: str) -> frozenset[str]:
     """Return the codes of a vocabulary."""
     return frozenset(_vocabularies()[vocabulary])

@@ -8,8 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from kopuro_client.client import Kopuro
+from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_items, show_page
+from kopuro_client.commands.message_words import message_words
 from kopuro_client.commands.printable import moment
+from kopuro_client.commands.queue_words import word
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.errors import RefusedError, SealingError, UnreadableError
 from kopuro_client.records import MailboxConsumer, Message, Page
@@ -34,6 +37,7 @@ _SUMMARY_FIELDS = (
     "result",
     "act",
     "reason",
+    "withdrawn_for",
     "service",
     "approved_needs",
     "part",
@@ -106,10 +110,17 @@ def list_(
     limit: LIMIT = None,
     types: TYPES = None,
     consumer: CONSUMER = None,
+    language: LANGUAGE = "en",
 ) -> None:
     """List the unacknowledged messages, oldest first. Coordinators share one mailbox."""
     page = session.hub.mailbox(after=after, limit=limit, types=types or (), consumer=consumer)
-    show_items(session.out, page, lambda messages: _show_all(session, messages), kind="messages")
+    show_items(
+        session.out,
+        page,
+        lambda messages: _show_all(session, messages, language),
+        language=language,
+        kind=word("messages", language),
+    )
 
 
 def watch(
@@ -126,6 +137,7 @@ def watch(
         float | None,
         typer.Option("--for", min=1, help="Stop after this many seconds without a message."),
     ] = None,
+    language: LANGUAGE = "en",
 ) -> None:
     """Print messages as they arrive, one per line (--json: one CloudEvent per line), until Ctrl-C.
 
@@ -137,7 +149,7 @@ def watch(
         if session.out.as_json:
             session.out.json_line(message)
         else:
-            show_message(session, message)
+            show_message(session, message, language)
         if ack:
             _settle(session, message)
 
@@ -217,18 +229,18 @@ def _settle(session: Session, message: Message) -> None:
         session.out.note(f"{message['id']}: {error}")
 
 
-def _show_all(session: Session, messages: list[Message]) -> None:
+def _show_all(session: Session, messages: list[Message], language: str) -> None:
     for message in messages:
-        show_message(session, message)
+        show_message(session, message, language)
 
 
-def show_message(session: Session, message: Message) -> None:
-    """Print one line: time, fact, referral, summary, and the message id to acknowledge."""
+def show_message(session: Session, message: Message, language: str = "en") -> None:
+    """Print one line: time, fact, referral, summary in words, and the message id to acknowledge."""
     session.out.entry(
         moment(message["time"]),
         fact_of(message),
         referral_of(message),
-        summary(message, session.hub),
+        message_words(fact_of(message), summary(message, session.hub), language),
         f"message={message['id']}",
     )
 

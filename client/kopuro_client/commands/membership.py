@@ -7,7 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from kopuro_client.commands.act_words import counted, effect, question, recorded
 from kopuro_client.commands.confirmation import YES, confirm, require_terminal
+from kopuro_client.commands.language import LANGUAGE
+from kopuro_client.commands.organization_words import word
 from kopuro_client.commands.session import Session
 from kopuro_client.errors import InvalidArgumentError, RefusedError
 from kopuro_client.records import Organization
@@ -31,40 +34,33 @@ def suspend(
     reason: _REASON,
     revision: _REVISION = None,
     yes: YES = False,
+    language: LANGUAGE = "en",
 ) -> None:
     """Exclude an organisation at once, as a coordinator or operator. Its open offers move to others."""
     if not yes:
         require_terminal()
-        record = session.hub.organization(organization)
-        effects = [f"{_about(record)}: every service of the hub refuses it within 5 seconds"]
+        about = _about(session.hub.organization(organization), language)
         engaged = session.hub.engagements(organization)
-        for numbers, one, many, effect in (
-            (
-                engaged["open_offers"],
-                "open offer",
-                "open offers",
-                "will be revoked; the next candidates will be asked",
-            ),
-            (
-                engaged["accepted"],
-                "accepted referral",
-                "accepted referrals",
-                "for you to place; see your mailbox",
-            ),
-        ):
-            effects.append(
-                f"{_counted(numbers, one, many)}: {effect}" if any(numbers.values()) else f"no {many}"
-            )
+        offers = counted(engaged["open_offers"], "open offer", "open offers", language)
+        accepted = counted(engaged["accepted"], "accepted referral", "accepted referrals", language)
+        effects = [
+            effect("excluded", language, organization=about),
+            effect("offers_revoked", language, counted=offers)
+            if any(engaged["open_offers"].values())
+            else offers,
+            effect("accepted_to_place", language, counted=accepted)
+            if any(engaged["accepted"].values())
+            else accepted,
+        ]
         sent = engaged.get("sent", {})
         if any(sent.values()):
-            counted = _counted(sent, "open referral", "open referrals")
-            effects += [
-                f"{counted} that it sent: go on, but it can neither read nor withdraw them",
-                f"of these, see those that need you: kopuro coordination queue --organization {organization}",
-            ]
-        confirm(session.out, effects, "suspend the organisation?")
+            number = counted(sent, "open referral", "open referrals", language)
+            command = f"kopuro coordination queue --organization {organization}"
+            effects.append(effect("sent_go_on", language, counted=number))
+            effects.append(effect("sent_need_you", language, command=command))
+        confirm(session.out, effects, question("suspend", language), language)
     changed = session.hub.administration.suspend(organization, reason, revision=revision)
-    _show(session, changed, "suspended; readmit it with `kopuro organization readmit`, as an operator")
+    _show(session, changed, "suspended", language)
 
 
 def vet(
@@ -73,6 +69,7 @@ def vet(
     vetted_by: Annotated[str | None, typer.Option(help="Who examined it; part of its record.")] = None,
     vetted_on: Annotated[str | None, typer.Option(help="The day of the examination (2026-03-07).")] = None,
     yes: YES = False,
+    language: LANGUAGE = "en",
 ) -> None:
     """Admit an organisation that has applied, as an operator. A second operator approves it."""
     record = session.hub.organization(organization)
@@ -82,10 +79,12 @@ def vet(
         )
     examined = {"vetted_by": vetted_by, "vetted_on": vetted_on}
     changes = {"vetting": "vetted", **{name: value for name, value in examined.items() if value is not None}}
-    _admit(session, record, changes, "vet the organisation?", yes=yes)
+    _admit(session, record, changes, "vet", language, yes=yes)
 
 
-def readmit(session: Session, organization: ORGANIZATION, yes: YES = False) -> None:
+def readmit(
+    session: Session, organization: ORGANIZATION, yes: YES = False, language: LANGUAGE = "en"
+) -> None:
     """Readmit an excluded organisation, as an operator. A second operator approves it."""
     record = session.hub.organization(organization)
     if record["vetting"] == "applied":
@@ -93,22 +92,23 @@ def readmit(session: Session, organization: ORGANIZATION, yes: YES = False) -> N
     if record["vetting"] == "vetted" and record["active"]:
         raise InvalidArgumentError(f"{_about(record)} is not excluded")
     changes: dict[str, Any] = {"vetting": "vetted", **({} if record["active"] else {"active": True})}
-    _admit(session, record, changes, "readmit the organisation?", yes=yes)
+    _admit(session, record, changes, "readmit", language, yes=yes)
 
 
 def _admit(
-    session: Session, record: Organization, changes: Mapping[str, Any], question: str, *, yes: bool
+    session: Session, record: Organization, changes: Mapping[str, Any], act: str, language: str, *, yes: bool
 ) -> None:
     if not yes:
         require_terminal()
-        services = len(record["services"])
-        offered = "1 service" if services == 1 else f"{services} services"
+        number = len(record["services"])
+        services = effect("one_service" if number == 1 else "services", language, number=number)
         effects = [
-            f"{_about(record)}: may send, accept and hold referrals",
-            f"{offered}: asked from then on",
-            "what it still holds: it can read these cases again",
+            effect("member", language, organization=_about(record, language)),
+            effect("services_asked", language, services=services),
+            effect("still_holds", language),
         ]
-        confirm(session.out, effects if record["vetting"] != "applied" else effects[:2], question)
+        shown = effects if record["vetting"] != "applied" else effects[:2]
+        confirm(session.out, shown, question(act, language), language)
     # With the revision that was shown: refused if the record has changed since.
     try:
         changed = session.hub.update_organization(record["id"], changes, revision=record["revision"])
@@ -118,25 +118,22 @@ def _admit(
         raise
     if "state" in changed and not session.out.as_json:
         session.out.text(changed["id"])
-        session.out.note("requested; another operator approves it with `kopuro approvals approve`")
+        session.out.note(recorded("requested", language))
     else:
-        _show(session, changed, "vetted; routing now considers it")
+        _show(session, changed, "vetted", language)
 
 
-def _show(session: Session, changed: Mapping[str, Any], note: str) -> None:
+def _show(session: Session, changed: Mapping[str, Any], done: str, language: str) -> None:
     if session.out.as_json:
         session.out.document(changed)
     else:
         session.out.text(changed["revision"])
-        session.out.note(f"{note} (the record has revision {changed['revision']})")
+        note = recorded(done, language)
+        session.out.note(recorded("revision", language, note=note, revision=changed["revision"]))
 
 
-def _about(record: Organization) -> str:
-    return f"{record['id']} ({record['vetting']}{'' if record['active'] else ', inactive'})"
-
-
-def _counted(numbers: Mapping[str, int], one: str, many: str) -> str:
-    """Return `3 open offers (1 emergency, 2 routine)`."""
-    total = sum(numbers.values())
-    parts = ", ".join(f"{number} {urgency}" for urgency, number in numbers.items() if number)
-    return f"{total} {one if total == 1 else many} ({parts})"
+def _about(record: Organization, language: str = "en") -> str:
+    words = [word(record["vetting"], language)]
+    if not record["active"]:
+        words.append(word("inactive", language))
+    return f"{record['id']} ({', '.join(words)})"

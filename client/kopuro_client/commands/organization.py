@@ -8,18 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
+from kopuro_client.commands.act_words import effect, question, recorded
 from kopuro_client.commands.applications import (
     applications,
     apply,
     refuse_application,
     vet_application,
 )
-from kopuro_client.commands.candidates import LANGUAGE
 from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.confirmation import YES, ask, confirm, require_terminal
 from kopuro_client.commands.coordination_report import statement
 from kopuro_client.commands.exit_codes import ExitCode
 from kopuro_client.commands.input_file import read_json
+from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.membership import ORGANIZATION, readmit, suspend, vet
 from kopuro_client.commands.organization_capacity import capacity
 from kopuro_client.commands.organization_list import list_
@@ -30,6 +31,14 @@ from kopuro_client.records import ApprovedService
 
 _PAGE = 200
 _SERVICE = Annotated[str, typer.Argument(help="The id of its service.")]
+_WITHDRAWN_FOR = Annotated[
+    str,
+    typer.Option(
+        "--reason",
+        help="person_at_risk, agreement_breached, data_misused, service_changed, asked_by_organization or "
+        "other; the organisation is told, and it is recorded.",
+    ),
+]
 
 
 def group() -> typer.Typer:
@@ -81,6 +90,7 @@ def update(
         typer.Option(help="Revision that you read; the change is refused if the record has a later one."),
     ] = None,
     yes: YES = False,
+    language: LANGUAGE = "en",
 ) -> None:
     """Change members of your organisation's record. Members that the file omits stay unchanged.
 
@@ -90,7 +100,7 @@ def update(
     changes = read_json(file)
     if isinstance(changes, dict) and changes.get("active") is False and not yes:
         require_terminal()
-        confirm(session.out, _closing(organization), "set it to inactive?")
+        confirm(session.out, _closing(organization, language), question("set_inactive", language), language)
     # Read even if a revision is given: the hub answers a change that changes nothing like any other.
     before = session.hub.organization(organization)["revision"]
     changed: Mapping[str, Any] = session.hub.update_organization(
@@ -110,13 +120,12 @@ def update(
         )
 
 
-def _closing(organization: str) -> list[str]:
+def _closing(organization: str, language: str) -> list[str]:
     """Return what `"active": false` does."""
     return [
-        f"{organization}: every service of the hub refuses it within 5 seconds, and it gets no token",
-        "its open offers move to others; what it has accepted goes to the coordinators",
-        "it cannot undo this itself: an operator readmits it, and a second operator approves "
-        "(`kopuro organization readmit`)",
+        effect("closing", language, organization=organization),
+        effect("closing_moves", language),
+        effect("closing_undo", language),
     ]
 
 
@@ -145,7 +154,12 @@ def approve_service(
 
 
 def withdraw_approval(
-    session: Session, organization: ORGANIZATION, service: _SERVICE, yes: YES = False
+    session: Session,
+    organization: ORGANIZATION,
+    service: _SERVICE,
+    reason: _WITHDRAWN_FOR,
+    yes: YES = False,
+    language: LANGUAGE = "en",
 ) -> None:
     """Withdraw a service's approval: it is no longer asked for sensitive needs."""
     record = session.hub.organization(organization)
@@ -153,20 +167,32 @@ def withdraw_approval(
     if approved is None:
         session.out.note(f"the service {service} of {organization} has no approval: nothing was withdrawn")
         raise typer.Exit(ExitCode.REFUSED)
-    ask(session.out, lambda: _withdrawal(session, organization, approved), "withdraw the approval?", yes=yes)
-    changed = session.hub.administration.withdraw_service_approval(organization, service)
+    ask(
+        session.out,
+        lambda: _withdrawal(session, organization, approved, language),
+        question("withdraw_approval", language),
+        language,
+        yes=yes,
+    )
+    changed = session.hub.administration.withdraw_service_approval(organization, service, reason)
     if session.out.as_json:
         session.out.document(changed)
     else:
         session.out.text(changed["revision"])
-        session.out.note("withdrawn; open offers about its sensitive needs are revoked")
+        session.out.note(recorded("approval_withdrawn", language))
 
 
-def _withdrawal(session: Session, organization: str, approved: ApprovedService) -> list[str]:
+def _withdrawal(session: Session, organization: str, approved: ApprovedService, language: str) -> list[str]:
     """Return what the withdrawal of an approval affects."""
-    needs = in_words("needs", approved["needs"], "en")
+    needs = in_words("needs", approved["needs"], language)
     offers = session.hub.engagements(organization).get("sensitive_offers", {}).get(approved["service"], 0)
     return [
-        f"{organization}, service {approved['service']}: no longer asked for {needs}",
-        f"{offers} open {'offer' if offers == 1 else 'offers'} about sensitive needs will be revoked",
+        effect(
+            "no_longer_approved",
+            language,
+            organization=organization,
+            service=approved["service"],
+            needs=needs,
+        ),
+        effect("one_sensitive_offer" if offers == 1 else "sensitive_offers", language, number=offers),
     ]

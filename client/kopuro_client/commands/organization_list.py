@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from kopuro_client.commands.candidates import LANGUAGE
 from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.decision_sentences import phrase
+from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_items, show_page
 from kopuro_client.commands.organization_words import standing, word
 from kopuro_client.commands.output import Output

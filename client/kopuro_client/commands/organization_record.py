@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.labels import label
@@ -13,6 +14,15 @@ from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.records import Agreement, Organization, Service
 
 EVERY_VETTED_ORGANIZATION = "*"
+
+# A condition, by its code in a failed rule, and the member of a service's record that has it.
+_CONDITIONS: Final = (
+    ("sex", "sexes"),
+    ("age_band", "age_bands"),
+    ("stage", "stages"),
+    ("origin_country", "origin_countries"),
+    ("special_categories", "special_categories"),
+)
 
 
 def agreements_of(organization: str, agreements: Iterable[Agreement]) -> list[Agreement]:
@@ -72,6 +82,14 @@ def _suspension(record: Organization, language: str) -> str | None:
     return word("by_at_reason", language, by=found["by"], at=at, reason=word(reason, language))
 
 
+def _conditions(service: Service, language: str) -> str:
+    return "; ".join(
+        f"{in_words('unmet', name, language)}: {in_words(name, values, language)}"
+        for name, member in _CONDITIONS
+        if (values := service["eligibility"].get(member))
+    )
+
+
 def _show_service(out: Output, record: Organization, service: Service, language: str) -> None:
     head = [f"{service['id']}: {service['name']}"]
     for capacity in (service["capacity"], *service.get("further_capacities", [])):
@@ -91,6 +109,9 @@ def _show_service(out: Output, record: Organization, service: Service, language:
         if codes:
             value = in_words(field, codes, language)
             show_wrapped(out, word(name, language, value=value), first="    ", following="      ")
+    if conditions := _conditions(service, language):
+        text = word("conditions", language, value=conditions)
+        show_wrapped(out, one_line(text), first="    ", following="      ")
     for approved in record["approved_services"]:
         if approved["service"] == service["id"]:
             needs = in_words("needs", approved["needs"], language)

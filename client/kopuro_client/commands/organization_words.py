@@ -55,6 +55,7 @@ WORDS: Final[Mapping[str, Texts]] = {
     "spoken": ("languages: {value}", "языки: {value}", "тилдер: {value}"),
     "interpreted": ("with an interpreter: {value}", "с переводчиком: {value}", "котормочу менен: {value}"),
     "areas": ("regions: {value}", "регионы: {value}", "аймактар: {value}"),
+    "conditions": ("conditions: {value}", "условия: {value}", "шарттары: {value}"),
     "maximum": ("at most {value} at once", "одновременно не больше {value}", "бир убакта эң көп {value}"),
     "stated": ("stated {value}", "по данным на {value}", "{value} карата"),
     "always_open": ("open at all hours", "круглосуточно", "күнү-түнү"),

@@ -147,6 +147,7 @@ WORDS: Final[Mapping[str, Texts]] = {
     "its_service": ("service {service}", "услуга {service}", "{service} кызматы"),
     "none": ("no items", "ничего нет", "эч нерсе жок"),
     "more": ("more: {option}", "дальше: {option}", "уландысы: {option}"),
+    "messages": ("messages", "сообщения", "билдирүүлөр"),
     "more_of": ("more {kind}: {option}", "дальше, {kind}: {option}", "уландысы, {kind}: {option}"),
     "trace": (
         "every hop, and what to do next: {command}",

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from kopuro_client.commands.candidates import LANGUAGE, show_candidates
+from kopuro_client.commands.act_words import question, recorded
+from kopuro_client.commands.candidates import show_candidates
 from kopuro_client.commands.confirmation import YES, ask
 from kopuro_client.commands.explanation import show_decisions
 from kopuro_client.commands.input_file import read_json_or_stdin
+from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.preview import show_preview
 from kopuro_client.commands.printable import moment
@@ -148,16 +150,18 @@ def withdraw(
     ],
     yes: YES = False,
     idempotency_key: IDEMPOTENCY_KEY = None,
+    language: LANGUAGE = "en",
 ) -> None:
     """Withdraw a referral you sent."""
     ask(
         session.out,
-        lambda: effects_of_end(session.hub.referral(referral), erases=False),
-        "withdraw the referral?",
+        lambda: effects_of_end(session.hub.referral(referral), language, erases=False),
+        question("withdraw", language),
+        language,
         yes=yes,
     )
     withdrawn = session.hub.withdraw(referral, reason, idempotency_key=idempotency_key)
-    show_submitted(session.out, withdrawn, "withdrawal recorded")
+    show_submitted(session.out, withdrawn, recorded("withdraw", language), language=language)
 
 
 def progress(
@@ -232,17 +236,22 @@ def note(
 
 
 def revoke_consent(
-    session: Session, referral: REFERRAL, yes: YES = False, idempotency_key: IDEMPOTENCY_KEY = None
+    session: Session,
+    referral: REFERRAL,
+    yes: YES = False,
+    idempotency_key: IDEMPOTENCY_KEY = None,
+    language: LANGUAGE = "en",
 ) -> None:
     """Record that the person has revoked the consent. The case and the history's content are erased."""
     ask(
         session.out,
-        lambda: effects_of_end(session.hub.referral(referral), erases=True),
-        "record that the person withdrew the consent?",
+        lambda: effects_of_end(session.hub.referral(referral), language, erases=True),
+        question("revoke", language),
+        language,
         yes=yes,
     )
     revoked = session.hub.revoke_consent(referral, idempotency_key=idempotency_key)
-    show_submitted(session.out, revoked, "revocation recorded")
+    show_submitted(session.out, revoked, recorded("revoke", language), language=language)
 
 
 def explain(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kopuro_client.commands.act_words import effect
 from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.printable import moment
 from kopuro_client.records import Offer, Referral
@@ -22,42 +23,42 @@ def waits_for(referral: Referral, organization: str | None = None) -> list[Offer
     ]
 
 
-def effects_on(referral: Referral, organization: str | None, effect: str) -> list[str]:
+def effects_on(referral: Referral, organization: str | None, what: str, language: str) -> list[str]:
     """Return the referral, and the effect on each organisation for which it waits."""
     return [
-        _about(referral),
+        _about(referral, language),
         *(
-            f"{offer['organization']} ({_state(referral, offer)}): {effect}"
+            f"{offer['organization']} ({_state(referral, offer, language)}): {what}"
             for offer in waits_for(referral, organization)
         ),
     ]
 
 
-def effects_of_end(referral: Referral, *, erases: bool) -> list[str]:
+def effects_of_end(referral: Referral, language: str, *, erases: bool) -> list[str]:
     """Return what the end of a referral affects. erases: its case and its history's content too."""
-    effects = [_about(referral)]
+    effects = [_about(referral, language)]
     if referral["status"] in ENDS:
-        effects.append("it has ended already")
+        effects.append(effect("ended", language))
     for offer in waits_for(referral):
-        effect = "will no longer be asked" if offer["state"] == "open" else "loses the case"
-        effects.append(f"{offer['organization']} ({_state(referral, offer)}): {effect}")
+        what = effect("not_asked" if offer["state"] == "open" else "loses_case", language)
+        effects.append(f"{offer['organization']} ({_state(referral, offer, language)}): {what}")
     if erases:
-        effects.append("its case and the content of its history are erased, and nobody can restore them")
+        effects.append(effect("erased", language))
     elif referral["status"] not in ENDS:
-        effects.append("it ends, and nobody can open it again")
+        effects.append(effect("ends", language))
     return effects
 
 
-def _about(referral: Referral) -> str:
+def _about(referral: Referral, language: str) -> str:
     facts = referral["facts"] or {}  # none in an old referral
     words = [
-        in_words("status", referral["status"], "en"),
-        *(in_words(name, facts[name], "en") for name in ("urgency", "region") if facts.get(name)),
+        in_words("status", referral["status"], language),
+        *(in_words(name, facts[name], language) for name in ("urgency", "region") if facts.get(name)),
     ]
     return f"{referral['id']} ({', '.join(words)})"
 
 
-def _state(referral: Referral, offer: Offer) -> str:
+def _state(referral: Referral, offer: Offer, language: str) -> str:
     if offer["state"] == "open":
-        return f"until {moment(offer['deadline'])}"
-    return in_words("status", referral["status"], "en")
+        return effect("until", language, time=moment(offer["deadline"]))
+    return in_words("status", referral["status"], language)

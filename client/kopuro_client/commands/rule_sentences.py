@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from kopuro_client.commands.code_words import values_in_words
+from kopuro_client.commands.code_words import conditions_in_words, values_in_words
 from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.printable import printable
 from kopuro_client.records import Candidate, Rule
@@ -227,6 +227,8 @@ def sentence_of(rule: Rule, language: str = "en", *, standing: str | None = None
     if texts is not None:
         try:
             detail = values_in_words(rule["detail"], language)
+            if conditions := rule.get("conditions"):
+                detail["unmet"] = conditions_in_words(rule["detail"]["unmet"], conditions, language)
             return texts[LANGUAGES.index(language)].format_map(detail)
         except (KeyError, ValueError, IndexError, AttributeError):
             pass  # another version's detail: the code still says it

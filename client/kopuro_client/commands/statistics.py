@@ -6,12 +6,12 @@ from typing import Annotated, Final
 
 import typer
 
+from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.session import Session
+from kopuro_client.commands.statistics_words import COMBINED, class_of, word
 from kopuro_client.errors import InvalidArgumentError
 
 MOST_NAMED: Final = 12
-WITHHELD: Final = "withheld"
-COMBINED: Final = "combined"  # the class of a row that stands for several
 
 
 def statistics(
@@ -45,6 +45,7 @@ def statistics(
             help="With --by: show small figures too. For auditors and coordinators; do not publish them.",
         ),
     ] = False,
+    language: LANGUAGE = "en",
 ) -> None:
     """Count referrals in a table that is safe to publish.
 
@@ -58,11 +59,18 @@ def statistics(
     if trace:
         _trace(session, _values(trace), since, until)
     elif by is not None:
-        _show(session, by.split(","), since, until, as_csv=as_csv, exact=exact)
+        _show(session, by.split(","), since, until, language, as_csv=as_csv, exact=exact)
 
 
 def _show(
-    session: Session, by: list[str], since: str | None, until: str | None, *, as_csv: bool, exact: bool
+    session: Session,
+    by: list[str],
+    since: str | None,
+    until: str | None,
+    language: str,
+    *,
+    as_csv: bool,
+    exact: bool,
 ) -> None:
     out = session.out
     if as_csv:
@@ -72,17 +80,23 @@ def _show(
     if out.as_json:
         out.document(table)
         return
-    unit = table["unit"] + "s"
+    withheld = word("withheld", language)
     out.table(
-        (*by, unit, "median answer time", "90th percentile"),
+        (
+            *(word(name, language) for name in by),
+            *(word(name, language) for name in (f"{table['unit']}s", "median", "p90")),
+        ),
         (
             (
-                *(figure["values"].get(name, "all") for name in by),
-                WITHHELD if figure["count"] is None else figure["count"],
+                *(class_of(name, figure["values"].get(name, "all"), language) for name in by),
+                withheld if figure["count"] is None else figure["count"],
                 *(
-                    (WITHHELD, WITHHELD)
+                    (withheld, withheld)
                     if figure["times_withheld"]
-                    else (_span(figure["answered_median_seconds"]), _span(figure["answered_p90_seconds"]))
+                    else (
+                        _span(figure["answered_median_seconds"], language),
+                        _span(figure["answered_p90_seconds"], language),
+                    )
                 ),
             )
             for figure in table["figures"]
@@ -91,17 +105,19 @@ def _show(
     for name, classes in table["combined"].items():
         rows = {figure["values"].get(name) for figure in table["figures"]} - {None}
         if rows == {COMBINED}:
-            out.note(f"{name}: withheld, because a row for any class would reveal one with fewer than 5")
+            out.note(word("would_reveal", language, name=word(name, language)))
             continue
         held = (
-            ", ".join(classes) if 0 < len(classes) <= MOST_NAMED else "all classes without a row of their own"
+            ", ".join(class_of(name, one, language) for one in classes)
+            if 0 < len(classes) <= MOST_NAMED
+            else word("all_others", language)
         )
-        out.note(f"{name} combined: {held}")
+        out.note(word("combined_of", language, name=word(name, language), held=held))
     if table["withheld"]:
-        out.note("withheld: figures below 5, and those from which they could be computed")
+        out.note(word("why_withheld", language))
     if table["exact"]:
-        out.note("exact figures: small ones can identify a person; do not publish them")
-    out.note(f"counted from the log's first {table['log_size']} entries")
+        out.note(word("exact", language))
+    out.note(word("counted", language, size=table["log_size"]))
 
 
 def _trace(session: Session, values: dict[str, str], since: str | None, until: str | None) -> None:
@@ -119,11 +135,13 @@ def _values(pairs: list[str]) -> dict[str, str]:
     return values
 
 
-def _span(seconds: int | None) -> str:
+def _span(seconds: int | None, language: str) -> str:
     """Return a duration in its two largest units."""
     if seconds is None:
         return "—"
     minutes, hours = seconds // 60, seconds // 3600
     if hours >= 48:
-        return f"{hours // 24} d {hours % 24} h"
-    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min {seconds % 60} s"
+        return word("days", language, days=hours // 24, hours=hours % 24)
+    if hours:
+        return word("hours", language, hours=hours, minutes=minutes % 60)
+    return word("minutes", language, minutes=minutes, seconds=seconds % 60)

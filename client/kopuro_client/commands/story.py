@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from kopuro_client.commands import story_pdf
+from kopuro_client.commands.language import VARIABLE
 from kopuro_client.commands.new_file import new_file
 from kopuro_client.commands.session import Session
 
@@ -32,7 +33,7 @@ class StoryFormat(StrEnum):
 def story(
     session: Session,
     referral: Annotated[str, typer.Argument(help="The referral's id.")],
-    language: Annotated[Language, typer.Option(help="The story's language.")] = Language.en,
+    language: Annotated[Language, typer.Option(envvar=VARIABLE, help="The story's language.")] = Language.en,
     format_: Annotated[
         StoryFormat, typer.Option("--format", help="Output format; html is a printable page.")
     ] = StoryFormat.text,
@@ -41,7 +42,10 @@ def story(
         typer.Option(help="Write a PDF to a new file. Needs kopuro-client\\[pdf]."),
     ] = None,
 ) -> None:
-    """Print a referral's history as readable text. A party to the referral sees only its own part."""
+    """Print a referral's history as readable text. A party to the referral sees only its own part.
+
+    One line counts the consecutive reads of one reader on one day; --json and --pdf have each.
+    """
     if pdf is not None:
         story_pdf.require()  # before the first request, because the hub records it
         with new_file(pdf) as write:
@@ -52,8 +56,9 @@ def story(
         else:
             session.out.text(pdf)
         return
-    text = session.hub.story(referral, language=language.value, format=format_.value)
     if session.out.as_json:
-        session.out.document({"referral": referral, "language": language.value, "story": text})
-    else:
-        session.out.text(text.rstrip("\n"))
+        document = session.hub.story_document(referral, language=language.value)
+        session.out.document({"referral": referral, **document})
+        return
+    text = session.hub.story(referral, language=language.value, format=format_.value)
+    session.out.text(text.rstrip("\n"))

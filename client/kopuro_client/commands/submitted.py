@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from kopuro_client.arguments import idempotency_key
+from kopuro_client.commands.act_words import recorded
 from kopuro_client.commands.output import Output
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.records import Accepted
@@ -45,16 +46,16 @@ def refuse_key_with_note(note: str | None, key: str | None) -> None:
         )
 
 
-RESULT: Final = "the result will arrive in the mailbox"
-
-
-def show_submitted(out: Output, accepted: Accepted, what: str, *, then: str = RESULT) -> None:
+def show_submitted(
+    out: Output, accepted: Accepted, what: str, *, then: str | None = None, language: str = "en"
+) -> None:
     """Print the id on stdout (with --json the API's JSON), and on stderr what was recorded.
 
-    then: what the caller can expect in the mailbox. By default a result, whether or not it is a refusal.
+    then: what the caller can expect in the mailbox. By default a result, whether or not it is a refusal, in
+    the language.
     """
     if out.as_json:
         out.document(accepted)
     else:
         out.text(accepted["id"])
-        out.note(f"{what}; {then}")
+        out.note(f"{what}; {then or recorded('result', language)}")

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from kopuro_client.commands.candidates import checked_language
 from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.exit_codes import ExitCode
+from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.sentence_lines import show_wrapped
@@ -34,9 +34,7 @@ def trace(
     organization: Annotated[
         str | None, typer.Option(help="For staff: the organisation that used the Idempotency-Key.")
     ] = None,
-    language: Annotated[
-        str, typer.Option(callback=checked_language, help="Language of the sentences: en, ru or ky.")
-    ] = "en",
+    language: LANGUAGE = "en",
 ) -> None:
     """Show where a submission, message or referral is, and whose turn it is: yours, the hub's, another's.
 

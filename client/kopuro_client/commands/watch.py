@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from kopuro_client.commands.code_words import in_words
+from kopuro_client.commands.act_words import effect, question
+from kopuro_client.commands.code_words import Texts, in_words
 from kopuro_client.commands.confirmation import YES, ask
 from kopuro_client.commands.input_file import read_text
-from kopuro_client.commands.labels import inside
+from kopuro_client.commands.labels import LANGUAGES
+from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session, connected
@@ -18,6 +21,29 @@ from kopuro_client.records import Page, WatchedEmployer, WatchRecipient
 
 _WATCHED = Annotated[str, typer.Argument(metavar="ID", help="The id that `kopuro watch list` shows.")]
 _COLUMNS = ("id", "name", "number", "region", "practices", "months", "reporters")
+_WORDS: Final[Mapping[str, Texts]] = {
+    "id": ("id", "№", "№"),
+    "name": ("name", "название", "аталышы"),
+    "number": ("number", "рег. номер", "каттоо номери"),
+    "region": ("region", "регион", "аймак"),
+    "practices": ("practices", "нарушения", "бузуулар"),
+    "months": ("months", "месяцы", "айлар"),
+    "reporters": ("reporters", "сколько сообщили", "канча билдирди"),
+    "from_to": ("{first} to {last}", "{first} – {last}", "{first} – {last}"),
+    "two_to_four": ("two to four", "от двух до четырёх", "экиден төрткө чейин"),
+    "five_to_nine": ("five to nine", "от пяти до девяти", "бештен тогузга чейин"),
+    "ten_or_more": ("ten or more", "десять и больше", "он жана андан көп"),
+    "watched_until": (
+        "watched until {until}, unless another report follows",
+        "под наблюдением до {until}, если не поступит новое сообщение",
+        "эгер жаңы билдирүү келбесе, {until} чейин көзөмөлдө",
+    ),
+    "replied": (
+        "Reply, entered by {by} on {at}",
+        "Ответ, внёс {by}, {at}",
+        "Жооп, киргизген {by}, {at}",
+    ),
+}
 
 
 def group() -> typer.Typer:
@@ -90,15 +116,22 @@ def list_(
     name: Annotated[str | None, typer.Option(help="Only names that contain this.")] = None,
     after: AFTER = None,
     limit: LIMIT = None,
+    language: LANGUAGE = "en",
 ) -> None:
     """List the employers that at least two unrelated organisations report, without the reporters' names."""
     page = session.hub.watched_page(country=country, region=region, name=name, after=after, limit=limit)
-    show_page(session.out, page, columns=_COLUMNS, row=_row)
+    show_page(
+        session.out,
+        page,
+        columns=[_word(name, language) for name in _COLUMNS],
+        row=lambda item: _row(item, language),
+        language=language,
+    )
 
 
-def show(session: Session, watched: _WATCHED) -> None:
+def show(session: Session, watched: _WATCHED, language: LANGUAGE = "en") -> None:
     """Show one watched employer, and its reply."""
-    _show(session, session.hub.watched(watched))
+    _show(session, session.hub.watched(watched), language)
 
 
 def reports(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:
@@ -122,10 +155,11 @@ def retract(
     session: Session,
     report: Annotated[str, typer.Argument(help="The id of your report.")],
     yes: YES = False,
+    language: LANGUAGE = "en",
 ) -> None:
     """Retract your report. Its recipients get a message."""
-    effects = [f"{report}: stops counting for good, and its recipients are told"]
-    ask(session.out, lambda: effects, "retract the report?", yes=yes)
+    effects = [effect("retracted", language, report=report)]
+    ask(session.out, lambda: effects, question("retract", language), language, yes=yes)
     made = session.hub.retract_watch_report(report)
     if session.out.as_json:
         session.out.document(made)
@@ -137,9 +171,10 @@ def reply(
     session: Session,
     watched: _WATCHED,
     text: Annotated[str, typer.Option(help="The employer's reply. Every organisation can read it.")],
+    language: LANGUAGE = "en",
 ) -> None:
     """Record an employer's reply, as a coordinator. It replaces an earlier one and shows your name."""
-    _show(session, session.hub.reply_for_employer(watched, text))
+    _show(session, session.hub.reply_for_employer(watched, text), language)
 
 
 def recipients(session: Session) -> None:
@@ -167,25 +202,34 @@ def opt_in(
         )
 
 
-def _row(item: WatchedEmployer) -> tuple[str, ...]:
+def _row(item: WatchedEmployer, language: str) -> tuple[str, ...]:
     employer = item["employer"]
     return (
         item["id"],
         employer["name"],
         employer["registration_number"] or "",
-        in_words("region", employer["region"] or employer["country"], "en"),
-        ", ".join(inside("employer_practices", one, "en") for one in item["practices"]),
-        f"{item['first_month']} to {item['last_month']}" if item["first_month"] else "",
-        item["reporters"].replace("_", " "),
+        in_words("region", employer["region"] or employer["country"], language),
+        in_words("practices", item["practices"], language),
+        _word("from_to", language, first=item["first_month"], last=item["last_month"])
+        if item["first_month"]
+        else "",
+        _word(item["reporters"], language),
     )
 
 
-def _show(session: Session, item: WatchedEmployer) -> None:
+def _show(session: Session, item: WatchedEmployer, language: str) -> None:
     if session.out.as_json:
         session.out.document(item)
         return
-    session.out.table(_COLUMNS, [_row(item)])
-    session.out.note(f"watched until {item['until']}, unless another report follows")
+    session.out.table([_word(name, language) for name in _COLUMNS], [_row(item, language)])
+    session.out.note(_word("watched_until", language, until=item["until"]))
     answer = item["reply"]
     if answer is not None:
-        session.out.text(f"Reply, entered by {answer['by']} on {moment(answer['at'])}: {answer['text']}")
+        head = _word("replied", language, by=answer["by"], at=moment(answer["at"]))
+        session.out.text(f"{head}: {answer['text']}")
+
+
+def _word(name: str, language: str, /, **values: object) -> str:
+    """Return a word or phrase; the name itself if it is a code newer than this program."""
+    texts = _WORDS.get(name)
+    return name if texts is None else texts[LANGUAGES.index(language)].format(**values)

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from kopuro_client.commands.act_words import effect, question
 from kopuro_client.commands.confirmation import YES, ask
+from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.new_file import new_file
 from kopuro_client.commands.printable import moment
@@ -97,18 +99,19 @@ def change(
         session.out.note(f"{changed['id']} is {changed['state']}")
 
 
-def delete(session: Session, endpoint: _ENDPOINT, yes: YES = False) -> None:
+def delete(session: Session, endpoint: _ENDPOINT, yes: YES = False, language: LANGUAGE = "en") -> None:
     """Delete an endpoint. Your mailbox keeps every message."""
-    ask(session.out, lambda: _deletion(session, endpoint), "delete the endpoint?", yes=yes)
+    asked = question("delete_endpoint", language)
+    ask(session.out, lambda: _deletion(session, endpoint, language), asked, language, yes=yes)
     session.hub.webhooks.delete(endpoint)
     session.out.note(f"deleted {endpoint}")
 
 
-def _deletion(session: Session, endpoint: str) -> list[str]:
+def _deletion(session: Session, endpoint: str, language: str) -> list[str]:
     found = session.hub.webhooks.endpoint(endpoint)
     return [
-        f"{found['url']} ({found['state']}): gets no further notices, and those that wait are dropped",
-        "its secret ends: a new endpoint has another id and secret",
+        effect("endpoint_ends", language, url=found["url"], state=found["state"]),
+        effect("secret_ends", language),
     ]
 
 

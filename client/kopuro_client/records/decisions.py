@@ -6,13 +6,18 @@ from typing import Any, NotRequired, TypedDict
 
 
 class Rule(TypedDict):
-    """One hard rule applied to one candidate. reason: a code; overridden: by a coordinator."""
+    """One hard rule applied to one candidate. reason: a code; overridden: by a coordinator.
+
+    conditions: whom the service is for, by the name of each condition that the person does not meet; missing
+    if the directory no longer has the record that the decision read.
+    """
 
     rule: str
     passed: bool
     reason: str | None
     detail: dict[str, Any]
     overridden: NotRequired[bool]
+    conditions: NotRequired[dict[str, list[str]]]
 
 
 class Contribution(TypedDict):

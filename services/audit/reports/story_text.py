@@ -29,7 +29,7 @@ _STYLE: Final = (
 def as_text(story: Story) -> str:
     """Return the story as plain text, for a terminal or a letter."""
     situation = [f"  {name}: {value}" for name, value in story.situation] or ["  " + story.situation_lost]
-    sentences = [f"  {line.moment}  {line.text}  [{line.index}]" for line in story.sentences]
+    sentences = [f"  {line.moment}  {line.text}  [{line.entries}]" for line in story.lines]
     parts = [
         story.title,
         "",
@@ -46,7 +46,7 @@ def as_text(story: Story) -> str:
 def as_markdown(story: Story) -> str:
     """Return the story as CommonMark."""
     situation = [f"- **{_md(name)}**: {_md(value)}" for name, value in story.situation]
-    sentences = [f"- {_md(line.moment)} — {_md(line.text)} \\[{line.index}\\]" for line in story.sentences]
+    sentences = [f"- {_md(line.moment)} — {_md(line.text)} \\[{line.entries}\\]" for line in story.lines]
     parts = [
         f"# {_md(story.title)}",
         "",
@@ -66,8 +66,8 @@ def as_html(story: Story) -> str:
     """Return the story as a self-contained HTML page without scripts, fit for printing."""
     situation = "".join(f"<dt>{escape(n)}</dt><dd>{escape(v)}</dd>" for n, v in story.situation)
     rows = "".join(
-        f"<tr><td>{line.index}</td><td>{escape(line.moment)}</td><td>{escape(line.text)}</td></tr>\n"
-        for line in story.sentences
+        f"<tr><td>{line.entries}</td><td>{escape(line.moment)}</td><td>{escape(line.text)}</td></tr>\n"
+        for line in story.lines
     )
     title = escape(story.title)
     return (
@@ -84,7 +84,7 @@ def as_json(story: Story) -> str:
     "events": {"heading", "sentences": [{"index", "time": RFC 3339, "type", "text"},
     ...]}}`.
 
-    lost: the sentence shown when the situation is empty, otherwise null.
+    lost: the sentence shown when the situation is empty, otherwise null. sentences: one for each entry.
     """
     document = {
         "language": story.language,

@@ -25,6 +25,7 @@ CARRIERS: Final = frozenset(
         facts.NoteDelivered.type,
         facts.ReferralUnplaced.type,
         facts.ReferralUnanswered.type,
+        facts.ReferralAcceptorSuspended.type,
         facts.PartOpened.type,
         facts.EmployerReportDelivered.type,
     }

@@ -133,11 +133,13 @@ def approve_service(handlers: DirectoryHandlers, request: Request) -> Response:
 
 
 def withdraw_service_approval(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Withdraw a service's approval."""
+    """Withdraw a service's approval with a coded reason. A repetition changes nothing."""
+    wanted = admission.approval_withdrawal(request.json())
     standing = handlers.service_approvals.withdraw(
         request.principal.id,
         request.path_params["id"],
         request.path_params["service"],
+        wanted.reason,
         precondition=precondition_of(request),
     )
     return single(organization_record(standing))

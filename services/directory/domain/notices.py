@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from contracts.codes import ApprovalEnd, KeyManner
+from contracts.codes import ApprovalEnd, KeyManner, WithdrawalOfApproval
 from contracts.facts import (
     CredentialIssued,
     CredentialRevoked,
@@ -31,14 +31,18 @@ def notices(
     by: str,
     approved_by: str | None = None,
     first_client: bool = False,
+    withdrawn_for: WithdrawalOfApproval | None = None,
 ) -> Iterator[Fact]:
-    """Yield the facts about a change. first_client: nobody can read the partner's mailbox yet."""
+    """Yield the facts about a change. first_client: nobody can read the partner's mailbox yet.
+
+    withdrawn_for: why the change withdraws the approval of a service.
+    """
     if isinstance(after, Client):
         present = before if isinstance(before, Client) else None
         yield from _of_client(present, after, by, approved_by, first_client=first_client)
     elif isinstance(after, Organization) and isinstance(before, Organization):
         yield from _of_key(before, after, by, approved_by)
-        yield from _of_approvals(before, after, by)
+        yield from _of_approvals(before, after, by, withdrawn_for)
 
 
 def _without_revocations(client: Client) -> Client:
@@ -109,7 +113,9 @@ def _of_key(before: Organization, after: Organization, by: str, approved_by: str
     )
 
 
-def _of_approvals(before: Organization, after: Organization, by: str) -> Iterator[Fact]:
+def _of_approvals(
+    before: Organization, after: Organization, by: str, withdrawn_for: WithdrawalOfApproval | None
+) -> Iterator[Fact]:
     """Yield a fact for each service whose approval ended; not for one that is approved for other needs."""
     approved = {one.service for one in after.approved_services}
     known = {service.id: service for service in before.services}
@@ -130,4 +136,5 @@ def _of_approvals(before: Organization, after: Organization, by: str) -> Iterato
             approved_needs=ended.needs,
             reason=reason,
             by=by,
+            withdrawn_for=withdrawn_for if reason is ApprovalEnd.withdrawn else None,
         )

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from contracts.codes import KeyManner, SuspensionReason
+from contracts.codes import KeyManner, SuspensionReason, WithdrawalOfApproval
 from contracts.envelope import Event
 from contracts.facts import Fact
 from contracts.organization import Agreement, Organization
@@ -124,15 +124,24 @@ class Writing:
         by: str,
         approved_by: str | None = None,
         reason: SuspensionReason | None = None,
+        withdrawn_for: WithdrawalOfApproval | None = None,
     ) -> Standing[E]:
         """Write one entry with its facts; return its state. An unchanged entry makes no revision.
 
         reason: why the change suspends the organisation; with one, an unchanged entry makes a revision too.
+        withdrawn_for: why the change withdraws the approval of a service.
         """
         present = self.standing(type(wanted), wanted.id)
         self.check(present, wanted)
         known = {} if present is None else {wanted.id: present}
-        revisions = self.put_all(known, [wanted], by=by, approved_by=approved_by, reason=reason)
+        revisions = self.put_all(
+            known,
+            [wanted],
+            by=by,
+            approved_by=approved_by,
+            reason=reason,
+            withdrawn_for=withdrawn_for,
+        )
         if not revisions:
             assert present is not None
             return present
@@ -146,10 +155,11 @@ class Writing:
         by: str,
         approved_by: str | None = None,
         reason: SuspensionReason | None = None,
+        withdrawn_for: WithdrawalOfApproval | None = None,
     ) -> Sequence[Revision[E]]:
         """Write entries of one kind whose references are checked. standing: their current states, by id.
 
-        reason: see `put`.
+        reason, withdrawn_for: see `put`.
         """
         revisions = revise(standing, wanted, by=by, at=self.now, reason=reason)
         if not revisions:
@@ -170,7 +180,14 @@ class Writing:
             state = Standing(revision=revision.number, entry=entry)
             facts.append((full_state(state, by=by, reason=reason), entry.id))
             first = entry.id in first_clients
-            for fact in notices(present, entry, by=by, approved_by=approved_by, first_client=first):
+            for fact in notices(
+                present,
+                entry,
+                by=by,
+                approved_by=approved_by,
+                first_client=first,
+                withdrawn_for=withdrawn_for,
+            ):
                 facts.append((fact, entry.id))
         # Together, so that thousands of entries make few messages.
         self.ledger.outbox.add(self.transaction, [self._message(fact, key) for fact, key in facts])

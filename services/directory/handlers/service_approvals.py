@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from contracts.codes import WithdrawalOfApproval
 from contracts.errors import Refused
 from contracts.organization import Organization
 from services.directory.domain.approval import Approval
@@ -50,15 +51,21 @@ class ServiceApprovals:
             return decided if isinstance(decided, Approval) else _standing(writing, organization)
 
     def withdraw(
-        self, approver: str, organization: str, service: str, *, precondition: Precondition | None = None
+        self,
+        approver: str,
+        organization: str,
+        service: str,
+        reason: WithdrawalOfApproval,
+        *,
+        precondition: Precondition | None = None,
     ) -> Standing[Organization]:
         """Withdraw a service's approval. One person may, because it protects.
 
-        Raises what `approve` raises.
+        The reason is in `service_approval.ended`. Raises what `approve` raises.
         """
         with self._ledger.writing() as writing:
             present = _present(writing, approver, organization, precondition)
-            return writing.put(without_approval(present.entry, service), by=approver)
+            return writing.put(without_approval(present.entry, service), by=approver, withdrawn_for=reason)
 
 
 def _present(

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from contracts.codes import Urgency
 from services.routing.domain.candidates import Candidate
 from services.routing.domain.decision import Decision
-from services.routing.domain.policy import RoutingPolicy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,27 +49,27 @@ class First:
 class PolicyEffect:
     """A decision that would ask others. before, after: the organisations asked, in order.
 
-    firsts: whose turn it is under each policy; None if nobody may be asked. standings: of every organisation
-    that only one of the two policies asks.
+    trigger: what caused the decision. firsts: whose turn it is under each policy; None if nobody may be
+    asked. standings: of every organisation that only one of the two policies asks.
     """
 
     referral_id: str
+    trigger: str
     before: Sequence[str]
     after: Sequence[str]
     firsts: tuple[First | None, First | None]
     standings: Sequence[CandidateEffect]
 
 
-def asked_by(decision: Decision, policy: RoutingPolicy, urgency: Urgency) -> tuple[str, ...]:
-    """Return the organisations that the decision asks at once, in order."""
-    return tuple(one.organization for one in decision.ranked[: policy.offers_at_once(urgency)])
+def effect_of(before: Decision, after: Decision, *, at_once: tuple[int, int]) -> PolicyEffect | None:
+    """Return the effect; None if the same organisations are asked in the same order.
 
-
-def effect_of(
-    before: Decision, after: Decision, *, policies: tuple[RoutingPolicy, RoutingPolicy], urgency: Urgency
-) -> PolicyEffect | None:
-    """Return the effect; None if the same organisations are asked in the same order."""
-    asked = [asked_by(d, p, urgency) for d, p in zip((before, after), policies, strict=True)]
+    at_once: how many organisations each decision asks.
+    """
+    asked = [
+        tuple(one.organization for one in decision.ranked[:most])
+        for decision, most in zip((before, after), at_once, strict=True)
+    ]
     if asked[0] == asked[1]:
         return None
     concerned = dict.fromkeys((*asked[0], *asked[1]))
@@ -80,6 +78,7 @@ def effect_of(
     standings = [_standing(name, before, after) for name in concerned]
     return PolicyEffect(
         referral_id=before.referral_id,
+        trigger=before.trigger.value,
         before=asked[0],
         after=asked[1],
         firsts=(first_of(before), first_of(after)),

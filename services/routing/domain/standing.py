@@ -45,4 +45,11 @@ def suspended_acceptor(referral: Referral, context: TransitionContext) -> Referr
     acceptor = referral.acceptor
     if acceptor is None or referral.is_closed or context.in_good_standing(acceptor):
         return None
-    return ReferralAcceptorSuspended(referral_id=referral.id, sender=referral.sender, organization=acceptor)
+    return ReferralAcceptorSuspended(
+        referral_id=referral.id,
+        sender=referral.sender,
+        organization=acceptor,
+        urgency=referral.facts.urgency,
+        region=referral.facts.region,
+        needs=referral.facts.needs,
+    )

@@ -7,15 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from contracts.facts import CATALOGUE, Fact, ReferralSubmitted
+from contracts.facts import CATALOGUE, Fact, ReferralAcceptorSuspended, ReferralSubmitted
 from contracts.quick_init import quick_init
 
 # Fields that the entry holds elsewhere or need not repeat. `note` is free text from earlier builds and is
 # not copied.
 _EXCLUDED = frozenset({"referral_id", "organization", "sender", "facts", "opened_at", "decision_id", "note"})
+# Fact type -> further such fields. The suspended acceptor reads its own steps, but perhaps not the facts.
+_EXCLUDED_OF = {ReferralAcceptorSuspended.type: frozenset({"urgency", "region", "needs"})}
 # Fact type -> the fields that an entry includes.
 _INCLUDED = {
-    name: tuple(item.name for item in fields(kind) if item.name not in _EXCLUDED)  # type: ignore[arg-type]
+    name: tuple(
+        item.name
+        for item in fields(kind)  # type: ignore[arg-type]
+        if item.name not in _EXCLUDED | _EXCLUDED_OF.get(name, frozenset())
+    )
     for name, kind in CATALOGUE.items()
 }
 

@@ -9,6 +9,8 @@ from contracts.codes import FHIR_TASK_STATUS, ReferralStatus
 from contracts.records import plain
 from contracts.responses.form import extended
 from contracts.responses.referrals import OfferView, PartView, ReferralSummary, ReferralView, Step
+from services.routing.domain.conditions import conditions_of
+from services.routing.domain.directory import Directory
 from services.routing.domain.fact_readers import end_of_part, may_read_facts
 from services.routing.domain.history_rules import NOT_IN_CHAIN
 from services.routing.domain.referral import Referral
@@ -134,13 +136,18 @@ def summary(referral: Referral, *, viewer: str, whole: bool) -> ReferralSummary:
     )
 
 
-def decision_view(stored: Mapping[str, Any], *, oversight: bool = True) -> dict[str, Any]:
+def decision_view(
+    stored: Mapping[str, Any], directory: Directory, *, oversight: bool = True
+) -> dict[str, Any]:
     """Return a stored decision with the result of every rule for every candidate.
 
     The store keeps failed rules only; the other evaluated rules held. nobody: why there are no candidates,
     else null. The inputs are left out: they count other senders' offers. oversight: False for the sender, who
     sees a coarse `turn` for the same reason. Nor does the sender see the organisations that have held the
     case earlier in the chain, except the one that it received the person from.
+
+    directory: tells whom a service is for whose conditions the person does not meet (`conditions` of the
+    rule), if it still holds the record that the decision read.
     """
     evaluated = stored["rules"]
     turn = stored.get("turn")  # missing in decisions of earlier builds
@@ -157,7 +164,7 @@ def decision_view(stored: Mapping[str, Any], *, oversight: bool = True) -> dict[
                 "rank": candidate["rank"],
                 # Missing in decisions of earlier builds.
                 "capacity": candidate.get("capacity"),
-                "rules": _rules(evaluated, candidate["failures"], eligible=candidate["score"] is not None),
+                "rules": _rules(evaluated, candidate, directory),
                 "contributions": [
                     {"name": name, "weight": stored["weights"][name], "value": value}
                     for name, value in candidate["contributions"].items()
@@ -190,11 +197,12 @@ def _coarse(turn: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rules(
-    evaluated: Iterable[str], failures: Iterable[Mapping[str, Any]], *, eligible: bool
+    evaluated: Iterable[str], candidate: Mapping[str, Any], directory: Directory
 ) -> list[dict[str, Any]]:
     # An eligible candidate with a failed rule: a coordinator overrode the rule.
-    failed = {failure["rule"]: failure for failure in failures}
-    return [
+    eligible = candidate["score"] is not None
+    failed = {failure["rule"]: failure for failure in candidate["failures"]}
+    results = [
         {
             "rule": rule,
             "passed": rule not in failed,
@@ -204,3 +212,9 @@ def _rules(
         }
         for rule in evaluated
     ]
+    for result in results:
+        if unmet := result["detail"].get("unmet"):
+            conditions = conditions_of(candidate, unmet, directory)
+            if conditions is not None:
+                result["conditions"] = conditions
+    return results

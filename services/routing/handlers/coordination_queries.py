@@ -18,6 +18,7 @@ from services.routing.domain.coordination_queue import (
     queue_item,
 )
 from services.routing.domain.decision import Decision
+from services.routing.domain.directory import Directory
 from services.routing.domain.parts import parts_of
 from services.routing.domain.referral import Referral
 from services.routing.domain.splitting import require_not_split
@@ -34,6 +35,7 @@ class CoordinationQueries:
         *,
         database: Database,
         store: ReferralStore,
+        directory: Directory,
         consider: Callable[[Referral, dt.datetime, str | None], Decision],
         circumstances: Callable[[Referral, dt.datetime], Circumstances],
     ) -> None:
@@ -43,6 +45,7 @@ class CoordinationQueries:
         """
         self._database = database
         self._store = store
+        self._directory = directory
         self._consider = consider
         self._circumstances = circumstances
 
@@ -91,7 +94,7 @@ class CoordinationQueries:
         require_not_split(referral)
         is_divisible = organization is None and len(referral.facts.needs) > 1
         parts = parts_of(self._circumstances(referral, now), in_turns) if is_divisible else ()
-        considered = decision_view(plain(self._consider(referral, now, organization)))
+        considered = decision_view(plain(self._consider(referral, now, organization)), self._directory)
         return Considered(
             referral_id=referral_id,
             organization=organization,

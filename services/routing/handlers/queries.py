@@ -14,6 +14,7 @@ from contracts.queries import Role
 from contracts.responses.coordination import Pause, UnplacedReferral
 from contracts.responses.referrals import ReferralSummary, ReferralView
 from runtime.storage.database import Database
+from services.routing.domain.directory import Directory
 from services.routing.domain.fact_readers import role_in
 from services.routing.domain.network_figures import NetworkFigures
 from services.routing.domain.referral import Referral
@@ -28,9 +29,10 @@ _ACTS: Final = tuple(fact.routing_key for fact in OF_COORDINATORS)
 class RoutingQueries:
     """Reads only. Every method raises DatabaseUnavailable."""
 
-    def __init__(self, *, database: Database, store: ReferralStore) -> None:
+    def __init__(self, *, database: Database, store: ReferralStore, directory: Directory) -> None:
         self._database = database
         self._store = store
+        self._directory = directory
 
     def referral(self, referral_id: str, viewer: str, *, oversight: bool) -> ReferralView:
         """Return the viewer's view of a referral. Raises Refused `not-found`, also for another's referral."""
@@ -96,7 +98,7 @@ class RoutingQueries:
                 # A candidate must not learn which other organisations were considered, and why they failed.
                 raise Refused("forbidden", "Only the sender may read how its referral was routed.")
             stored = self._store.decisions(transaction, referral_id)
-        return [decision_view(record, oversight=oversight) for record in stored]
+        return [decision_view(record, self._directory, oversight=oversight) for record in stored]
 
     def split_links(self, referral_id: str) -> tuple[str | None, tuple[str, ...]]:
         """Return the referral of which this one is a part, or None, and the ids of its own parts."""

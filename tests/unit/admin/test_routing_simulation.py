@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from contracts.codes import Urgency
+from contracts.codes import Answer, DeclineReason, Urgency
+from contracts.facts import AnswerSubmitted, OfferOpened
 from kopuro_client.commands import main
 from runtime.identifiers import new_id
 from services.routing.domain.fairness import Fairness
 from services.routing.domain.policy import Weights
 from tests.unit.admin.routed_network import CITIES, SENDERS, RoutedNetwork
 from tests.unit.services.routing.samples import organization, service
-from tests.unit.services.routing.workbench import submitted
+from tests.unit.services.routing.workbench import event, submitted
 
 # Equal but for what two weights count: the whole country against the city, and an interpreter's language.
 NEAR = organization("ru.near", service(areas=(CITIES[0],), languages=("ru",), interpretation=("ky",)))
@@ -110,10 +111,46 @@ def test_applied_policy_is_simulated_first_and_then_in_force(
     )
     assert main(["routing", "policy", "apply", file, "--simulate", "5", "--yes"]) == 0
     out = capsys.readouterr().out
-    assert "now excluded by place_left" in " ".join(out.split())
+    assert "now excluded: no place left" in " ".join(out.split())
+    assert "routine; unpaid wages; " in out
     assert max(map(len, out.splitlines()[:-1])) <= 80
     assert out.splitlines()[-1].startswith("one is in force")
     assert main(["routing", "policy", "show", "--version", "one"]) == 0
+
+
+def test_simulation_lists_a_referral_whose_later_offer_would_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = RoutedNetwork(tmp_path, seed=1)
+    network.put(*(replace(organization(f"ru.receiver-{n}"), active=False) for n in range(8)))
+    first = organization("ru.first", service(areas=(CITIES[0],), languages=("ky",)))
+    network.put(first, NEAR, FLUENT)
+    network.apply(weights=Weights(nearness=9.0, language=1.0), fairness=Fairness(explore=0.0, band=0.0))
+    [opened] = network.bench.take(submitted(referral := new_id(), SENDERS[0], region=CITIES[0]))
+    assert isinstance(opened, OfferOpened)
+    assert opened.organization == "ru.first", "it is first under both policies"
+    declined = AnswerSubmitted(
+        referral_id=referral,
+        offer_id=opened.offer_id,
+        organization="ru.first",
+        answer=Answer.decline,
+        reason=DeclineReason.other,
+    )
+    network.bench.take(event(declined, referral, network.bench.clock.time))
+    network.close()
+    monkeypatch.setenv("KOPURO_DATABASE_TEMPLATE", f"sqlite:///{tmp_path}/{{service}}.sqlite")
+    monkeypatch.setenv("KOPURO_DATABASE_URL", network.urls["routing"])
+    weights = {"nearness": 1, "language": 9}
+    file = written(tmp_path, version="fluent", weights=weights, fairness={"explore": 0, "band": 0})
+    line = ["routing", "policy", "check", file, "--simulate", "5"]
+    assert main([*line, "--json"]) == 0
+    [changed] = json.loads(capsys.readouterr().out)["simulation"]["elsewhere"]
+    assert (changed["referral_id"], changed["trigger"]) == (referral, "declined")
+    assert (changed["before"], changed["after"]) == (["ru.near"], ["ru.fluent"])
+    assert main(line) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "when the organisation that was asked declined: ru.near -> ru.fluent" in out
+    assert "1 of 1 referral would have gone elsewhere" in out
 
 
 class Terminal(io.StringIO):

@@ -28,7 +28,7 @@ def test_every_change_of_the_directory_is_signed(client: Kopuro, hub: FakeHub) -
     office.issue_client("kg.osh-legal-aid", "partner", secret_sha256="0" * 64, revision=2)
     office.revoke_client("osh laptop")
     office.approve_service("kg.osh-legal-aid", "house", ["protection.trafficking"], revision=7)
-    office.withdraw_service_approval("kg.osh-legal-aid", "house")
+    office.withdraw_service_approval("kg.osh-legal-aid", "house", "service_changed")
     client.update_organization("kg.osh-legal-aid", {"name": "New"}, revision=7)
     client.organization("kg.osh-legal-aid")
     changes = [r for r in hub.received if r.path.startswith("/directory/v1") and r.method != "GET"]

@@ -29,6 +29,7 @@ from contracts.facts import (
     PartOpened,
     PlacementRefused,
     PlacementSubmitted,
+    ReferralAcceptorSuspended,
     ReferralCompleted,
     ReferralFailed,
     ReferralHandedBack,
@@ -51,6 +52,8 @@ _OFFER_ENDS: Final = frozenset(
         ReferralHandedBack.type,
     }
 )
+# The steps of an organisation that repeat facts of the referral.
+_WITH_FACTS: Final = frozenset({OfferOpened.type, ReferralAcceptorSuspended.type})
 # They name the offers and organisations for which the referral waits. The sender and the staff read them.
 _OF_COORDINATORS: Final = frozenset(
     {
@@ -102,9 +105,11 @@ def withheld_from(organization: str, steps: Sequence[LoggedStep]) -> frozenset[i
         return frozenset()
     if end_of_part(organization, steps) is not None:
         return frozenset(step.index for step in steps)
-    offers = [s.index for s in steps if s.type == OfferOpened.type and s.organization == organization]
-    has_ended = any(step.type in _REFERRAL_ENDS for step in steps)
-    return frozenset(offers if has_ended else offers[:-1])
+    own = [step for step in steps if step.type in _WITH_FACTS and step.organization == organization]
+    if any(step.type in _REFERRAL_ENDS for step in steps):
+        return frozenset(step.index for step in own)
+    last_offer = max((step.index for step in own if step.type == OfferOpened.type), default=0)
+    return frozenset(step.index for step in own if step.index < last_offer)
 
 
 def end_of_part(organization: str, steps: Sequence[LoggedStep]) -> int | None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import datetime as dt
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
-from contracts.facts import OfferOpened
+from contracts.facts import HistoryRead, OfferOpened, ReferralRead
 
 SITUATION: Final = (
     "needs",
@@ -27,6 +28,8 @@ SITUATION: Final = (
     "languages",
     "special_categories",
 )
+# The reads that a line for people counts together. An export is a line of its own.
+_READS: Final = frozenset({ReferralRead.type, HistoryRead.type})
 NOTHING: Final = "—"
 # The longest free text, a note about a decline, has at most 500 characters.
 _LONGEST: Final = 600
@@ -58,8 +61,29 @@ class Sentence:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """A line of a story for people: a sentence, or one for several consecutive reads of one reader on a day.
+
+    moment: of the first entry. first, last: the entries' indices.
+    """
+
+    first: int
+    last: int
+    moment: str
+    text: str
+
+    @property
+    def entries(self) -> str:
+        """The index of the entry, or those of the first and the last one."""
+        return str(self.first) if self.first == self.last else f"{self.first}…{self.last}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Story:
-    """A referral's story. situation: names and values, empty once erased or withheld."""
+    """A referral's story. situation: names and values, empty once erased or withheld.
+
+    sentences: one for each entry. lines: for people, who need not read each of the reads.
+    """
 
     language: str
     title: str
@@ -68,6 +92,7 @@ class Story:
     situation_lost: str
     events_heading: str
     sentences: tuple[Sentence, ...]
+    lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +123,15 @@ def build_story(
     # decision, and after a decline the next organisation has rank 1 again.
     offers = [entry.index for entry in entries if entry.type == OfferOpened.type]
     numbers = {index: str(number) for number, index in enumerate(offers, start=1)}
+    sentences = tuple(
+        Sentence(
+            index=entry.index,
+            time=entry.time,
+            type=entry.type,
+            text=_sentence(entry, words, number=numbers.get(entry.index, NOTHING)),
+        )
+        for entry in each(entries)
+    )
     return Story(
         language=words.language,
         title=words.phrases["title"].format_map({"referral": referral_id}),
@@ -105,15 +139,8 @@ def build_story(
         situation=_situation(entries, words),
         situation_lost=words.phrases["none_left"],
         events_heading=words.phrases["events"],
-        sentences=tuple(
-            Sentence(
-                index=entry.index,
-                time=entry.time,
-                type=entry.type,
-                text=_sentence(entry, words, number=numbers.get(entry.index, NOTHING)),
-            )
-            for entry in each(entries)
-        ),
+        sentences=sentences,
+        lines=tuple(_lines(entries, sentences, words)),
     )
 
 
@@ -166,6 +193,34 @@ def _sentence(entry: StoryEntry, words: Words, *, number: str) -> str:
     if isinstance(note, str) and note:
         text += " " + words.phrases["said"].format_map({"note": clean(note)})
     return text
+
+
+def _lines(entries: Sequence[StoryEntry], sentences: Sequence[Sentence], words: Words) -> Iterator[Line]:
+    """Yield a line for each sentence, and one for consecutive reads of one reader on one day (UTC)."""
+    of_reader = groupby(zip(entries, sentences, strict=True), key=lambda one: _read_by(one[0]))
+    for read_by, group in of_reader:
+        told = [sentence for _, sentence in group]
+        if read_by is None or len(told) == 1:
+            yield from (Line(first=s.index, last=s.index, moment=s.moment, text=s.text) for s in told)
+            continue
+        facts_only = {sentence.type for sentence in told} == {ReferralRead.type}
+        text = words.phrases["referral.read.times" if facts_only else "reads.times"].format_map(
+            {
+                "reader": clean(read_by[0]),
+                "times": len(told),
+                "first": told[0].moment[11:19],
+                "last": told[-1].moment[11:],
+            }
+        )
+        yield Line(first=told[0].index, last=told[-1].index, moment=told[0].moment, text=text)
+
+
+def _read_by(entry: StoryEntry) -> tuple[str, str] | None:
+    """Return the reader and the day of a read; None for any other entry, and for an unavailable one."""
+    reader = (entry.data or {}).get("reader")
+    if entry.type not in _READS or not isinstance(reader, str):
+        return None
+    return reader, _moment(entry.time)[:10]
 
 
 def _value(name: str, value: object, words: Words, *, inside: bool = False) -> str:

@@ -210,6 +210,8 @@ ANSWERS: Final[Mapping[str, Any]] = {
     f"/routing/v1/referrals/{ID}/decision": DECISIONS,
     f"/intake/v1/referrals/{ID}": RICH,
 }
+# `test_acts_languages.py` tests their previews.
+ACTS: Final = {"nudge", "extend", "move-on", "place", "withdraw", "revoke-consent"}
 COMMANDS: Final = [
     (*path, ID) if any(one.name == "referral" for one in command.params) else path
     for path, command in [
@@ -219,10 +221,8 @@ COMMANDS: Final = [
         ),
         (("referral", "explain"), APPLICATION.commands["referral"].commands["explain"]),
     ]
-    if any("--language" in one.opts for one in command.params)
+    if any("--language" in one.opts for one in command.params) and path[-1] not in ACTS
 ]
-# Acts print the id of what was recorded, and notes in English about it.
-ACTS: Final = {"nudge", "extend", "move-on", "place", "withdraw", "revoke-consent"}
 
 
 def _strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
@@ -279,6 +279,7 @@ def morning(hub: FakeHub) -> FakeHub:
 def test_every_reading_command_of_coordinators_takes_a_language() -> None:
     group = APPLICATION.commands["coordination"].commands
     assert {line[1] for line in COMMANDS if line[0] == "coordination"} == group.keys() - ACTS
+    assert all(any("--language" in one.opts for one in group[act].params) for act in ACTS)
 
 
 @pytest.mark.parametrize("language", ["ru", "ky"])

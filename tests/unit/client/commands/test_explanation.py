@@ -253,6 +253,38 @@ def test_details_of_a_rule_are_in_words() -> None:
     assert "направление: by_appointment." in sentence("ru", "no_capacity", status="by_appointment")
 
 
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        (
+            "en",
+            "The person does not meet the conditions of its service: sex (only: female); special categories "
+            "(only: victim of trafficking, minor).",
+        ),
+        (
+            "ru",
+            "Человек не соответствует условиям её услуги: пол (только: женский); особые категории (только: "
+            "лицо, пострадавшее от торговли людьми, несовершеннолетнее лицо).",
+        ),
+        (
+            "ky",
+            "Адам анын кызматынын шарттарына ылайык келбейт: жынысы (аял гана); өзгөчө категориялар "
+            "(адам сатуудан жабыр тарткан адам, жашы жете элек адам гана).",
+        ),
+    ],
+)
+def test_unmet_conditions_say_whom_the_service_is_for(language: str, sentence: str) -> None:
+    unmet = ["sex", "special_categories"]
+    rule: Rule = {
+        "rule": "person_eligible",
+        "passed": False,
+        "reason": "not_eligible",
+        "detail": {"unmet": unmet},
+        "conditions": {"sex": ["female"], "special_categories": ["trafficking_victim", "minor"]},
+    }
+    assert sentence_of(rule, language) == sentence
+
+
 def test_every_code_of_the_hub_has_texts_in_every_language() -> None:
     assert TRIGGERS.keys() == set(Trigger)
     assert LACKS.keys() == set(Lack)

@@ -60,7 +60,7 @@ def test_suspend_of_an_idle_organization_says_so(hub: FakeHub, run: Run, termina
     )
     answering(terminal, "")
     ran = run(*SUSPEND, "--as", "coordinator")
-    assert "kg.osh (vetted, inactive)" in ran.err
+    assert "kg.osh (vetted, not active)" in ran.err
     assert "no open offers\nno accepted referrals\n" in ran.err
 
 

@@ -45,6 +45,7 @@ RECORD: dict[str, Any] = {
             "areas": ["KG-O"],
             "languages": ["ky"],
             "interpretation": ["tg"],
+            "eligibility": {"sexes": ["female"], "age_bands": [], "special_categories": ["minor"]},
             "capacity": {"status": "waitlist", "maximum": 20, "updated_at": "2026-05-01T08:30:00Z"},
             "always_open": True,
         }
@@ -92,6 +93,7 @@ def test_organization_show_tells_people_what_the_record_says(hub: FakeHub, run: 
         "    languages: Kyrgyz",
         "    with an interpreter: Tajik",
         "    regions: Osh Region",
+        "    conditions: sex: female; special categories: minor",
         "    approved for sensitive needs: HIV care (by aigul, 2026-03-08 09:00:00Z)",
         "",
         "Agreements",
@@ -214,11 +216,12 @@ def test_approve_service_prints_the_revision_or_the_request(hub: FakeHub, run: R
 
 
 def test_withdraw_approval_prints_the_revision(hub: FakeHub, run: Run) -> None:
-    place = f"{OSH}/services/house/approval"
-    hub.script("DELETE", place, json_response({"id": "kg.osh", "revision": 9}))
+    place = f"{OSH}/services/house/approval/withdraw"
+    hub.script("POST", place, json_response({"id": "kg.osh", "revision": 9}))
     hub.script("GET", OSH, json_response({"approved_services": [APPROVED]}))
-    line = ("organization", "withdraw-approval", "kg.osh", "house", "--yes")
+    line = ("organization", "withdraw-approval", "kg.osh", "house", "--reason", "service_changed", "--yes")
     assert run(*line).out == "9\n"
+    assert hub.requests_to(place)[0].json() == {"reason": "service_changed"}
     assert run(*line, "--json").json() == {"id": "kg.osh", "revision": 9}
 
 
@@ -229,7 +232,7 @@ def test_withdraw_approval_prints_the_revision(hub: FakeHub, run: Run) -> None:
 def test_withdraw_approval_shows_needs_and_open_offers_and_asks(
     hub: FakeHub, run: Run, terminal: io.StringIO, offers: dict[str, int], says: str
 ) -> None:
-    place = f"{OSH}/services/house/approval"
+    place = f"{OSH}/services/house/approval/withdraw"
     hub.script("GET", OSH, json_response({"approved_services": [APPROVED]}))
     hub.script(
         "GET",
@@ -237,7 +240,7 @@ def test_withdraw_approval_shows_needs_and_open_offers_and_asks(
         json_response({"sensitive_offers": offers}),
     )
     answering(terminal, "n")
-    ran = run("organization", "withdraw-approval", "kg.osh", "house")
+    ran = run("organization", "withdraw-approval", "kg.osh", "house", "--reason", "other")
     assert (ran.code, ran.out, hub.requests_to(place)) == (0, "", [])
     assert "kg.osh, service house: no longer asked for HIV care" in ran.err
     assert f"{says} about sensitive needs will be revoked" in ran.err
@@ -245,7 +248,7 @@ def test_withdraw_approval_shows_needs_and_open_offers_and_asks(
 
 def test_withdraw_approval_of_a_service_without_one_says_so(hub: FakeHub, run: Run) -> None:
     hub.script("GET", OSH, json_response({"approved_services": [APPROVED]}))
-    ran = run("organization", "withdraw-approval", "kg.osh", "desk", "--yes")
+    ran = run("organization", "withdraw-approval", "kg.osh", "desk", "--reason", "other", "--yes")
     assert (ran.code, ran.out) == (3, "")
     assert "the service desk of kg.osh has no approval: nothing was withdrawn" in ran.err
-    assert hub.requests_to(f"{OSH}/services/desk/approval") == []
+    assert hub.requests_to(f"{OSH}/services/desk/approval/withdraw") == []

@@ -1,5 +1,5 @@
 from tests.unit.client.commands.conftest import Run
-from tests.unit.client.fake_hub import FakeHub, Response
+from tests.unit.client.fake_hub import FakeHub, Response, json_response
 
 
 def test_story_is_printed_verbatim(hub: FakeHub, run: Run) -> None:
@@ -18,3 +18,12 @@ def test_story_cannot_control_the_terminal(hub: FakeHub, run: Run) -> None:
 def test_story_in_unsupported_language_sends_no_request(hub: FakeHub, run: Run) -> None:
     assert run("story", "r1", "--language", "fr").code == 2
     assert hub.requests_to("/audit/v1/history/r1/story") == []
+
+
+def test_story_as_json_has_every_entry(hub: FakeHub, run: Run) -> None:
+    sentences = [{"index": 1, "time": "2026-03-01T12:00:00Z", "type": "kopuro.referral.read.v1", "text": "1"}]
+    document = {"language": "ky", "title": "Тарыхы", "events": {"heading": "", "sentences": sentences}}
+    hub.script("GET", "/audit/v1/history/r1/story", json_response(document))
+    assert run("story", "r1", "--language", "ky", "--json").json() == {"referral": "r1", **document}
+    (request,) = hub.requests_to("/audit/v1/history/r1/story")
+    assert request.query == {"language": "ky", "format": "json"}

@@ -67,7 +67,9 @@ class Workbench:
         # Organisations without a live client.
         self.without_client: set[str] = set()
         self.outbox = Outbox(MESSAGING.outbox)
-        self.queries = RoutingQueries(database=self.database, store=self.store)
+        self.queries = RoutingQueries(
+            database=self.database, store=self.store, directory=self.network.directory
+        )
         self.decided: list[Decided] = []
         self.commands = RoutingCommands(
             database=self.database,
@@ -85,6 +87,7 @@ class Workbench:
         self.coordination = CoordinationQueries(
             database=self.database,
             store=self.store,
+            directory=self.network.directory,
             consider=self.commands.consider,
             circumstances=self.commands.circumstances,
         )

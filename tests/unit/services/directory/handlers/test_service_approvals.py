@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
-from contracts.codes import ApprovalEnd
+from contracts.codes import ApprovalEnd, WithdrawalOfApproval
 from contracts.errors import Refused
 from contracts.facts import OrganizationChanged, ServiceApprovalEnded
 from contracts.organization import ApprovedService, Eligibility, Organization
@@ -100,10 +100,11 @@ def test_repeated_approval_makes_no_revision(recorded: Directory) -> None:
 
 def test_withdrawn_approval_is_removed(recorded: Directory) -> None:
     approve(recorded, COORDINATOR, OSH, "legal", [TRAFFICKING])
-    recorded.service_approvals.withdraw(COORDINATOR, OSH, "legal")
-    recorded.service_approvals.withdraw(COORDINATOR, OSH, "legal")
+    recorded.service_approvals.withdraw(COORDINATOR, OSH, "legal", WithdrawalOfApproval.service_changed)
+    recorded.service_approvals.withdraw(COORDINATOR, OSH, "legal", WithdrawalOfApproval.service_changed)
     assert record(recorded).approved_services == ()
-    assert ends(recorded) == [ended("withdrawn", COORDINATOR)]
+    [end] = ends(recorded)
+    assert end == replace(ended("withdrawn", COORDINATOR), withdrawn_for=WithdrawalOfApproval.service_changed)
     assert len(recorded.revisions(OSH)) == 3
 
 
@@ -114,7 +115,10 @@ def test_approval_ends_with_its_service(recorded: Directory) -> None:
     assert ends(recorded) == [ended("removed", OSH)]
     change(recorded, {"services": [service_record(needs=NEEDS, areas=["KG", "KZ"])]})
     assert record(recorded).approved_services == ()
-    assert slug(recorded.service_approvals.withdraw, COORDINATOR, OSH, "missing") == "not-found"
+    assert (
+        slug(recorded.service_approvals.withdraw, COORDINATOR, OSH, "missing", WithdrawalOfApproval.other)
+        == "not-found"
+    )
 
 
 def test_approval_that_an_earlier_build_left_without_its_service_covers_no_new_one(
@@ -234,12 +238,18 @@ def test_approval_for_a_need_that_cannot_be_approved_is_refused(
 def test_approval_of_unknown_service_or_organization_is_refused(recorded: Directory) -> None:
     assert slug(approve, recorded, COORDINATOR, OSH, "unknown", [TRAFFICKING]) == "not-found"
     assert slug(approve, recorded, COORDINATOR, "kg.unknown", "legal", [TRAFFICKING]) == "not-found"
-    assert slug(recorded.service_approvals.withdraw, COORDINATOR, OSH, "unknown") == "not-found"
+    assert (
+        slug(recorded.service_approvals.withdraw, COORDINATOR, OSH, "unknown", WithdrawalOfApproval.other)
+        == "not-found"
+    )
 
 
 def test_organization_cannot_approve_its_own_service(recorded: Directory) -> None:
     assert slug(approve, recorded, OSH, OSH, "legal", [TRAFFICKING]) == "forbidden"
-    assert slug(recorded.service_approvals.withdraw, OSH, OSH, "legal") == "forbidden"
+    assert (
+        slug(recorded.service_approvals.withdraw, OSH, OSH, "legal", WithdrawalOfApproval.other)
+        == "forbidden"
+    )
 
 
 @pytest.mark.parametrize("unseen", [None, ANY_REVISION])
@@ -372,5 +382,5 @@ def test_request_survives_a_new_statement_of_capacity(guarded: Directory) -> Non
 
 def test_one_person_withdraws_an_approval(guarded: Directory) -> None:
     guarded.approvals.approve(requested(guarded).id, SECOND)
-    guarded.service_approvals.withdraw(COORDINATOR, OSH, "legal")
+    guarded.service_approvals.withdraw(COORDINATOR, OSH, "legal", WithdrawalOfApproval.service_changed)
     assert record(guarded).approved_services == ()

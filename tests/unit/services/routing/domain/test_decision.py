@@ -12,6 +12,7 @@ from contracts.errors import Refused
 from contracts.organization import Capacity, Organization, Service
 from contracts.records import load, plain
 from services.routing.domain.decision import Decision, Trigger, decide
+from services.routing.domain.directory import Directory
 from services.routing.domain.policy import RoutingPolicy, Weights
 from services.routing.domain.rules import RULES
 from services.routing.domain.view import decision_view
@@ -99,7 +100,7 @@ def test_stored_decision_shows_every_rule_for_every_candidate() -> None:
     made = decision()
     record = plain(made)
     assert json.loads(json.dumps(record)) == record
-    view = decision_view(json.loads(json.dumps(record)))
+    view = decision_view(json.loads(json.dumps(record)), Directory())
     assert len(view["candidates"]) == len(made.candidates)
     for candidate in view["candidates"]:
         assert [rule["rule"] for rule in candidate["rules"]] == list(RULES)
@@ -129,7 +130,7 @@ def test_stored_decision_shows_every_rule_for_every_candidate() -> None:
 
 
 def test_score_can_be_recomputed_from_the_view() -> None:
-    view = decision_view(plain(decision()))
+    view = decision_view(plain(decision()), Directory())
     for candidate in view["candidates"]:
         if candidate["eligible"]:
             parts = candidate["contributions"]
@@ -139,7 +140,7 @@ def test_score_can_be_recomputed_from_the_view() -> None:
 
 
 def test_decision_view_matches_the_published_schema() -> None:
-    view = decision_view(plain(decision()))
+    view = decision_view(plain(decision()), Directory())
     assert set(view) >= {
         "id",
         "decided_at",
@@ -154,7 +155,7 @@ def test_decision_view_matches_the_published_schema() -> None:
 
 def test_overridden_rules_are_marked() -> None:
     far = organization("ru.far", service(areas=("RU-SPE",)))
-    view = decision_view(plain(decision(far, placed_with="ru.far")))
+    view = decision_view(plain(decision(far, placed_with="ru.far")), Directory())
     assert view["overridden"] == ["area_served"]
     (candidate,) = view["candidates"]
     assert candidate["rank"] == 1
@@ -164,7 +165,9 @@ def test_overridden_rules_are_marked() -> None:
 def test_service_without_a_failed_rule_in_use_is_not_marked_as_overridden() -> None:
     near = service(id="near", areas=("RU-SPE",))
     paid = service(id="paid", areas=("RU-SPE",), cost=Funding.at_cost)
-    view = decision_view(plain(decision(organization("ru.far", near, paid), placed_with="ru.far")))
+    view = decision_view(
+        plain(decision(organization("ru.far", near, paid), placed_with="ru.far")), Directory()
+    )
     marked = {c["service"]: [r["rule"] for r in c["rules"] if r["overridden"]] for c in view["candidates"]}
     assert marked == {"near": ["area_served"], "paid": []}
 
@@ -190,7 +193,7 @@ def test_services_are_ordered_by_capacity_before_score() -> None:
     assert [c.organization for c in made.ranked] == ["ru.room", "ru.assessment", "ru.waitlist"]
     scores = {c.organization: c.score or 0.0 for c in made.ranked}
     assert scores["ru.room"] < scores["ru.waitlist"], "the order would follow from the scores alone"
-    view = decision_view(plain(made))
+    view = decision_view(plain(made), Directory())
     assert [c["capacity"] for c in view["candidates"]] == ["capacity", "assessment_required", "waitlist"]
 
 
@@ -228,13 +231,13 @@ NEED, REGION = "legal.wage_claim", "RU-MOW"
 def test_decision_without_candidates_gives_the_reason(
     receivers: tuple[Any, ...], options: dict[str, Any], nobody: dict[str, Any]
 ) -> None:
-    view = decision_view(plain(decision(*receivers, **options)))
+    view = decision_view(plain(decision(*receivers, **options)), Directory())
     assert view["candidates"] == []
     assert view["nobody"] == {"need": NEED, "region": REGION, **nobody}
 
 
 def test_decision_with_candidates_has_no_reason_for_none() -> None:
-    assert decision_view(plain(decision(APPLICANT)))["nobody"] is None
+    assert decision_view(plain(decision(APPLICANT)), Directory())["nobody"] is None
 
 
 def test_decision_stored_by_an_earlier_build_is_still_shown() -> None:
@@ -242,7 +245,7 @@ def test_decision_stored_by_an_earlier_build_is_still_shown() -> None:
     del stored["nobody"]
     for candidate in stored["candidates"]:
         del candidate["capacity"]
-    view = decision_view(stored)
+    view = decision_view(stored, Directory())
     assert view["nobody"] is None
     assert {candidate["capacity"] for candidate in view["candidates"]} == {None}
 

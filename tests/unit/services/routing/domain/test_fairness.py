@@ -20,6 +20,7 @@ from contracts.records import load as read_policy
 from contracts.records import plain, read
 from services.routing.domain.candidates import Candidate
 from services.routing.domain.decision import Decision, Trigger, decide, rank
+from services.routing.domain.directory import Directory
 from services.routing.domain.fairness import Contender, Fairness, FairTurn, draw_of
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 from services.routing.domain.policy import RoutingPolicy
@@ -263,7 +264,7 @@ def test_ranking_is_repeated_from_the_record_alone(
 
 
 def test_view_shows_the_turn_and_when_each_organization_was_asked() -> None:
-    view = decision_view(plain(decided(1, "ru.one", "ru.two", seen={"ru.one": prompt()})))
+    view = decision_view(plain(decided(1, "ru.one", "ru.two", seen={"ru.one": prompt()})), Directory())
     assert view["turn"] == {
         "band": 0.03,
         "explore": 0.0,
@@ -281,7 +282,7 @@ def test_view_shows_the_turn_and_when_each_organization_was_asked() -> None:
 
 def test_sender_does_not_see_how_often_and_when_others_referrals_were_offered() -> None:
     stored = plain(decided(1, "ru.one", "ru.two", seen={"ru.one": prompt()}))
-    assert decision_view(stored, oversight=False)["turn"]["organizations"] == {
+    assert decision_view(stored, Directory(), oversight=False)["turn"]["organizations"] == {
         "ru.one": {"last_asked": "2026-03-02T00:00:00Z", "judged": 5, "equal": True},
         "ru.two": {"last_asked": None, "judged": 0, "equal": False},
     }
@@ -291,7 +292,7 @@ def test_sender_does_not_see_how_often_and_when_others_referrals_were_offered() 
 def test_decision_of_an_earlier_build_is_shown_without_a_turn(oversight: bool) -> None:
     stored = plain(decided(1, "ru.one"))
     del stored["turn"]
-    assert decision_view(stored, oversight=oversight)["turn"] is None
+    assert decision_view(stored, Directory(), oversight=oversight)["turn"] is None
 
 
 # --- over many referrals ----------------------------------------------------------------------------

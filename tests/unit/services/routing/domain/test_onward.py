@@ -22,6 +22,7 @@ from contracts.facts import (
 )
 from contracts.records import dump, plain
 from services.routing.domain.chain import LONGEST_CHAIN, Chain
+from services.routing.domain.directory import Directory
 from services.routing.domain.lifecycle import apply
 from services.routing.domain.offer import Offer
 from services.routing.domain.onward import MOST_ONWARD, continued
@@ -260,7 +261,10 @@ def test_sender_sees_no_organization_that_held_the_case_before_it_was_asked() ->
     stored = plain(decision)
 
     def shown(*, oversight: bool) -> set[str]:
-        return {one["organization"] for one in decision_view(stored, oversight=oversight)["candidates"]}
+        return {
+            one["organization"]
+            for one in decision_view(stored, Directory(), oversight=oversight)["candidates"]
+        }
 
     assert shown(oversight=True) == {"kg.first", SENDER, "ru.one", "ru.two"}
     assert shown(oversight=False) == {SENDER, "ru.one", "ru.two"}

@@ -37,7 +37,16 @@ from services.routing.domain.observation import load_between
 from services.routing.domain.offer import ORGANIZATION_SUSPENDED, Offer
 from services.routing.domain.open_offers import ask_again, place
 from services.routing.domain.standing import revoke_suspended, suspended_acceptor
-from tests.unit.services.routing.samples import DAY, REFERRAL, ReferralDriver, load, network, organization
+from services.routing.domain.timeline import entry_of
+from tests.unit.services.routing.samples import (
+    DAY,
+    NOW,
+    REFERRAL,
+    ReferralDriver,
+    load,
+    network,
+    organization,
+)
 
 
 def make_driver(*receivers: str, **changes: object) -> ReferralDriver:
@@ -161,11 +170,27 @@ def test_held_referral_of_suspended_acceptor_is_reported_and_stays_as_it_is() ->
     assert suspended_acceptor(before, driver.context()) is None
     suspend(driver, "ru.one")
     assert suspended_acceptor(before, driver.context()) == ReferralAcceptorSuspended(
-        referral_id=REFERRAL, sender=before.sender, organization="ru.one"
+        referral_id=REFERRAL,
+        sender=before.sender,
+        organization="ru.one",
+        urgency=before.facts.urgency,
+        region=before.facts.region,
+        needs=before.facts.needs,
     )
     assert driver.take(revoke_suspended(before, driver.context())) == ()
     assert driver.known == before
     assert {offer.state for offer in driver.known.offers} == {OfferState.accepted}
+
+
+def test_step_of_a_suspended_acceptor_in_the_timeline_repeats_no_facts() -> None:
+    driver = make_driver("ru.one")
+    driver.apply(answer(driver.known.open_offers[0]))
+    suspend(driver, "ru.one")
+    fact = suspended_acceptor(driver.known, driver.context())
+    assert fact is not None
+    assert fact.needs
+    step = entry_of(fact, REFERRAL, NOW)
+    assert (step.organization, step.detail) == ("ru.one", {})
 
 
 def test_ended_referral_of_suspended_acceptor_is_not_reported() -> None:

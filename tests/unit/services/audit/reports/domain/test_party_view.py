@@ -253,6 +253,23 @@ def test_facts_of_an_offer_that_expired_and_was_accepted_after_all_are_readable(
     assert withheld_from(ONE, [*steps, revoked]) == set(range(7))
 
 
+def test_former_acceptor_reads_the_facts_in_the_notice_of_its_suspension_no_longer() -> None:
+    types = ["referral.submitted", "offer.opened", "offer.accepted", "referral.acceptor_suspended"]
+    types.append("referral.completed")
+    steps = [
+        LoggedStep(
+            index=index,
+            type=f"kopuro.{fact}.v1",
+            actor="/kg/routing",
+            organization=ONE if index else SENDER,
+        )
+        for index, fact in enumerate(types)
+    ]
+    assert withheld_from(ONE, steps[:4]) == frozenset(), "it is still the acceptor"
+    assert withheld_from(ONE, steps) == {1, 3}
+    assert withheld_from(SENDER, steps) == frozenset()
+
+
 def test_only_the_sender_reads_what_coordinators_submit() -> None:
     """It names the offers and organisations for which the referral waits."""
     acts = [

@@ -394,3 +394,61 @@ def test_story_of_erased_content_states_nothing(language: str) -> None:
     )
     assert story.situation == ()
     assert story.situation_lost in as_html(story)
+
+
+# --- reads, counted on one line for people ------------------------------------------------------------
+
+
+def _read(index: int, *, at: int, fact: str = "referral.read", reader: str = "aigul") -> StoryEntry:
+    time = NOON + dt.timedelta(minutes=at)
+    data = {"reader": reader, "entries": 1}
+    return StoryEntry(index=index, time=time, type=f"kopuro.{fact}.v1", data=data)
+
+
+READS = [_read(index, at=index) for index in range(8, 11)]
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("en", "aigul read the facts of this referral 3 times between 12:08:00 and 12:10:00 UTC."),
+        ("ru", "aigul: просмотрены сведения этого направления (сколько раз: 3; с 12:08:00 по 12:10:00 UTC)."),
+        ("ky", "aigul бул жолдомонун маалыматын 3 жолу карады (12:08:00 – 12:10:00 UTC)."),
+    ],
+)
+def test_consecutive_reads_of_one_reader_are_one_line(language: str, told: str) -> None:
+    story = build_story("r1", [STORY[0], *READS, STORY[2]], words_of(language))
+    assert [line.entries for line in story.lines] == ["3", "8…10", "5"]
+    assert story.lines[1].text == told
+    for render in (as_text, as_markdown, as_html):
+        assert render(story).count("aigul") == 1
+        assert "8…10" in render(story)
+
+
+def test_every_read_is_an_entry_of_the_document_for_programs() -> None:
+    story = build_story("r1", READS, words_of("en"))
+    assert [sentence.index for sentence in story.sentences] == [8, 9, 10]
+    assert RENDERERS["json"][1](story).count("aigul read the facts of this referral.") == 3
+
+
+def test_reads_of_facts_and_of_the_history_are_counted_together() -> None:
+    reads = [*READS, _read(11, at=20, fact="history.read")]
+    [line] = build_story("r1", reads, words_of("en")).lines
+    assert line.text == (
+        "aigul read the facts or the history of this referral 4 times between 12:08:00 and 12:20:00 UTC."
+    )
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        _read(9, at=9, reader="bakyt"),
+        _read(9, at=13 * 60),
+        _read(9, at=9, fact="history.exported"),
+        STORY[1],
+        StoryEntry(index=9, time=NOON, type="kopuro.referral.read.v1", data=None),
+    ],
+)
+def test_reads_with_something_else_between_them_are_lines_of_their_own(between: StoryEntry) -> None:
+    story = build_story("r1", [READS[0], between, READS[2]], words_of("en"))
+    assert [line.text for line in story.lines] == [sentence.text for sentence in story.sentences]
