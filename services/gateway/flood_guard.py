@@ -1,0 +1,134 @@
+"""The background work that bounds what each organisation costs the partners' broker."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from contracts.errors import Unavailable
+from runtime.background import Spawn
+from services.gateway.domain.broker_load import (
+    Account,
+    BrokerSample,
+    fleeting_work,
+    uncounted,
+    work_between,
+)
+from services.gateway.gateway_metrics import GatewayMetrics
+from services.gateway.ports import BrokerUsers, PartnerConnections, UserConflict
+
+_log = logging.getLogger(__name__)
+
+# How often the broker counts.
+LOOK_SECONDS: Final = 5.0
+
+
+class FloodGuard:
+    """Suspends organisations that flood the broker (`application.Background`).
+
+    A new process knows of no suspension: `BrokerUsers.grant`, with which each window begins, ends them.
+    """
+
+    def __init__(
+        self,
+        users: BrokerUsers,
+        connections: PartnerConnections,
+        metrics: GatewayMetrics,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """clock: seconds, monotonic."""
+        self._users = users
+        self._connections = connections
+        self._metrics = metrics
+        self._clock = clock
+        self._accounts: dict[str, Account] = {}
+        # Those of the suspended organisations whose connections the broker has closed.
+        self._closed: set[str] = set()
+        self._last: tuple[float, BrokerSample] | None = None
+        self._stopping = threading.Event()
+
+    def suspended(self) -> int:
+        """Return how many organisations are suspended."""
+        return sum(account.until is not None for account in self._accounts.values())
+
+    def start(self, spawn: Spawn) -> None:
+        """See `runtime.background.Background`."""
+        spawn(self._run)
+
+    def stop(self) -> None:
+        """See `runtime.background.Background`."""
+        self._stopping.set()
+
+    def turn(self) -> None:
+        """Count what was done since the last turn, and suspend and release. Raises Unavailable."""
+        organizations = {access.organization for access in self._users.all()}
+        self._release_due()
+        now, sample = self._clock(), self._connections.sample()
+        for organization, account in self._charged(organizations, now, sample).items():
+            self._accounts[organization] = account
+        self._last = now, sample
+        connected = {one.organization for one in sample.connections}
+        for organization, account in self._accounts.items():
+            # Again too, where a connection was about to open while the others were closed.
+            if account.until is not None and (organization not in self._closed or organization in connected):
+                self._suspend(organization, account)
+        gone = [
+            name
+            for name, one in self._accounts.items()
+            if one.says_nothing or (one.until is None and name not in organizations)
+        ]
+        for name in gone:
+            del self._accounts[name]
+
+    def _charged(self, organizations: set[str], now: float, sample: BrokerSample) -> dict[str, Account]:
+        if self._last is None:
+            return {}  # what was done before this process started is nobody's burst
+        at, last = self._last
+        work = work_between(last, sample)
+        if number := uncounted(last, sample, now - at):
+            live = {name: self._connections.live(name) for name in sorted(organizations)}
+            for name, more in fleeting_work(number, sample, live).items():
+                work[name] = work.get(name, 0.0) + more
+        accounts = self._accounts | {
+            name: Account(at=at) for name in work.keys() & organizations - self._accounts.keys()
+        }
+        return {name: account.charged(work.get(name, 0.0), now) for name, account in accounts.items()}
+
+    def _suspend(self, organization: str, account: Account) -> None:
+        seconds = round(account.suspended)
+        reason = f"suspended for {seconds} seconds: too much work for the broker"
+        try:
+            self._connections.suspend(organization, reason)
+        except UserConflict:
+            _log.error("the broker user is not the gateway's", extra={"organization": organization})
+        if organization not in self._closed:
+            self._closed.add(organization)
+            self._metrics.suspension()
+            _log.warning(
+                "organisation suspended at the partners' broker: it floods it",
+                extra={"organization": organization, "seconds": seconds},
+            )
+
+    def _release_due(self) -> None:
+        now = self._clock()
+        for organization in [name for name, one in self._accounts.items() if one.is_due(now)]:
+            try:
+                self._connections.release(organization)
+            except UserConflict:
+                _log.error("the broker user is not the gateway's", extra={"organization": organization})
+            self._accounts[organization] = self._accounts[organization].after_release(now)
+            self._closed.discard(organization)
+            _log.info("suspension at the partners' broker ended", extra={"organization": organization})
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.turn()
+            except Unavailable as error:
+                # `windows` of /readyz says so.
+                _log.warning("the load of the partners' broker is not known", extra={"reason": str(error)})
+            self._stopping.wait(LOOK_SECONDS)
