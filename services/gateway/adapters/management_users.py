@@ -1,8 +1,7 @@
 """The partners' users at RabbitMQ, through its management API, as a user with the tag `administrator`.
 
 Source: RabbitMQ, "Management HTTP API": /api/users, /api/permissions, /api/user-limits,
-/api/connections/username, /api/queues, /api/vhosts/{vhost}/connections, /api/overview (churn_rates). Verified on
-3.10.8.
+/api/connections/username, /api/vhosts/{vhost}/connections, /api/queues, /api/overview. Verified on 3.10.8.
 """
 
 from __future__ import annotations
@@ -30,7 +29,10 @@ from services.gateway.ports import Access, UserConflict
 
 
 class ManagementUsers:
-    """See `ports.BrokerUsers` and `ports.PartnerConnections`. uri: `http[s]://user:password@host:port`; it stays out of every message."""
+    """See `ports.BrokerUsers` and `ports.PartnerConnections`.
+
+    uri: `http[s]://user:password@host:port`; it stays out of every message.
+    """
 
     def __init__(self, uri: str, *, vhost: str = PARTNERS_VHOST, tls: TlsFiles | None = None) -> None:
         """tls: the files for https; None: the system's CAs."""
