@@ -24,6 +24,9 @@ _log = logging.getLogger(__name__)
 
 # How often the broker counts.
 LOOK_SECONDS: Final = 5.0
+# While it opens connections that are not counted: more often, with so many requests a second at most.
+_BUSY_SECONDS: Final = 1.0
+_MOST_REQUESTS: Final = 20
 
 
 class FloodGuard:
@@ -49,6 +52,8 @@ class FloodGuard:
         # Those of the suspended organisations whose connections the broker has closed.
         self._closed: set[str] = set()
         self._last: tuple[float, BrokerSample] | None = None
+        # Live connections at the last look: one stands for others once.
+        self._looked_at: set[str] = set()
         self._stopping = threading.Event()
 
     def suspended(self) -> int:
@@ -63,8 +68,11 @@ class FloodGuard:
         """See `runtime.background.Background`."""
         self._stopping.set()
 
-    def turn(self) -> None:
-        """Count what was done since the last turn, and suspend and release. Raises Unavailable."""
+    def turn(self) -> float:
+        """Count what was done since the last turn, suspend and release; return the seconds to the next one.
+
+        Raises Unavailable.
+        """
         organizations = {access.organization for access in self._users.all()}
         self._release_due()
         now, sample = self._clock(), self._connections.sample()
@@ -83,16 +91,21 @@ class FloodGuard:
         ]
         for name in gone:
             del self._accounts[name]
+        if not self._looked_at:
+            return LOOK_SECONDS
+        return min(LOOK_SECONDS, max(_BUSY_SECONDS, len(organizations) / _MOST_REQUESTS))
 
     def _charged(self, organizations: set[str], now: float, sample: BrokerSample) -> dict[str, Account]:
         if self._last is None:
             return {}  # what was done before this process started is nobody's burst
         at, last = self._last
         work = work_between(last, sample)
+        known, self._looked_at = self._looked_at | {one.name for one in sample.connections}, set()
         if number := uncounted(last, sample, now - at):
             live = {name: self._connections.live(name) for name in sorted(organizations)}
-            for name, more in fleeting_work(number, sample, live).items():
+            for name, more in fleeting_work(number, known, live).items():
                 work[name] = work.get(name, 0.0) + more
+            self._looked_at = {connection for names in live.values() for connection in names}
         accounts = self._accounts | {
             name: Account(at=at) for name in work.keys() & organizations - self._accounts.keys()
         }
@@ -126,9 +139,10 @@ class FloodGuard:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            pause = LOOK_SECONDS
             try:
-                self.turn()
+                pause = self.turn()
             except Unavailable as error:
                 # `windows` of /readyz says so.
                 _log.warning("the load of the partners' broker is not known", extra={"reason": str(error)})
-            self._stopping.wait(LOOK_SECONDS)
+            self._stopping.wait(pause)

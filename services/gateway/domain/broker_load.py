@@ -98,13 +98,15 @@ def uncounted(before: BrokerSample, after: BrokerSample, seconds: float) -> int:
     return number if number > MANY * seconds else 0
 
 
-def fleeting_work(number: int, sample: BrokerSample, live: Mapping[str, Collection[str]]) -> dict[str, float]:
+def fleeting_work(
+    number: int, known: Collection[str], live: Mapping[str, Collection[str]]
+) -> dict[str, float]:
     """Return the work of that many uncounted connections, for the organisations that have one now.
 
-    live: the names of the connections of each organisation at this moment.
+    known: the names of connections that are counted, or stood for others already. live: those of each
+    organisation at this moment.
     """
-    counted = {one.name for one in sample.connections}
-    seen = [name for name, connections in live.items() if not counted.issuperset(connections)]
+    seen = [organization for organization, names in live.items() if not set(names) <= set(known)]
     return dict.fromkeys(seen, CONNECTION * min(number / len(seen), MOST_STOOD_FOR)) if seen else {}
 
 

@@ -39,7 +39,7 @@ class Scene:
         )
         self.guard.turn()
 
-    def pass_turn(self, *, opened: int = 0, seconds: float = LOOK_SECONDS, **work: float) -> None:
+    def pass_turn(self, *, opened: int = 0, seconds: float = LOOK_SECONDS, **work: float) -> float:
         """Let users work, and open connections that are not counted; then the guard takes its turn."""
         self.now += seconds
         self.opened += opened
@@ -52,7 +52,7 @@ class Scene:
             if user not in self.broker.suspended
         )
         self.broker.counted_connections = BrokerSample(opened=self.opened, connections=connections)
-        self.guard.turn()
+        return self.guard.turn()
 
     def suspensions(self) -> float | None:
         return self.registry.get_sample_value("kopuro_gateway_suspensions_total")
@@ -92,20 +92,28 @@ def test_what_was_done_before_the_process_began_is_no_flood() -> None:
 
 def test_connections_that_no_count_shows_are_found_and_suspended() -> None:
     scene = Scene()
-    scene.broker.connected = {OSH: frozenset({"one that ends at once"})}
     turns = 0
     while OSH not in scene.broker.suspended:
-        scene.pass_turn(opened=500)
+        scene.broker.connected = {OSH: frozenset({f"one that ends at once {turns}"})}
+        assert scene.pass_turn(opened=500, seconds=1.0) == 1.0
         turns += 1
     assert 2 <= turns <= 10
     assert OTHER not in scene.broker.suspended
+
+
+def test_connection_stands_for_others_once() -> None:
+    scene = Scene()
+    scene.broker.connected = {OSH: frozenset({"not counted for long"})}
+    for _ in range(100):
+        scene.pass_turn(opened=500, seconds=1.0)
+    assert scene.broker.suspended == {}
 
 
 def test_live_connections_are_not_asked_for_while_few_are_opened() -> None:
     scene = Scene()
     scene.broker.connected = {OSH: frozenset({"new"})}
     for _ in range(100):
-        scene.pass_turn(opened=5)
+        assert scene.pass_turn(opened=5) == LOOK_SECONDS
     assert scene.broker.suspended == {}
 
 
