@@ -24,9 +24,11 @@ _log = logging.getLogger(__name__)
 
 # How often the broker counts.
 LOOK_SECONDS: Final = 5.0
-# While it opens connections that are not counted: more often, with so many requests a second at most.
-_BUSY_SECONDS: Final = 1.0
-_MOST_REQUESTS: Final = 20
+# Looks at the live connections of each organisation, where many were opened that are not counted: fewer with
+# many organisations.
+_LOOKS: Final = 5
+_MOST_REQUESTS: Final = 100
+_BETWEEN_LOOKS: Final = 0.2
 
 
 class FloodGuard:
@@ -42,8 +44,9 @@ class FloodGuard:
         metrics: GatewayMetrics,
         *,
         clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], object] | None = None,
     ) -> None:
-        """clock: seconds, monotonic."""
+        """clock: seconds, monotonic. wait: for so many seconds; None: until they have passed or `stop`."""
         self._users = users
         self._connections = connections
         self._metrics = metrics
@@ -55,6 +58,7 @@ class FloodGuard:
         # Live connections at the last look: one stands for others once.
         self._looked_at: set[str] = set()
         self._stopping = threading.Event()
+        self._wait = wait or self._stopping.wait
 
     def suspended(self) -> int:
         """Return how many organisations are suspended."""
@@ -68,11 +72,8 @@ class FloodGuard:
         """See `runtime.background.Background`."""
         self._stopping.set()
 
-    def turn(self) -> float:
-        """Count what was done since the last turn, suspend and release; return the seconds to the next one.
-
-        Raises Unavailable.
-        """
+    def turn(self) -> None:
+        """Count what was done since the last turn, and suspend and release. Raises Unavailable."""
         organizations = {access.organization for access in self._users.all()}
         self._release_due()
         now, sample = self._clock(), self._connections.sample()
@@ -91,9 +92,6 @@ class FloodGuard:
         ]
         for name in gone:
             del self._accounts[name]
-        if not self._looked_at:
-            return LOOK_SECONDS
-        return min(LOOK_SECONDS, max(_BUSY_SECONDS, len(organizations) / _MOST_REQUESTS))
 
     def _charged(self, organizations: set[str], now: float, sample: BrokerSample) -> dict[str, Account]:
         if self._last is None:
@@ -102,7 +100,7 @@ class FloodGuard:
         work = work_between(last, sample)
         known, self._looked_at = self._looked_at | {one.name for one in sample.connections}, set()
         if number := uncounted(last, sample, now - at):
-            live = {name: self._connections.live(name) for name in sorted(organizations)}
+            live = self._live(organizations)
             for name, more in fleeting_work(number, known, live).items():
                 work[name] = work.get(name, 0.0) + more
             self._looked_at = {connection for names in live.values() for connection in names}
@@ -110,6 +108,15 @@ class FloodGuard:
             name: Account(at=at) for name in work.keys() & organizations - self._accounts.keys()
         }
         return {name: account.charged(work.get(name, 0.0), now) for name, account in accounts.items()}
+
+    def _live(self, organizations: set[str]) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {name: set() for name in organizations}
+        for place in range(max(1, min(_LOOKS, _MOST_REQUESTS // max(1, len(organizations))))):
+            if place:
+                self._wait(_BETWEEN_LOOKS)
+            for name, connections in found.items():
+                connections |= self._connections.live(name)
+        return found
 
     def _suspend(self, organization: str, account: Account) -> None:
         seconds = round(account.suspended)
@@ -139,10 +146,9 @@ class FloodGuard:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            pause = LOOK_SECONDS
             try:
-                pause = self.turn()
+                self.turn()
             except Unavailable as error:
                 # `windows` of /readyz says so.
                 _log.warning("the load of the partners' broker is not known", extra={"reason": str(error)})
-            self._stopping.wait(pause)
+            self._stopping.wait(LOOK_SECONDS)
