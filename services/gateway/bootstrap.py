@@ -81,7 +81,7 @@ def build(settings: Settings) -> Application[None]:
         windows.unproved,
         submissions.dead_letters,
         submissions.waiting_seconds,
-        guard.suspended,
+        guard.banned,
     )
     return Application(
         name="gateway",

@@ -32,9 +32,9 @@ _BETWEEN_LOOKS: Final = 0.2
 
 
 class FloodGuard:
-    """Suspends organisations that flood the broker (`application.Background`).
+    """Bans organisations that flood the broker (`application.Background`).
 
-    A new process knows of no suspension: `BrokerUsers.grant`, with which each window begins, ends them.
+    A new process knows of no ban: `BrokerUsers.grant`, with which each window begins, ends them.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class FloodGuard:
         self._metrics = metrics
         self._clock = clock
         self._accounts: dict[str, Account] = {}
-        # Those of the suspended organisations whose connections the broker has closed.
+        # Those of the banned organisations whose connections the broker has closed.
         self._closed: set[str] = set()
         self._last: tuple[float, BrokerSample] | None = None
         # Live connections at the last look: one stands for others once.
@@ -60,8 +60,8 @@ class FloodGuard:
         self._stopping = threading.Event()
         self._wait = wait or self._stopping.wait
 
-    def suspended(self) -> int:
-        """Return how many organisations are suspended."""
+    def banned(self) -> int:
+        """Return how many organisations are banned."""
         return sum(account.until is not None for account in self._accounts.values())
 
     def start(self, spawn: Spawn) -> None:
@@ -73,7 +73,7 @@ class FloodGuard:
         self._stopping.set()
 
     def turn(self) -> None:
-        """Count what was done since the last turn, and suspend and release. Raises Unavailable."""
+        """Count what was done since the last turn, and ban and release. Raises Unavailable."""
         organizations = {access.organization for access in self._users.all()}
         self._release_due()
         now, sample = self._clock(), self._connections.sample()
@@ -84,7 +84,7 @@ class FloodGuard:
         for organization, account in self._accounts.items():
             # Again too, where a connection was about to open while the others were closed.
             if account.until is not None and (organization not in self._closed or organization in connected):
-                self._suspend(organization, account)
+                self._ban(organization, account)
         gone = [
             name
             for name, one in self._accounts.items()
@@ -118,18 +118,18 @@ class FloodGuard:
                 connections |= self._connections.live(name)
         return found
 
-    def _suspend(self, organization: str, account: Account) -> None:
-        seconds = round(account.suspended)
-        reason = f"suspended for {seconds} seconds: too much work for the broker"
+    def _ban(self, organization: str, account: Account) -> None:
+        seconds = round(account.banned)
+        reason = f"banned for {seconds} seconds: too much work for the broker"
         try:
-            self._connections.suspend(organization, reason)
+            self._connections.ban(organization, reason)
         except UserConflict:
             _log.error("the broker user is not the gateway's", extra={"organization": organization})
         if organization not in self._closed:
             self._closed.add(organization)
-            self._metrics.suspension()
+            self._metrics.ban()
             _log.warning(
-                "organisation suspended at the partners' broker: it floods it",
+                "organisation banned at the partners' broker: it floods it",
                 extra={"organization": organization, "seconds": seconds},
             )
 
@@ -142,7 +142,7 @@ class FloodGuard:
                 _log.error("the broker user is not the gateway's", extra={"organization": organization})
             self._accounts[organization] = self._accounts[organization].after_release(now)
             self._closed.discard(organization)
-            _log.info("suspension at the partners' broker ended", extra={"organization": organization})
+            _log.info("ban at the partners' broker ended", extra={"organization": organization})
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -48,13 +48,13 @@ class GatewayMetrics:
             "Time for which submissions have waited at the partners' broker, in seconds; 0 if none waits",
             registry=registry,
         )
-        self._suspensions = Counter(
-            "kopuro_gateway_suspensions",
-            "Suspensions of organisations that flooded the partners' broker",
+        self._bans = Counter(
+            "kopuro_gateway_bans",
+            "Bans of organisations that flooded the partners' broker",
             registry=registry,
         )
-        self._suspended = Gauge(
-            "kopuro_gateway_suspended",
+        self._banned = Gauge(
+            "kopuro_gateway_banned",
             "Organisations that cannot connect to the partners' broker now, because they flooded it",
             registry=registry,
         )
@@ -66,27 +66,27 @@ class GatewayMetrics:
         unproved: Callable[[], int],
         dead_letters: Callable[[], int],
         waiting_seconds: Callable[[], float],
-        suspended: Callable[[], int],
+        banned: Callable[[], int],
     ) -> None:
         """Read the gauges from these.
 
         windows: the organisations with and without access; unproved: copies; dead_letters: submissions;
-        waiting_seconds: of submissions; suspended: organisations that flooded the broker.
+        waiting_seconds: of submissions; banned: organisations that flooded the broker.
         """
         self._dead_letters.set_function(dead_letters)
         self._waiting.set_function(waiting_seconds)
         self._windows.labels("open").set_function(lambda: windows()[0])
         self._windows.labels("ended").set_function(lambda: windows()[1])
         self._unproved.set_function(unproved)
-        self._suspended.set_function(suspended)
+        self._banned.set_function(banned)
 
     def submission(self, verdict: str) -> None:
         """Count a submission."""
         self._submissions.labels(verdict).inc()
 
-    def suspension(self) -> None:
-        """Count a suspension."""
-        self._suspensions.inc()
+    def ban(self) -> None:
+        """Count a ban."""
+        self._bans.inc()
 
     def copied(self, number: int) -> None:
         """Count copied messages."""

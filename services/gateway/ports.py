@@ -200,11 +200,11 @@ class PartnerConnections(Protocol):
         """Return the names of the connections that the organisation has at this moment."""
         ...
 
-    def suspend(self, organization: str, reason: str) -> None:
+    def ban(self, organization: str, reason: str) -> None:
         """Close the organisation's connections with this reason, and refuse others until `release`.
 
-        `BrokerUsers.grant` leaves it suspended. Raises UserConflict. Repeatable. After the end of this
-        process, the first `grant` of the next one ends the suspension.
+        `BrokerUsers.grant` leaves it banned. Raises UserConflict. Repeatable. After the end of this
+        process, the first `grant` of the next one ends the ban.
         """
         ...
 

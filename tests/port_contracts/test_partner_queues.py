@@ -199,14 +199,14 @@ def test_user_has_access_from_grant_to_withdrawal(place: Place) -> None:
         place.users.grant("kg.without-a-user")
 
 
-def test_suspended_organization_cannot_connect_until_it_is_released(place: Place) -> None:
+def test_banned_organization_cannot_connect_until_it_is_released(place: Place) -> None:
     place.users.grant(OSH)
     session = place.queues.begin(OSH)
     place.queues.copy(session, OSH, [message(n) for n in range(3)])
     assert place.deliver(2) == ["m0", "m1"]
     place.acknowledge("m0")
     for _ in range(2):
-        place.connections.suspend(OSH, "too much work")
+        place.connections.ban(OSH, "too much work")
         assert not place.may_connect()
     # Neither the gateway's connection nor what waits for the organisation is touched.
     until(lambda: place.queues.standing(session, OSH).waiting == 2, "the message that was delivered")
@@ -223,8 +223,8 @@ def test_connection_that_is_forced_to_end_is_told_why(node: PrivateBroker) -> No
     users.grant(OSH)
     link = connected(node)
     try:
-        users.suspend(OSH, "suspended for 60 seconds")
-        with pytest.raises(amqp.exceptions.ConnectionForced, match="suspended for 60 seconds"):
+        users.ban(OSH, "banned for 60 seconds")
+        with pytest.raises(amqp.exceptions.ConnectionForced, match="banned for 60 seconds"):
             link.drain_events(timeout=10)
     finally:
         users.remove(OSH)

@@ -38,7 +38,7 @@ class ManagementUsers:
         """tls: the files for https; None: the system's CAs."""
         self._http = ManagementHttp(uri, tls, api="The partners' management API")
         self._vhost = quote(vhost, safe="")
-        self._suspended: set[str] = set()
+        self._banned: set[str] = set()
 
     def all(self) -> list[Access]:
         """See `ports.BrokerUsers`."""
@@ -76,9 +76,7 @@ class ManagementUsers:
         if not self._require_ours(organization):
             raise UserConflict(organization)
         user, rights = _quoted(organization), rights_of(organization)
-        self._limit(
-            organization, "max-connections", 0 if organization in self._suspended else MOST_CONNECTIONS
-        )
+        self._limit(organization, "max-connections", 0 if organization in self._banned else MOST_CONNECTIONS)
         self._limit(organization, "max-channels", MOST_CHANNELS)
         permissions = {"configure": rights.configure, "write": rights.write, "read": rights.read}
         self._ask("PUT", f"/permissions/{self._vhost}/{user}", permissions)
@@ -120,9 +118,9 @@ class ManagementUsers:
         found = self._ask("GET", f"/connections/username/{_quoted(organization)}?columns=name")
         return frozenset(one["name"] for one in found or ())
 
-    def suspend(self, organization: str, reason: str) -> None:
+    def ban(self, organization: str, reason: str) -> None:
         """See `ports.PartnerConnections`."""
-        self._suspended.add(organization)
+        self._banned.add(organization)
         if self._require_ours(organization):
             # First the limit, so that a closed connection cannot be opened again.
             self._limit(organization, "max-connections", 0)
@@ -132,7 +130,7 @@ class ManagementUsers:
         """See `ports.PartnerConnections`."""
         if self._require_ours(organization):
             self._limit(organization, "max-connections", MOST_CONNECTIONS)
-        self._suspended.discard(organization)
+        self._banned.discard(organization)
 
     def submitters(self) -> list[str]:
         """Return the organisations with a queue of submissions, also those without a user any more.

@@ -11,7 +11,7 @@ the broker opened many more than it counted, the live connections of each organi
 those that are not counted yet stand for the missing ones.
 
 Each organisation has a bucket: work fills it, time empties it. An organisation whose bucket is full is
-suspended, each time for twice as long.
+banned, each time for twice as long.
 
 Source: RabbitMQ, "Management HTTP API". The decision with its measurements is 0113.
 """
@@ -37,9 +37,9 @@ MANY: Final = 2.0
 # The most connections for which one that was looked at may stand. It may be a lawful one that is just new.
 MOST_STOOD_FOR: Final = 50
 # Seconds.
-FIRST_SUSPENSION: Final = 60.0
-LONGEST_SUSPENSION: Final = 3_600.0
-# After so long without a suspension, the next one is as short as the first.
+FIRST_BAN: Final = 60.0
+LONGEST_BAN: Final = 3_600.0
+# After so long without a ban, the next one is as short as the first.
 CALM: Final = 3_600.0
 
 
@@ -114,25 +114,25 @@ def fleeting_work(
 class Account:
     """The bucket of an organisation. Times: seconds of a monotonic clock.
 
-    filled: reductions at that time. suspended: seconds of the last suspension; 0 before the first. until: its
+    filled: reductions at that time. banned: seconds of the last ban; 0 before the first. until: its
     end; still in force, whatever the time, until `released`. released: when it was.
     """
 
     at: float
     filled: float = 0.0
-    suspended: float = 0.0
+    banned: float = 0.0
     until: float | None = None
     released: float | None = None
 
     @property
     def says_nothing(self) -> bool:
         """Whether it is as a new one."""
-        return not self.filled and not self.suspended
+        return not self.filled and not self.banned
 
     def charged(self, work: float, now: float) -> Account:
-        """Return the account with the work since its time. It may be suspended then.
+        """Return the account with the work since its time. It may be banned then.
 
-        What a suspended organisation did before its connections were closed does not prolong it.
+        What a banned organisation did before its connections were closed does not prolong it.
         """
         # Not the rate first: the work was done meanwhile, not at the end.
         added = 0.0 if self.until is not None else work
@@ -141,12 +141,12 @@ class Account:
             return Account(at=now).charged(filled, now)
         if filled <= BURST or self.until is not None:
             return replace(self, at=now, filled=filled)
-        seconds = min(2 * self.suspended, LONGEST_SUSPENSION) or FIRST_SUSPENSION
-        # What is above the burst is forgotten: the time of a suspension says enough.
-        return Account(at=now, filled=BURST, suspended=seconds, until=now + seconds)
+        seconds = min(2 * self.banned, LONGEST_BAN) or FIRST_BAN
+        # What is above the burst is forgotten: the time of a ban says enough.
+        return Account(at=now, filled=BURST, banned=seconds, until=now + seconds)
 
     def is_due(self, now: float) -> bool:
-        """Return whether the suspension has to end."""
+        """Return whether the ban has to end."""
         return self.until is not None and now >= self.until
 
     def after_release(self, now: float) -> Account:

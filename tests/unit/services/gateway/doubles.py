@@ -133,7 +133,7 @@ class BrokerInMemory:
     takes_passwords: bool = True
     counted_connections: BrokerSample = field(default_factory=lambda: BrokerSample(opened=0))
     connected: dict[str, frozenset[str]] = field(default_factory=dict)
-    suspended: dict[str, str] = field(default_factory=dict)
+    banned: dict[str, str] = field(default_factory=dict)
 
     def begin(self, organization: str) -> int:
         self._require_available()
@@ -205,23 +205,23 @@ class BrokerInMemory:
         self._require_available()
         return self.connected.get(organization, frozenset())
 
-    def suspend(self, organization: str, reason: str) -> None:
+    def ban(self, organization: str, reason: str) -> None:
         self._require_available()
         self._require_ours(organization)
-        self.suspended[organization] = reason
-        self.log.append("suspended")
+        self.banned[organization] = reason
+        self.log.append("banned")
         self.ready, self.held = [*self.held, *self.ready], []
 
     def release(self, organization: str) -> None:
         self._require_available()
         self._require_ours(organization)
-        self.suspended.pop(organization, None)
+        self.banned.pop(organization, None)
         self.log.append("released")
 
     # The consumer, and what happens to the broker.
 
     def may_connect(self, organization: str) -> bool:
-        return self.users.get(organization, False) and organization not in self.suspended
+        return self.users.get(organization, False) and organization not in self.banned
 
     def deliver(self, number: int) -> list[str]:
         taken, self.ready = self.ready[:number], self.ready[number:]

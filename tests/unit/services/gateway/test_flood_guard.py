@@ -1,4 +1,4 @@
-"""The guard suspends organisations that flood the broker, and lets them connect again."""
+"""The guard bans organisations that flood the broker, and lets them connect again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from contracts.errors import Unavailable
 from services.gateway.domain.broker_load import (
     BURST,
-    FIRST_SUSPENSION,
+    FIRST_BAN,
     RATE,
     BrokerSample,
     ConnectionLoad,
@@ -53,33 +53,33 @@ class Scene:
         connections = tuple(
             ConnectionLoad(organization=user, name=user, opened=1, reductions=done)
             for user, done in self.done.items()
-            if user not in self.broker.suspended
+            if user not in self.broker.banned
         )
         self.broker.counted_connections = BrokerSample(opened=self.opened, connections=connections)
         self.guard.turn()
 
-    def suspensions(self) -> float | None:
-        return self.registry.get_sample_value("kopuro_gateway_suspensions_total")
+    def bans(self) -> float | None:
+        return self.registry.get_sample_value("kopuro_gateway_bans_total")
 
 
-def test_flood_is_suspended_and_others_are_not() -> None:
+def test_flood_is_banned_and_others_are_not() -> None:
     scene = Scene()
     scene.pass_turn(osh=0, other=0, gateway=0)
     scene.pass_turn(osh=BURST * 2, other=RATE * LOOK_SECONDS, gateway=BURST * 10)
-    assert scene.broker.suspended == {OSH: "suspended for 60 seconds: too much work for the broker"}
-    assert (scene.guard.suspended(), scene.suspensions()) == (1, 1.0)
+    assert scene.broker.banned == {OSH: "banned for 60 seconds: too much work for the broker"}
+    assert (scene.guard.banned(), scene.bans()) == (1, 1.0)
 
 
-def test_suspension_ends_after_its_time() -> None:
+def test_ban_ends_after_its_time() -> None:
     scene = Scene()
     scene.pass_turn(osh=0)
     scene.pass_turn(osh=BURST * 2)
-    scene.pass_turn(seconds=FIRST_SUSPENSION - 1)
-    assert OSH in scene.broker.suspended
+    scene.pass_turn(seconds=FIRST_BAN - 1)
+    assert OSH in scene.broker.banned
     scene.pass_turn(seconds=1)
-    assert scene.broker.suspended == {}
-    assert scene.guard.suspended() == 0
-    assert scene.suspensions() == 1.0
+    assert scene.broker.banned == {}
+    assert scene.guard.banned() == 0
+    assert scene.bans() == 1.0
 
 
 def test_what_was_done_before_the_process_began_is_no_flood() -> None:
@@ -91,18 +91,18 @@ def test_what_was_done_before_the_process_began_is_no_flood() -> None:
     guard = FloodGuard(scene.broker, scene.broker, GatewayMetrics(CollectorRegistry()), clock=lambda: 0.0)
     guard.turn()
     guard.turn()
-    assert scene.broker.suspended == {}
+    assert scene.broker.banned == {}
 
 
-def test_connections_that_no_count_shows_are_found_and_suspended() -> None:
+def test_connections_that_no_count_shows_are_found_and_banned() -> None:
     scene = Scene()
     turns = 0
-    while OSH not in scene.broker.suspended:
+    while OSH not in scene.broker.banned:
         scene.broker.connected = {OSH: frozenset({f"one that ends at once {turns}"})}
         scene.pass_turn(opened=500)
         turns += 1
     assert 2 <= turns <= 10
-    assert OTHER not in scene.broker.suspended
+    assert OTHER not in scene.broker.banned
 
 
 def test_connection_stands_for_others_once() -> None:
@@ -110,7 +110,7 @@ def test_connection_stands_for_others_once() -> None:
     scene.broker.connected = {OSH: frozenset({"not counted for long"})}
     for _ in range(100):
         scene.pass_turn(opened=500)
-    assert scene.broker.suspended == {}
+    assert scene.broker.banned == {}
 
 
 def test_live_connections_are_not_asked_for_while_few_are_opened() -> None:
@@ -118,31 +118,31 @@ def test_live_connections_are_not_asked_for_while_few_are_opened() -> None:
     scene.broker.connected = {OSH: frozenset({"new"})}
     for _ in range(100):
         scene.pass_turn(opened=5)
-    assert scene.broker.suspended == {}
+    assert scene.broker.banned == {}
 
 
-def test_suspension_and_release_that_the_broker_did_not_do_are_repeated() -> None:
+def test_ban_and_release_that_the_broker_did_not_do_are_repeated() -> None:
     scene = Scene()
     scene.pass_turn(osh=0)
     broker = scene.broker
-    real = broker.suspend
+    real = broker.ban
 
     def away(organization: str, reason: str) -> None:
         raise Unavailable("down")
 
-    broker.suspend = away  # type: ignore[method-assign]
+    broker.ban = away  # type: ignore[method-assign]
     with pytest.raises(Unavailable):
         scene.pass_turn(osh=BURST * 2)
-    broker.suspend = real  # type: ignore[method-assign]
+    broker.ban = real  # type: ignore[method-assign]
     scene.pass_turn(seconds=1)
-    assert OSH in broker.suspended
-    assert scene.suspensions() == 1.0
+    assert OSH in broker.banned
+    assert scene.bans() == 1.0
     broker.available = False
     with pytest.raises(Unavailable):
-        scene.pass_turn(seconds=FIRST_SUSPENSION)
+        scene.pass_turn(seconds=FIRST_BAN)
     broker.available = True
     scene.pass_turn(seconds=1)
-    assert broker.suspended == {}
+    assert broker.banned == {}
 
 
 def test_user_that_is_not_the_gateways_ends_no_turn() -> None:
@@ -150,5 +150,5 @@ def test_user_that_is_not_the_gateways_ends_no_turn() -> None:
     scene.broker.foreign.add(OSH)
     scene.pass_turn(osh=0)
     scene.pass_turn(osh=BURST * 2)
-    scene.pass_turn(seconds=FIRST_SUSPENSION)
-    assert scene.broker.suspended == {}
+    scene.pass_turn(seconds=FIRST_BAN)
+    assert scene.broker.banned == {}

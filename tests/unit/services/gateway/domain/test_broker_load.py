@@ -1,4 +1,4 @@
-"""What an organisation may cost the partners' broker, and for how long it is suspended."""
+"""What an organisation may cost the partners' broker, and for how long it is banned."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from services.gateway.domain.broker_load import (
     BURST,
     CALM,
     CONNECTION,
-    FIRST_SUSPENSION,
-    LONGEST_SUSPENSION,
+    FIRST_BAN,
+    LONGEST_BAN,
     MOST_STOOD_FOR,
     RATE,
     RECEIVED_BYTE,
@@ -89,7 +89,7 @@ def test_live_connection_that_is_not_counted_stands_for_missing_ones() -> None:
     assert fleeting_work(40, known, {OSH: ["a"], OTHER: ["b"]}) == {}
 
 
-def test_organization_that_reconnects_beside_anothers_flood_is_not_suspended() -> None:
+def test_organization_that_reconnects_beside_anothers_flood_is_not_banned() -> None:
     found = fleeting_work(10**6, (), {OSH: ["1", "2", "3", "4", "5"]})
     assert found == {OSH: MOST_STOOD_FOR * CONNECTION}
     assert Account(at=0).charged(2 * found[OSH], 5.0).until is None
@@ -103,7 +103,7 @@ def test_rate_is_never_too_much_and_a_burst_neither() -> None:
     assert account.until is None
 
 
-def test_more_than_the_rate_for_long_is_suspended() -> None:
+def test_more_than_the_rate_for_long_is_banned() -> None:
     account, now = Account(at=0.0), 0.0
     while account.until is None:
         now += 5.0
@@ -111,18 +111,18 @@ def test_more_than_the_rate_for_long_is_suspended() -> None:
     assert BURST / RATE < now <= BURST / RATE + 5
 
 
-def test_suspension_ends_when_it_is_released_and_not_before_its_time() -> None:
+def test_ban_ends_when_it_is_released_and_not_before_its_time() -> None:
     account = Account(at=0.0).charged(2 * BURST, 0.0)
-    assert account.until == FIRST_SUSPENSION
-    assert not account.is_due(FIRST_SUSPENSION - 1)
-    assert account.is_due(FIRST_SUSPENSION)
-    # The broker is away: it stays suspended, whatever is counted.
-    account = account.charged(10 * BURST, FIRST_SUSPENSION + 100)
-    assert account.is_due(FIRST_SUSPENSION + 100)
-    assert account.after_release(FIRST_SUSPENSION + 100).until is None
+    assert account.until == FIRST_BAN
+    assert not account.is_due(FIRST_BAN - 1)
+    assert account.is_due(FIRST_BAN)
+    # The broker is away: it stays banned, whatever is counted.
+    account = account.charged(10 * BURST, FIRST_BAN + 100)
+    assert account.is_due(FIRST_BAN + 100)
+    assert account.after_release(FIRST_BAN + 100).until is None
 
 
-def test_suspensions_double_up_to_the_longest_and_are_short_again_after_calm() -> None:
+def test_bans_double_up_to_the_longest_and_are_short_again_after_calm() -> None:
     account, now, lengths = Account(at=0.0), 0.0, []
     for _ in range(9):
         account = account.charged(2 * BURST, now)
@@ -130,17 +130,17 @@ def test_suspensions_double_up_to_the_longest_and_are_short_again_after_calm() -
         lengths.append(account.until - now)
         now = account.until
         account = account.after_release(now)
-    assert lengths[:3] == [FIRST_SUSPENSION, 2 * FIRST_SUSPENSION, 4 * FIRST_SUSPENSION]
-    assert lengths[-1] == lengths[-2] == LONGEST_SUSPENSION
+    assert lengths[:3] == [FIRST_BAN, 2 * FIRST_BAN, 4 * FIRST_BAN]
+    assert lengths[-1] == lengths[-2] == LONGEST_BAN
     account = account.charged(0.0, now + CALM - 1)
     assert not account.says_nothing
     now += CALM
     account = account.charged(0.0, now)
     assert account.says_nothing
-    assert account.charged(2 * BURST, now).suspended == FIRST_SUSPENSION
+    assert account.charged(2 * BURST, now).banned == FIRST_BAN
 
 
-def test_flood_after_a_suspension_gets_what_the_time_has_emptied_and_no_more() -> None:
-    account = Account(at=0.0).charged(10 * BURST, 0.0).after_release(FIRST_SUSPENSION)
-    assert account.filled == BURST - RATE * FIRST_SUSPENSION
-    assert account.charged(RATE * FIRST_SUSPENSION + 1, FIRST_SUSPENSION).suspended == 2 * FIRST_SUSPENSION
+def test_flood_after_a_ban_gets_what_the_time_has_emptied_and_no_more() -> None:
+    account = Account(at=0.0).charged(10 * BURST, 0.0).after_release(FIRST_BAN)
+    assert account.filled == BURST - RATE * FIRST_BAN
+    assert account.charged(RATE * FIRST_BAN + 1, FIRST_BAN).banned == 2 * FIRST_BAN
