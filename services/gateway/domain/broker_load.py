@@ -35,7 +35,7 @@ CONNECTION: Final = 20_000.0
 # Connections a second that nobody counted, from which on they are looked for.
 MANY: Final = 2.0
 # The most connections for which one that was looked at may stand. It may be a lawful one that is just new.
-MOST_STOOD_FOR: Final = 50
+MOST_STOOD_FOR: Final = 100
 # Seconds.
 FIRST_BAN: Final = 60.0
 LONGEST_BAN: Final = 3_600.0
