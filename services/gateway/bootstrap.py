@@ -18,6 +18,7 @@ from services.gateway.adapters.http_hub import HttpHub
 from services.gateway.adapters.management_users import ManagementUsers
 from services.gateway.adapters.rabbit_queues import RabbitQueues
 from services.gateway.adapters.rabbit_submissions import RabbitSubmissions
+from services.gateway.flood_guard import FloodGuard
 from services.gateway.gateway_metrics import GatewayMetrics
 from services.gateway.submission_processor import SubmissionProcessor
 from services.gateway.submission_work import SubmissionWork
@@ -74,7 +75,14 @@ def build(settings: Settings) -> Application[None]:
         )
 
     windows = WindowWork(users, updater_of, queues.beat)
-    metrics.observe(windows.states, windows.unproved, submissions.dead_letters, submissions.waiting_seconds)
+    guard = FloodGuard(users, users, metrics)
+    metrics.observe(
+        windows.states,
+        windows.unproved,
+        submissions.dead_letters,
+        submissions.waiting_seconds,
+        guard.banned,
+    )
     return Application(
         name="gateway",
         settings=settings,
@@ -85,7 +93,7 @@ def build(settings: Settings) -> Application[None]:
         is_excluded=lambda _: True,
         readiness=[("submissions", submissions.unready), ("windows", windows.unready)],
         warnings=[("parked submissions", submissions.alarm)],
-        background=[submissions, windows],
+        background=[submissions, windows, guard],
         registry=registry,
         clock=clock,
     )

@@ -48,7 +48,17 @@ class GatewayMetrics:
             "Time for which submissions have waited at the partners' broker, in seconds; 0 if none waits",
             registry=registry,
         )
-        self.observe(lambda: (0, 0), lambda: 0, lambda: 0, lambda: 0.0)
+        self._bans = Counter(
+            "kopuro_gateway_bans",
+            "Bans of organisations that flooded the partners' broker",
+            registry=registry,
+        )
+        self._banned = Gauge(
+            "kopuro_gateway_banned",
+            "Organisations that cannot connect to the partners' broker now, because they flooded it",
+            registry=registry,
+        )
+        self.observe(lambda: (0, 0), lambda: 0, lambda: 0, lambda: 0.0, lambda: 0)
 
     def observe(
         self,
@@ -56,21 +66,27 @@ class GatewayMetrics:
         unproved: Callable[[], int],
         dead_letters: Callable[[], int],
         waiting_seconds: Callable[[], float],
+        banned: Callable[[], int],
     ) -> None:
         """Read the gauges from these.
 
         windows: the organisations with and without access; unproved: copies; dead_letters: submissions;
-        waiting_seconds: of submissions.
+        waiting_seconds: of submissions; banned: organisations that flooded the broker.
         """
         self._dead_letters.set_function(dead_letters)
         self._waiting.set_function(waiting_seconds)
         self._windows.labels("open").set_function(lambda: windows()[0])
         self._windows.labels("ended").set_function(lambda: windows()[1])
         self._unproved.set_function(unproved)
+        self._banned.set_function(banned)
 
     def submission(self, verdict: str) -> None:
         """Count a submission."""
         self._submissions.labels(verdict).inc()
+
+    def ban(self) -> None:
+        """Count a ban."""
+        self._bans.inc()
 
     def copied(self, number: int) -> None:
         """Count copied messages."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from services.gateway.domain.broker_load import BrokerSample
 from services.gateway.domain.window import Count
 
 
@@ -182,4 +183,31 @@ class BrokerUsers(Protocol):
 
     def count(self, organization: str) -> Count | None:
         """Return the broker's last count of the organisation's queue; None before the first."""
+        ...
+
+
+class PartnerConnections(Protocol):
+    """The connections to the partners' virtual host. Every method raises BrokerUnavailable."""
+
+    def sample(self) -> BrokerSample:
+        """Return what the connections have done so far, those of other users too.
+
+        The broker counts every five seconds: a connection that was opened after its last count is missing.
+        """
+        ...
+
+    def live(self, organization: str) -> frozenset[str]:
+        """Return the names of the connections that the organisation has at this moment."""
+        ...
+
+    def ban(self, organization: str, reason: str) -> None:
+        """Close the organisation's connections with this reason, and refuse others until `release`.
+
+        `BrokerUsers.grant` leaves it banned. Raises UserConflict. Repeatable. After the end of this
+        process, the first `grant` of the next one ends the ban.
+        """
+        ...
+
+    def release(self, organization: str) -> None:
+        """Let the organisation connect again. Raises UserConflict. Repeatable."""
         ...

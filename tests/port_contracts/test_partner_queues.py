@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from services.gateway.adapters.management_users import ManagementUsers
 from services.gateway.adapters.partners_topology import MOST_DEAD_LETTERS, MOST_SUBMISSIONS
 from services.gateway.adapters.rabbit_queues import RabbitQueues
 from services.gateway.adapters.rabbit_submissions import PREFETCH, RabbitSubmissions
+from services.gateway.domain.broker_load import work_between
 from services.gateway.domain.partner import (
     DEAD_LETTERS,
     SUBMISSIONS,
@@ -27,7 +28,7 @@ from services.gateway.domain.partner import (
     submissions_of,
 )
 from services.gateway.domain.window import CAPACITY, Count
-from services.gateway.ports import BrokerUsers, Queues, SessionEnded, UserConflict
+from services.gateway.ports import BrokerUsers, PartnerConnections, Queues, SessionEnded, UserConflict
 from services.gateway.submission_processor import LONGEST_BODY, Received, Verdict, digest_of
 from tests.journey.waiting import until
 from tests.unit.services.gateway.doubles import OSH, BrokerInMemory, message
@@ -53,7 +54,9 @@ class Place:
 
     queues: Queues
     users: BrokerUsers
+    connections: PartnerConnections
     consumer: Any
+    may_connect: Callable[[], bool]
 
     def deliver(self, number: int) -> list[str]:
         return list(self.consumer.deliver(number))
@@ -62,17 +65,22 @@ class Place:
         self.consumer.acknowledge(*ids)
 
 
+def connected(node: PrivateBroker) -> amqp.Connection:
+    link = amqp.Connection(
+        host=f"127.0.0.1:{node.identity.amqp_port}",
+        userid=OSH,
+        password=PASSWORD,
+        virtual_host=PARTNERS_VHOST,
+    )
+    link.connect()
+    return link
+
+
 class Consumer:
     """The organisation's program: takes messages one by one."""
 
     def __init__(self, node: PrivateBroker) -> None:
-        self._link = amqp.Connection(
-            host=f"127.0.0.1:{node.identity.amqp_port}",
-            userid=OSH,
-            password=PASSWORD,
-            virtual_host=PARTNERS_VHOST,
-        )
-        self._link.connect()
+        self._link = connected(node)
         self._channel = self._link.channel()
         self._tags: dict[str, int] = {}
 
@@ -93,11 +101,25 @@ class Consumer:
         self._link.collect()
 
 
+def may_connect(node: PrivateBroker) -> bool:
+    try:
+        Consumer(node).close()
+    except amqp.exceptions.NotAllowed:
+        return False
+    return True
+
+
 @pytest.fixture(params=["memory", "rabbit"])
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     if request.param == "memory":
         broker = BrokerInMemory()
-        yield Place(queues=broker, users=broker, consumer=broker)
+        yield Place(
+            queues=broker,
+            users=broker,
+            connections=broker,
+            consumer=broker,
+            may_connect=lambda: broker.may_connect(OSH),
+        )
         return
     node: PrivateBroker = request.getfixturevalue("node")
     queues, users = RabbitQueues(factory_of(node)), ManagementUsers(node.identity.management_uri(HUB))
@@ -109,7 +131,13 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     queues.begin(OSH)
     consumer = Consumer(node)
     try:
-        yield Place(queues=queues, users=users, consumer=consumer)
+        yield Place(
+            queues=queues,
+            users=users,
+            connections=users,
+            consumer=consumer,
+            may_connect=lambda: may_connect(node),
+        )
     finally:
         consumer.close()
         users.remove(OSH)
@@ -169,6 +197,65 @@ def test_user_has_access_from_grant_to_withdrawal(place: Place) -> None:
     assert [(one.organization, one.is_granted) for one in place.users.all()] == [(OSH, False)]
     with pytest.raises(UserConflict):
         place.users.grant("kg.without-a-user")
+
+
+def test_banned_organization_cannot_connect_until_it_is_released(place: Place) -> None:
+    place.users.grant(OSH)
+    session = place.queues.begin(OSH)
+    place.queues.copy(session, OSH, [message(n) for n in range(3)])
+    assert place.deliver(2) == ["m0", "m1"]
+    place.acknowledge("m0")
+    for _ in range(2):
+        place.connections.ban(OSH, "too much work")
+        assert not place.may_connect()
+    # Neither the gateway's connection nor what waits for the organisation is touched.
+    until(lambda: place.queues.standing(session, OSH).waiting == 2, "the message that was delivered")
+    place.users.grant(OSH)  # as a window that begins again
+    assert not place.may_connect()
+    for _ in range(2):
+        place.connections.release(OSH)
+        assert place.may_connect()
+
+
+def test_connection_that_is_forced_to_end_is_told_why(node: PrivateBroker) -> None:
+    users = ManagementUsers(node.identity.management_uri(HUB))
+    users.put(OSH, hashed(PASSWORD, secrets.token_bytes(4)))
+    users.grant(OSH)
+    link = connected(node)
+    try:
+        users.ban(OSH, "banned for 60 seconds")
+        with pytest.raises(amqp.exceptions.ConnectionForced, match="banned for 60 seconds"):
+            link.drain_events(timeout=10)
+    finally:
+        users.remove(OSH)
+        users.release(OSH)
+
+
+def test_sample_counts_what_a_connection_did_and_live_sees_one_that_is_not_counted_yet(
+    node: PrivateBroker,
+) -> None:
+    users = ManagementUsers(node.identity.management_uri(HUB))
+    users.put(OSH, hashed(PASSWORD, secrets.token_bytes(4)))
+    users.grant(OSH)
+    before = users.sample()
+    link = connected(node)
+    try:
+        until(lambda: users.live(OSH) or None, "the connection", within=5)
+        until(
+            lambda: work_between(before, users.sample()).get(OSH) or None, "the connection's count", within=30
+        )
+        first = users.sample()
+        assert first.opened > before.opened
+        assert {one.name for one in first.connections if one.organization == OSH} == users.live(OSH)
+        link.transport.write(b"\x08\x00\x00\x00\x00\x00\x00\xce" * 100_000)  # heartbeats: no answer
+        until(
+            lambda: work_between(first, users.sample())[OSH] > 500_000,
+            "the count of frames that are nothing but heartbeats",
+            within=30,
+        )
+    finally:
+        link.collect()
+        users.remove(OSH)
 
 
 def test_count_includes_delivered_messages_and_changes_its_mark(node: PrivateBroker) -> None:

@@ -40,17 +40,19 @@ class ManagementHttp:
         }
         self._root = f"{parts.path.rstrip('/')}/api"
 
-    def send(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    def send(self, method: str, path: str, body: Any = None, *, reason: str = "") -> tuple[int, Any]:
         """Return the status and the JSON of the answer, None for an answer that is empty or no success.
 
         A failed health check (503) has JSON too, which says what failed.
 
-        path: below `/api`. body: JSON values; None: no body. Raises BrokerUnavailable.
+        path: below `/api`. body: JSON values; None: no body. reason: what the broker tells those whose
+        connections are closed. Raises BrokerUnavailable.
         """
         connection = self._connection()
         try:
             content = None if body is None else orjson.dumps(body)
-            connection.request(method, self._root + path, body=content, headers=self._headers)
+            headers = self._headers | ({"X-Reason": reason} if reason else {})
+            connection.request(method, self._root + path, body=content, headers=headers)
             response = connection.getresponse()
             text = response.read(_MOST_BYTES)
         except (OSError, http.client.HTTPException) as error:

@@ -1,7 +1,7 @@
 """The partners' users at RabbitMQ, through its management API, as a user with the tag `administrator`.
 
 Source: RabbitMQ, "Management HTTP API": /api/users, /api/permissions, /api/user-limits,
-/api/connections/username, /api/queues. Verified on 3.10.8.
+/api/connections/username, /api/vhosts/{vhost}/connections, /api/queues, /api/overview. Verified on 3.10.8.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from contracts.broker_rights import PARTNERS_VHOST
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.management_http import ManagementHttp
 from runtime.tls import TlsFiles
+from services.gateway.domain.broker_load import BrokerSample, ConnectionLoad
 from services.gateway.domain.partner import (
     MOST_CHANNELS,
     MOST_CONNECTIONS,
@@ -28,12 +29,16 @@ from services.gateway.ports import Access, UserConflict
 
 
 class ManagementUsers:
-    """See `ports.BrokerUsers`. uri: `http[s]://user:password@host:port`; it stays out of every message."""
+    """See `ports.BrokerUsers` and `ports.PartnerConnections`.
+
+    uri: `http[s]://user:password@host:port`; it stays out of every message.
+    """
 
     def __init__(self, uri: str, *, vhost: str = PARTNERS_VHOST, tls: TlsFiles | None = None) -> None:
         """tls: the files for https; None: the system's CAs."""
         self._http = ManagementHttp(uri, tls, api="The partners' management API")
         self._vhost = quote(vhost, safe="")
+        self._banned: set[str] = set()
 
     def all(self) -> list[Access]:
         """See `ports.BrokerUsers`."""
@@ -71,9 +76,8 @@ class ManagementUsers:
         if not self._require_ours(organization):
             raise UserConflict(organization)
         user, rights = _quoted(organization), rights_of(organization)
-        limits = {"max-connections": MOST_CONNECTIONS, "max-channels": MOST_CHANNELS}
-        for name, value in limits.items():
-            self._ask("PUT", f"/user-limits/{user}/{name}", {"value": value})
+        self._limit(organization, "max-connections", 0 if organization in self._banned else MOST_CONNECTIONS)
+        self._limit(organization, "max-channels", MOST_CHANNELS)
         permissions = {"configure": rights.configure, "write": rights.write, "read": rights.read}
         self._ask("PUT", f"/permissions/{self._vhost}/{user}", permissions)
 
@@ -99,6 +103,35 @@ class ManagementUsers:
             return None
         return Count(messages=messages, mark=mark)
 
+    def sample(self) -> BrokerSample:
+        """See `ports.PartnerConnections`. A connection without statistics yet is left out."""
+        columns = "user,name,connected_at,reductions,recv_oct,send_oct"
+        found = self._ask("GET", f"/vhosts/{self._vhost}/connections?columns={columns}")
+        overview = self._ask("GET", "/overview?columns=churn_rates.connection_created")
+        return BrokerSample(
+            opened=overview.get("churn_rates", {}).get("connection_created", 0),
+            connections=tuple(_load(one) for one in found or () if isinstance(one.get("reductions"), int)),
+        )
+
+    def live(self, organization: str) -> frozenset[str]:
+        """See `ports.PartnerConnections`."""
+        found = self._ask("GET", f"/connections/username/{_quoted(organization)}?columns=name")
+        return frozenset(one["name"] for one in found or ())
+
+    def ban(self, organization: str, reason: str) -> None:
+        """See `ports.PartnerConnections`."""
+        self._banned.add(organization)
+        if self._require_ours(organization):
+            # First the limit, so that a closed connection cannot be opened again.
+            self._limit(organization, "max-connections", 0)
+            self._ask("DELETE", f"/connections/username/{_quoted(organization)}", reason=reason)
+
+    def release(self, organization: str) -> None:
+        """See `ports.PartnerConnections`."""
+        if self._require_ours(organization):
+            self._limit(organization, "max-connections", MOST_CONNECTIONS)
+        self._banned.discard(organization)
+
     def submitters(self) -> list[str]:
         """Return the organisations with a queue of submissions, also those without a user any more.
 
@@ -106,6 +139,9 @@ class ManagementUsers:
         """
         queues = self._ask("GET", f"/queues/{self._vhost}?columns=name")
         return [name for queue in queues or () if (name := submitter(queue["name"])) is not None]
+
+    def _limit(self, organization: str, name: str, value: int) -> None:
+        self._ask("PUT", f"/user-limits/{_quoted(organization)}/{name}", {"value": value})
 
     def _require_ours(self, organization: str) -> bool:
         """Return whether the organisation has a user. Raises UserConflict for another's user."""
@@ -116,12 +152,23 @@ class ManagementUsers:
             raise UserConflict(organization)
         return True
 
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, reason: str = "") -> Any:
         """Return the JSON of an answer; None for an empty one, and where nothing is found."""
-        status, found = self._http.send(method, path, body)
+        status, found = self._http.send(method, path, body, reason=reason)
         if status == 404 or 200 <= status < 300:
             return found
         raise BrokerUnavailable(f"{self._http.api} answers with status {status}.")
+
+
+def _load(connection: Mapping[str, Any]) -> ConnectionLoad:
+    return ConnectionLoad(
+        organization=connection["user"],
+        name=connection["name"],
+        opened=connection.get("connected_at", 0),
+        reductions=connection["reductions"],
+        received=connection.get("recv_oct", 0),
+        sent=connection.get("send_oct", 0),
+    )
 
 
 def _quoted(name: str) -> str:

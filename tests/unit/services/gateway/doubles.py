@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from contracts.errors import Defect, Refused, Unavailable
+from services.gateway.domain.broker_load import BrokerSample
 from services.gateway.domain.window import CAPACITY, Count
 from services.gateway.ports import (
     Access,
@@ -115,7 +116,7 @@ class HubInMemory:
 
 @dataclass
 class BrokerInMemory:
-    """See `ports.Queues` and `ports.BrokerUsers`. One organisation's queue, with a consumer."""
+    """See `ports.Queues`, `BrokerUsers`, `PartnerConnections`. One organisation's queue, with a consumer."""
 
     users: dict[str, bool] = field(default_factory=lambda: {OSH: False})
     foreign: set[str] = field(default_factory=set)
@@ -130,6 +131,9 @@ class BrokerInMemory:
     log: list[str] = field(default_factory=list)
     passwords: list[str] = field(default_factory=list)
     takes_passwords: bool = True
+    counted_connections: BrokerSample = field(default_factory=lambda: BrokerSample(opened=0))
+    connected: dict[str, frozenset[str]] = field(default_factory=dict)
+    banned: dict[str, str] = field(default_factory=dict)
 
     def begin(self, organization: str) -> int:
         self._require_available()
@@ -193,7 +197,31 @@ class BrokerInMemory:
         self._require_available()
         return self.counted
 
+    def sample(self) -> BrokerSample:
+        self._require_available()
+        return self.counted_connections
+
+    def live(self, organization: str) -> frozenset[str]:
+        self._require_available()
+        return self.connected.get(organization, frozenset())
+
+    def ban(self, organization: str, reason: str) -> None:
+        self._require_available()
+        self._require_ours(organization)
+        self.banned[organization] = reason
+        self.log.append("banned")
+        self.ready, self.held = [*self.held, *self.ready], []
+
+    def release(self, organization: str) -> None:
+        self._require_available()
+        self._require_ours(organization)
+        self.banned.pop(organization, None)
+        self.log.append("released")
+
     # The consumer, and what happens to the broker.
+
+    def may_connect(self, organization: str) -> bool:
+        return self.users.get(organization, False) and organization not in self.banned
 
     def deliver(self, number: int) -> list[str]:
         taken, self.ready = self.ready[:number], self.ready[number:]
@@ -215,6 +243,10 @@ class BrokerInMemory:
     def _require_available(self) -> None:
         if not self.available:
             raise Unavailable("down")
+
+    def _require_ours(self, organization: str) -> None:
+        if organization in self.foreign:
+            raise UserConflict(organization)
 
     def _require(self, session: int) -> None:
         self._require_available()

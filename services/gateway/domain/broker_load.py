@@ -1,0 +1,154 @@
+"""How much work an organisation may cause at the partners' broker, whether or not the broker accepts it.
+
+RabbitMQ has no rate of a user. It counts for each connection the reductions (Erlang's measure of work) of the
+process that reads it. That process handles every frame of the connection, on every channel and whatever it
+says. Statistics of messages do not measure work: they leave out heartbeats, declarations and refusals. Nor do
+bytes alone: 8 of them are a frame. They count too, at a lower price, because a message that is requeued goes
+out again at a cost to other processes.
+
+A connection that is opened and closed within the five seconds between two counts is in no statistic. So when
+the broker opened many more than it counted, the live connections of each organisation are looked at, and
+those that are not counted yet stand for the missing ones.
+
+Each organisation has a bucket: work fills it, time empties it. An organisation whose bucket is full is
+banned, each time for twice as long.
+
+Source: RabbitMQ, "Management HTTP API". The decision with its measurements is 0113.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+# Reductions a second that an organisation may cause for ever: above a hundred submissions and as many
+# acknowledgements a second, at about 150 each, while the hub takes ten.
+RATE: Final = 20_000.0
+# Reductions that it may cause at once, beyond the rate: a full queue of submissions and a mailbox of
+# 10,000 messages are less than half.
+BURST: Final = 5_000_000.0
+# What other work counts, in reductions.
+RECEIVED_BYTE: Final = 0.001
+SENT_BYTE: Final = 0.01
+CONNECTION: Final = 20_000.0
+# Connections a second that nobody counted, from which on they are looked for.
+MANY: Final = 2.0
+# The most connections for which one that was looked at may stand. It may be a lawful one that is just new.
+MOST_STOOD_FOR: Final = 100
+# Seconds.
+FIRST_BAN: Final = 60.0
+LONGEST_BAN: Final = 3_600.0
+# After so long without a ban, the next one is as short as the first.
+CALM: Final = 3_600.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConnectionLoad:
+    """What the broker counted of a connection since it was opened. received, sent: bytes.
+
+    name: of the live connections no two have the same. opened: milliseconds by the broker's clock.
+    """
+
+    organization: str
+    name: str
+    opened: int
+    reductions: int
+    received: int = 0
+    sent: int = 0
+
+    @property
+    def work(self) -> float:
+        """Return all of it in reductions."""
+        return self.reductions + RECEIVED_BYTE * self.received + SENT_BYTE * self.sent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BrokerSample:
+    """The counted connections at one moment. opened: connections to the broker that were ever opened."""
+
+    opened: int
+    connections: tuple[ConnectionLoad, ...] = ()
+
+
+def work_between(before: BrokerSample, after: BrokerSample) -> dict[str, float]:
+    """Return the work of each user between two samples, in reductions.
+
+    A connection that the earlier sample lacks counts as a whole if it was opened after all of that sample.
+    Otherwise its statistics were missing, as after a restart of the management plugin.
+    """
+    counted = {(one.name, one.opened): one.work for one in before.connections}
+    newest = max((one.opened for one in before.connections), default=0)
+    work: dict[str, float] = {}
+    for one in after.connections:
+        known = counted.get((one.name, one.opened))
+        if known is not None:
+            new = max(0.0, one.work - known)
+        else:
+            new = one.work + CONNECTION if one.opened > newest else 0.0
+        work[one.organization] = work.get(one.organization, 0.0) + new
+    return work
+
+
+def uncounted(before: BrokerSample, after: BrokerSample, seconds: float) -> int:
+    """Return how many connections were opened that neither sample has; 0 if they are few."""
+    known = {(one.name, one.opened) for one in before.connections}
+    new = sum((one.name, one.opened) not in known for one in after.connections)
+    number = after.opened - before.opened - new
+    return number if number > MANY * seconds else 0
+
+
+def fleeting_work(
+    number: int, known: Collection[str], live: Mapping[str, Collection[str]]
+) -> dict[str, float]:
+    """Return the work of that many uncounted connections, for the organisations that have one now.
+
+    known: the names of connections that are counted, or stood for others already. live: those of each
+    organisation at this moment.
+    """
+    seen = [organization for organization, names in live.items() if not set(names) <= set(known)]
+    return dict.fromkeys(seen, CONNECTION * min(number / len(seen), MOST_STOOD_FOR)) if seen else {}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """The bucket of an organisation. Times: seconds of a monotonic clock.
+
+    filled: reductions at that time. banned: seconds of the last ban; 0 before the first. until: its
+    end; still in force, whatever the time, until `released`. released: when it was.
+    """
+
+    at: float
+    filled: float = 0.0
+    banned: float = 0.0
+    until: float | None = None
+    released: float | None = None
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it is as a new one."""
+        return not self.filled and not self.banned
+
+    def charged(self, work: float, now: float) -> Account:
+        """Return the account with the work since its time. It may be banned then.
+
+        What a banned organisation did before its connections were closed does not prolong it.
+        """
+        # Not the rate first: the work was done meanwhile, not at the end.
+        added = 0.0 if self.until is not None else work
+        filled = max(0.0, self.filled + added - RATE * (now - self.at))
+        if self.released is not None and now - self.released >= CALM:
+            return Account(at=now).charged(filled, now)
+        if filled <= BURST or self.until is not None:
+            return replace(self, at=now, filled=filled)
+        seconds = min(2 * self.banned, LONGEST_BAN) or FIRST_BAN
+        # What is above the burst is forgotten: the time of a ban says enough.
+        return Account(at=now, filled=BURST, banned=seconds, until=now + seconds)
+
+    def is_due(self, now: float) -> bool:
+        """Return whether the ban has to end."""
+        return self.until is not None and now >= self.until
+
+    def after_release(self, now: float) -> Account:
+        """Return the account of an organisation that may connect again."""
+        return replace(self.charged(0.0, now), until=None, released=now)

@@ -1,0 +1,154 @@
+"""The background work that bounds what each organisation costs the partners' broker."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from contracts.errors import Unavailable
+from runtime.background import Spawn
+from services.gateway.domain.broker_load import (
+    Account,
+    BrokerSample,
+    fleeting_work,
+    uncounted,
+    work_between,
+)
+from services.gateway.gateway_metrics import GatewayMetrics
+from services.gateway.ports import BrokerUsers, PartnerConnections, UserConflict
+
+_log = logging.getLogger(__name__)
+
+# How often the broker counts.
+LOOK_SECONDS: Final = 5.0
+# Looks at the live connections of each organisation, where many were opened that are not counted: fewer with
+# many organisations.
+_LOOKS: Final = 5
+_MOST_REQUESTS: Final = 100
+_BETWEEN_LOOKS: Final = 0.2
+
+
+class FloodGuard:
+    """Bans organisations that flood the broker (`application.Background`).
+
+    A new process knows of no ban: `BrokerUsers.grant`, with which each window begins, ends them.
+    """
+
+    def __init__(
+        self,
+        users: BrokerUsers,
+        connections: PartnerConnections,
+        metrics: GatewayMetrics,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], object] | None = None,
+    ) -> None:
+        """clock: seconds, monotonic. wait: for so many seconds; None: until they have passed or `stop`."""
+        self._users = users
+        self._connections = connections
+        self._metrics = metrics
+        self._clock = clock
+        self._accounts: dict[str, Account] = {}
+        # Those of the banned organisations whose connections the broker has closed.
+        self._closed: set[str] = set()
+        self._last: tuple[float, BrokerSample] | None = None
+        # Live connections at the last look: one stands for others once.
+        self._looked_at: set[str] = set()
+        self._stopping = threading.Event()
+        self._wait = wait or self._stopping.wait
+
+    def banned(self) -> int:
+        """Return how many organisations are banned."""
+        return sum(account.until is not None for account in self._accounts.values())
+
+    def start(self, spawn: Spawn) -> None:
+        """See `runtime.background.Background`."""
+        spawn(self._run)
+
+    def stop(self) -> None:
+        """See `runtime.background.Background`."""
+        self._stopping.set()
+
+    def turn(self) -> None:
+        """Count what was done since the last turn, and ban and release. Raises Unavailable."""
+        organizations = {access.organization for access in self._users.all()}
+        self._release_due()
+        now, sample = self._clock(), self._connections.sample()
+        for organization, account in self._charged(organizations, now, sample).items():
+            self._accounts[organization] = account
+        self._last = now, sample
+        connected = {one.organization for one in sample.connections}
+        for organization, account in self._accounts.items():
+            # Again too, where a connection was about to open while the others were closed.
+            if account.until is not None and (organization not in self._closed or organization in connected):
+                self._ban(organization, account)
+        gone = [
+            name
+            for name, one in self._accounts.items()
+            if one.says_nothing or (one.until is None and name not in organizations)
+        ]
+        for name in gone:
+            del self._accounts[name]
+
+    def _charged(self, organizations: set[str], now: float, sample: BrokerSample) -> dict[str, Account]:
+        if self._last is None:
+            return {}  # what was done before this process started is nobody's burst
+        at, last = self._last
+        work = work_between(last, sample)
+        known, self._looked_at = self._looked_at | {one.name for one in sample.connections}, set()
+        if number := uncounted(last, sample, now - at):
+            live = self._live(organizations)
+            for name, more in fleeting_work(number, known, live).items():
+                work[name] = work.get(name, 0.0) + more
+            self._looked_at = {connection for names in live.values() for connection in names}
+        accounts = self._accounts | {
+            name: Account(at=at) for name in work.keys() & organizations - self._accounts.keys()
+        }
+        return {name: account.charged(work.get(name, 0.0), now) for name, account in accounts.items()}
+
+    def _live(self, organizations: set[str]) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {name: set() for name in organizations}
+        for place in range(max(1, min(_LOOKS, _MOST_REQUESTS // max(1, len(organizations))))):
+            if place:
+                self._wait(_BETWEEN_LOOKS)
+            for name, connections in found.items():
+                connections |= self._connections.live(name)
+        return found
+
+    def _ban(self, organization: str, account: Account) -> None:
+        seconds = round(account.banned)
+        reason = f"banned for {seconds} seconds: too much work for the broker"
+        try:
+            self._connections.ban(organization, reason)
+        except UserConflict:
+            _log.error("the broker user is not the gateway's", extra={"organization": organization})
+        if organization not in self._closed:
+            self._closed.add(organization)
+            self._metrics.ban()
+            _log.warning(
+                "organisation banned at the partners' broker: it floods it",
+                extra={"organization": organization, "seconds": seconds},
+            )
+
+    def _release_due(self) -> None:
+        now = self._clock()
+        for organization in [name for name, one in self._accounts.items() if one.is_due(now)]:
+            try:
+                self._connections.release(organization)
+            except UserConflict:
+                _log.error("the broker user is not the gateway's", extra={"organization": organization})
+            self._accounts[organization] = self._accounts[organization].after_release(now)
+            self._closed.discard(organization)
+            _log.info("ban at the partners' broker ended", extra={"organization": organization})
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.turn()
+            except Unavailable as error:
+                # `windows` of /readyz says so.
+                _log.warning("the load of the partners' broker is not known", extra={"reason": str(error)})
+            self._stopping.wait(LOOK_SECONDS)

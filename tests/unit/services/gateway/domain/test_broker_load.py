@@ -1,0 +1,146 @@
+"""What an organisation may cost the partners' broker, and for how long it is banned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.gateway.domain.broker_load import (
+    BURST,
+    CALM,
+    CONNECTION,
+    FIRST_BAN,
+    LONGEST_BAN,
+    MOST_STOOD_FOR,
+    RATE,
+    RECEIVED_BYTE,
+    SENT_BYTE,
+    Account,
+    BrokerSample,
+    ConnectionLoad,
+    fleeting_work,
+    uncounted,
+    work_between,
+)
+
+OSH = "kg.osh-legal-aid"
+OTHER = "ru.moscow-common-table"
+
+
+def load(name: str = "a", *, opened: int = 1, reductions: int = 0, **fields: Any) -> ConnectionLoad:
+    return ConnectionLoad(
+        **{"organization": OSH, "name": name, "opened": opened, "reductions": reductions, **fields}
+    )
+
+
+def sample(*connections: ConnectionLoad, opened: int = 0) -> BrokerSample:
+    return BrokerSample(opened=opened, connections=connections)
+
+
+def test_work_is_what_was_done_since_the_last_sample_on_all_connections() -> None:
+    before = sample(load("a", reductions=100), load("b", reductions=7), load("c", organization=OTHER))
+    after = sample(load("a", reductions=150), load("b", reductions=10), load("c", organization=OTHER))
+    assert work_between(before, after) == {OSH: 53, OTHER: 0}
+
+
+def test_bytes_count_beside_reductions() -> None:
+    after = sample(load(reductions=10, received=2_000, sent=3_000))
+    assert work_between(sample(load()), after) == {
+        OSH: pytest.approx(10 + 2_000 * RECEIVED_BYTE + 3_000 * SENT_BYTE)
+    }
+
+
+def test_new_connection_counts_as_a_whole_and_its_opening_too() -> None:
+    after = sample(load("a"), load("b", opened=2, reductions=30))
+    assert work_between(sample(load("a")), after) == {OSH: 30 + CONNECTION}
+
+
+def test_name_that_is_used_again_is_a_new_connection() -> None:
+    before = sample(load("a", opened=1, reductions=1_000))
+    assert work_between(before, sample(load("a", opened=2, reductions=30))) == {OSH: 30 + CONNECTION}
+
+
+def test_connection_whose_statistics_were_missing_owes_nothing_for_the_past() -> None:
+    before = sample(load("a", opened=5))
+    assert work_between(before, sample(load("a", opened=5), load("b", opened=4, reductions=10**9))) == {
+        OSH: 0
+    }
+
+
+def test_few_uncounted_connections_are_not_looked_for() -> None:
+    assert uncounted(sample(opened=10), sample(opened=20), 5.0) == 0
+    assert uncounted(sample(opened=10), sample(opened=21), 5.0) == 11
+    # Counted ones are not missing.
+    after = sample(*(load(str(number), opened=2) for number in range(11)), opened=21)
+    assert uncounted(sample(opened=10), after, 5.0) == 0
+
+
+def test_restarted_broker_has_no_uncounted_connections() -> None:
+    assert uncounted(sample(opened=5_000), sample(opened=3), 5.0) == 0
+
+
+def test_live_connection_that_is_not_counted_stands_for_missing_ones() -> None:
+    known = {"a", "b"}
+    assert fleeting_work(40, known, {OSH: ["x"], OTHER: ["b"]}) == {OSH: 40 * CONNECTION}
+    assert fleeting_work(40, known, {OSH: ["x"], OTHER: ["b", "y"]}) == dict.fromkeys(
+        (OSH, OTHER), 20 * CONNECTION
+    )
+    assert fleeting_work(40, known, {OSH: ["a"], OTHER: ["b"]}) == {}
+
+
+def test_organization_that_reconnects_beside_anothers_flood_is_not_banned() -> None:
+    found = fleeting_work(10**6, (), {OSH: ["1", "2", "3", "4", "5"]})
+    assert found == {OSH: MOST_STOOD_FOR * CONNECTION}
+    assert Account(at=0).charged(2 * found[OSH], 5.0).until is None
+
+
+def test_rate_is_never_too_much_and_a_burst_neither() -> None:
+    account = Account(at=0.0)
+    for turn in range(1, 1_000):
+        account = account.charged(RATE * 5, turn * 5.0)
+    account = account.charged(BURST, 5_000.0)
+    assert account.until is None
+
+
+def test_more_than_the_rate_for_long_is_banned() -> None:
+    account, now = Account(at=0.0), 0.0
+    while account.until is None:
+        now += 5.0
+        account = account.charged(2 * RATE * 5, now)
+    assert BURST / RATE < now <= BURST / RATE + 5
+
+
+def test_ban_ends_when_it_is_released_and_not_before_its_time() -> None:
+    account = Account(at=0.0).charged(2 * BURST, 0.0)
+    assert account.until == FIRST_BAN
+    assert not account.is_due(FIRST_BAN - 1)
+    assert account.is_due(FIRST_BAN)
+    # The broker is away: it stays banned, whatever is counted.
+    account = account.charged(10 * BURST, FIRST_BAN + 100)
+    assert account.is_due(FIRST_BAN + 100)
+    assert account.after_release(FIRST_BAN + 100).until is None
+
+
+def test_bans_double_up_to_the_longest_and_are_short_again_after_calm() -> None:
+    account, now, lengths = Account(at=0.0), 0.0, []
+    for _ in range(9):
+        account = account.charged(2 * BURST, now)
+        assert account.until is not None
+        lengths.append(account.until - now)
+        now = account.until
+        account = account.after_release(now)
+    assert lengths[:3] == [FIRST_BAN, 2 * FIRST_BAN, 4 * FIRST_BAN]
+    assert lengths[-1] == lengths[-2] == LONGEST_BAN
+    account = account.charged(0.0, now + CALM - 1)
+    assert not account.says_nothing
+    now += CALM
+    account = account.charged(0.0, now)
+    assert account.says_nothing
+    assert account.charged(2 * BURST, now).banned == FIRST_BAN
+
+
+def test_flood_after_a_ban_gets_what_the_time_has_emptied_and_no_more() -> None:
+    account = Account(at=0.0).charged(10 * BURST, 0.0).after_release(FIRST_BAN)
+    assert account.filled == BURST - RATE * FIRST_BAN
+    assert account.charged(RATE * FIRST_BAN + 1, FIRST_BAN).banned == 2 * FIRST_BAN

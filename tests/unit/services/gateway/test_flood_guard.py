@@ -1,0 +1,154 @@
+"""The guard bans organisations that flood the broker, and lets them connect again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from contracts.errors import Unavailable
+from services.gateway.domain.broker_load import (
+    BURST,
+    FIRST_BAN,
+    RATE,
+    BrokerSample,
+    ConnectionLoad,
+)
+from services.gateway.flood_guard import LOOK_SECONDS, FloodGuard
+from services.gateway.gateway_metrics import GatewayMetrics
+from tests.unit.services.gateway.doubles import OSH, BrokerInMemory
+
+OTHER = "ru.moscow-common-table"
+GATEWAY = "kg.gateway"
+
+
+@dataclass
+class Scene:
+    """A broker, and what its connections have done. done: reductions by user, on one connection of each."""
+
+    broker: BrokerInMemory = field(default_factory=lambda: BrokerInMemory(users={OSH: True, OTHER: True}))
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    done: dict[str, int] = field(default_factory=dict)
+    opened: int = 0
+    now: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.guard = FloodGuard(
+            self.broker,
+            self.broker,
+            GatewayMetrics(self.registry),
+            clock=lambda: self.now,
+            wait=lambda seconds: None,
+        )
+        self.guard.turn()
+
+    def pass_turn(self, *, opened: int = 0, seconds: float = LOOK_SECONDS, **work: float) -> None:
+        """Let users work, and open connections that are not counted; then the guard takes its turn."""
+        self.now += seconds
+        self.opened += opened
+        for name, user in (("osh", OSH), ("other", OTHER), ("gateway", GATEWAY)):
+            if name in work:
+                self.done[user] = self.done.get(user, 0) + int(work[name])
+        connections = tuple(
+            ConnectionLoad(organization=user, name=user, opened=1, reductions=done)
+            for user, done in self.done.items()
+            if user not in self.broker.banned
+        )
+        self.broker.counted_connections = BrokerSample(opened=self.opened, connections=connections)
+        self.guard.turn()
+
+    def bans(self) -> float | None:
+        return self.registry.get_sample_value("kopuro_gateway_bans_total")
+
+
+def test_flood_is_banned_and_others_are_not() -> None:
+    scene = Scene()
+    scene.pass_turn(osh=0, other=0, gateway=0)
+    scene.pass_turn(osh=BURST * 2, other=RATE * LOOK_SECONDS, gateway=BURST * 10)
+    assert scene.broker.banned == {OSH: "banned for 60 seconds: too much work for the broker"}
+    assert (scene.guard.banned(), scene.bans()) == (1, 1.0)
+
+
+def test_ban_ends_after_its_time() -> None:
+    scene = Scene()
+    scene.pass_turn(osh=0)
+    scene.pass_turn(osh=BURST * 2)
+    scene.pass_turn(seconds=FIRST_BAN - 1)
+    assert OSH in scene.broker.banned
+    scene.pass_turn(seconds=1)
+    assert scene.broker.banned == {}
+    assert scene.guard.banned() == 0
+    assert scene.bans() == 1.0
+
+
+def test_what_was_done_before_the_process_began_is_no_flood() -> None:
+    scene = Scene()
+    scene.broker.counted_connections = BrokerSample(
+        opened=1,
+        connections=(ConnectionLoad(organization=OSH, name="a", opened=1, reductions=int(100 * BURST)),),
+    )
+    guard = FloodGuard(scene.broker, scene.broker, GatewayMetrics(CollectorRegistry()), clock=lambda: 0.0)
+    guard.turn()
+    guard.turn()
+    assert scene.broker.banned == {}
+
+
+def test_connections_that_no_count_shows_are_found_and_banned() -> None:
+    scene = Scene()
+    turns = 0
+    while OSH not in scene.broker.banned:
+        scene.broker.connected = {OSH: frozenset({f"one that ends at once {turns}"})}
+        scene.pass_turn(opened=500)
+        turns += 1
+    assert 2 <= turns <= 10
+    assert OTHER not in scene.broker.banned
+
+
+def test_connection_stands_for_others_once() -> None:
+    scene = Scene()
+    scene.broker.connected = {OSH: frozenset({"not counted for long"})}
+    for _ in range(100):
+        scene.pass_turn(opened=500)
+    assert scene.broker.banned == {}
+
+
+def test_live_connections_are_not_asked_for_while_few_are_opened() -> None:
+    scene = Scene()
+    scene.broker.connected = {OSH: frozenset({"new"})}
+    for _ in range(100):
+        scene.pass_turn(opened=5)
+    assert scene.broker.banned == {}
+
+
+def test_ban_and_release_that_the_broker_did_not_do_are_repeated() -> None:
+    scene = Scene()
+    scene.pass_turn(osh=0)
+    broker = scene.broker
+    real = broker.ban
+
+    def away(organization: str, reason: str) -> None:
+        raise Unavailable("down")
+
+    broker.ban = away  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        scene.pass_turn(osh=BURST * 2)
+    broker.ban = real  # type: ignore[method-assign]
+    scene.pass_turn(seconds=1)
+    assert OSH in broker.banned
+    assert scene.bans() == 1.0
+    broker.available = False
+    with pytest.raises(Unavailable):
+        scene.pass_turn(seconds=FIRST_BAN)
+    broker.available = True
+    scene.pass_turn(seconds=1)
+    assert broker.banned == {}
+
+
+def test_user_that_is_not_the_gateways_ends_no_turn() -> None:
+    scene = Scene()
+    scene.broker.foreign.add(OSH)
+    scene.pass_turn(osh=0)
+    scene.pass_turn(osh=BURST * 2)
+    scene.pass_turn(seconds=FIRST_BAN)
+    assert scene.broker.banned == {}
