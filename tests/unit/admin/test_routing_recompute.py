@@ -180,9 +180,9 @@ def test_referral_erased_meanwhile_is_recomputed_as_it_was(database_url: str) ->
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         connection.exec_driver_sql(
-            "CREATE TABLE decisions (id text, referral_id text, record text, erased_at bigint)"
+            "CREATE TABLE decisions (id text, referral_id text, record text, erased_at bigint, asked text)"
         )
-        connection.exec_driver_sql("INSERT INTO decisions VALUES ('1', '2', '{\"a\": 1}', NULL)")
+        connection.exec_driver_sql("INSERT INTO decisions VALUES ('1', '2', '{\"a\": 1}', NULL, '[]')")
     with stored_by({"routing": place, "directory": place}) as stored:
         (before,) = stored.decisions()
         with engine.begin() as connection:

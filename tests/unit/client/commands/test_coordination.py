@@ -32,7 +32,7 @@ from tests.unit.client.commands.conftest import Run, answering
 from tests.unit.client.fake_hub import FakeHub, Response, json_response
 
 ID = "0199a0de-0000-7000-8000-000000000001"
-RULES = Path(__file__).parents[4] / "services" / "routing" / "domain" / "rules.py"
+DOMAIN = Path(__file__).parents[4] / "services" / "routing" / "domain"
 ITEM: dict[str, Any] = {
     "id": ID,
     "status": "offered",
@@ -458,7 +458,7 @@ def test_every_field_and_step_has_each_language() -> None:
 
 
 def test_every_reason_of_a_rule_has_sentences() -> None:
-    text = RULES.read_text(encoding="utf-8")
+    text = "\n".join(file.read_text(encoding="utf-8") for file in DOMAIN.glob("*_rules.py"))
     reasons = set(re.findall(r'reason="([a-z_]+)"', text)) | {"no_place", "share_used"}
     reasons |= {reason for reason, follows in CONSEQUENCES.items() if follows.concerns_person}
     assert reasons == SENTENCES.keys()

@@ -112,7 +112,7 @@ STAFF_CHANGES = {
     "PATCH /v1/organizations/<id>": "the record of an organisation",
     "POST /v1/organizations/<id>/suspend": "the record of an organisation",
     "POST /v1/organizations/<id>/services/<service>/approval": "the record of an organisation",
-    "DELETE /v1/organizations/<id>/services/<service>/approval": "the record of an organisation",
+    "POST /v1/organizations/<id>/services/<service>/approval/withdraw": "the record of an organisation",
     "POST /v1/agreements": "an agreement between organisations",
     "POST /v1/keys": "a public key, or a challenge",
     "POST /v1/credentials": "a client and its secret",
