@@ -17,7 +17,10 @@ KEY = "wage-claim-osh-moscow"
 
 
 def test_hub_that_told_its_stories_agrees_with_its_log(hub: RunningHub) -> None:
-    """It shares its hub, so the referrals of the tests before it are compared too."""
+    """The last module on its hub: the referrals of the tests before it are compared too.
+
+    It hands back and declines, after which other organisations come first.
+    """
     told = {story(hub.demo) for story in STORIES.values()}
     told |= {_handed_back_and_revoked(hub), _suspended(hub), _placed(hub)}
 
