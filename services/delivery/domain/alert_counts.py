@@ -6,8 +6,8 @@ gets `alerts.counted` at once, and again whenever the number has doubled. So one
 mailbox neither with emergencies nor with missing reports, and its routine referrals withhold no emergency.
 
 The end of the open offers of an organisation counts in the same way. It asks for nothing: the next candidates
-are asked, and a referral that has none becomes unplaced. So does what one organisation can cause again and again
-by its answers or by changes of its record. Every other message comes as it is, and `SINGLY` says what bounds it.
+are asked, and a referral that has none becomes unplaced. So does what one organisation can cause
+repeatedly by its answers or by changes of its record. Every other message comes as it is: see `SINGLY`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ SINGLY: Final[Mapping[str, str]] = {
     facts.CoordinatorWithdrawalRefused.type: "one for each act of a coordinator",
     facts.AcceptanceRevoked.type: "one for each act of a coordinator",
     facts.CoordinationDigest.type: "the hub writes one for each period",
-    facts.SealingKeyReplaced.type: "five a day with proof (the directory's KEYS); two operators approve others",
+    facts.SealingKeyReplaced.type: "five a day with proof (the directory's `KEYS`), others by two operators",
     facts.ApplicationSubmitted.type: "the directory takes a bounded number, and few of one address",
 }
 

@@ -20,7 +20,7 @@ _LEAST_KIB: Final = 4
 
 
 def check_size(before: Organization | None, wanted: Organization) -> None:
-    """Raises Refused `invalid-submission` for a record above the most, unless the one before was no smaller."""
+    """Raises Refused `invalid-submission` for too large a record, unless the one before was as large."""
     size = len(dump(wanted))
     if size <= MOST_RECORD_BYTES or (before is not None and size <= len(dump(before))):
         return
