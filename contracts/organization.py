@@ -112,11 +112,11 @@ class ApprovedService:
 class Eligibility:
     """The people a service is for. An empty list sets no condition; a person must meet every other list."""
 
-    sexes: tuple[Sex, ...] = ()
-    age_bands: tuple[AgeBand, ...] = ()
-    stages: tuple[Stage, ...] = ()
-    origin_countries: tuple[Country, ...] = ()
-    special_categories: tuple[SpecialCategory, ...] = ()
+    sexes: Annotated[tuple[Sex, ...], Length(max=10)] = ()
+    age_bands: Annotated[tuple[AgeBand, ...], Length(max=20)] = ()
+    stages: Annotated[tuple[Stage, ...], Length(max=10)] = ()
+    origin_countries: Annotated[tuple[Country, ...], Length(max=250)] = ()
+    special_categories: Annotated[tuple[SpecialCategory, ...], Length(max=30)] = ()
 
 
 # The unit of a capacity that is counted in referrals.
@@ -152,8 +152,8 @@ class Service:
     languages: Annotated[tuple[Language, ...], Length(min=1, max=30)]
     cost: Funding
     capacity: Capacity
-    settlements: tuple[Settlement, ...] = (Settlement.urban, Settlement.rural)
-    interpretation: tuple[Language, ...] = ()
+    settlements: Annotated[tuple[Settlement, ...], Length(max=10)] = (Settlement.urban, Settlement.rural)
+    interpretation: Annotated[tuple[Language, ...], Length(max=30)] = ()
     eligibility: Eligibility = field(default_factory=Eligibility)
     always_open: bool = False
     further_capacities: Annotated[tuple[Capacity, ...], Length(max=10)] = ()
@@ -180,7 +180,7 @@ class Profile:
     volunteers: Headcount = 0
     active_since: PastYear | None = None
     office: bool = False
-    activities: tuple[ShortText, ...] = ()
+    activities: Annotated[tuple[ShortText, ...], Length(max=50)] = ()
     reporting: Reporting = Reporting.none
     funding: Funding = Funding.free
     code_of_conduct: bool = False
@@ -201,7 +201,7 @@ class Organization:
     vetted_by: ShortText | None = None
     vetted_on: PastDate | None = None
     profile: Profile = field(default_factory=Profile)
-    languages: tuple[Language, ...] = ()
+    languages: Annotated[tuple[Language, ...], Length(max=30)] = ()
     sealing_key: SealingKey | None = None
     services: Annotated[tuple[Service, ...], Length(max=200)] = ()
     # The directory writes these; a submitted record may only repeat them.
@@ -257,8 +257,8 @@ class Agreement:
     effective_from: AnyDate
     effective_until: AnyDate | None = None
     # Need codes or groups; empty covers every need.
-    needs: tuple[NeedCode, ...] = ()
-    obligations: tuple[LongText, ...] = ()
+    needs: Annotated[tuple[NeedCode, ...], Length(max=100)] = ()
+    obligations: Annotated[tuple[LongText, ...], Length(max=30)] = ()
 
     @staticmethod
     def rules(data: Mapping[str, Any]) -> None:

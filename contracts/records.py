@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import re
 import typing
 from collections.abc import Callable, Hashable, Mapping
 from functools import cache
@@ -30,6 +31,7 @@ from marshmallow import Schema, ValidationError
 from contracts import moments
 from contracts.checked_reader import Undecided, checked_reader
 from contracts.errors import PointerError, Refused, drop_frames, pointer
+from contracts.field_errors import UNKNOWN_FIELD
 from contracts.record_reader import WrongShape, reader_of
 from contracts.record_schema import schema_of
 
@@ -114,13 +116,19 @@ def pointer_errors(messages: Mapping[Any, Any]) -> list[PointerError]:
     return sorted(found, key=lambda e: e.pointer)
 
 
+def _is_other_text(key: object, child: object) -> bool:
+    """Return whether an unknown member's name has no form of the contract's: it may be a person's."""
+    return child == [UNKNOWN_FIELD] and re.fullmatch(r"[a-z][a-z0-9_]{0,39}", str(key)) is None
+
+
 def _collect(node: Any, path: tuple[str, ...], found: list[PointerError]) -> None:
     if len(found) == MOST_ERRORS:
         return
     if isinstance(node, Mapping):
         for key, child in node.items():
             # marshmallow's key for errors of the whole record is not a member of the partner's JSON
-            _collect(child, path if key == "_schema" else (*path, str(key)), found)
+            hidden = key == "_schema" or _is_other_text(key, child)
+            _collect(child, path if hidden else (*path, str(key)), found)
     elif isinstance(node, list):
         for sentence in node:
             _collect(sentence, path, found)

@@ -107,10 +107,11 @@ class AlertsCounted(Fact):
     """More alerts of one type and urgency came in an hour than the coordinators get one by one.
 
     It exists only in the mailbox. organization: the one that causes the alerts: the sender, the acceptor that
-    does not report, or the organisation whose offers are revoked. message_type: of the alerts. since: the
-    beginning of the hour. messages: how many there have been so far, the first of which are in the mailbox.
-    urgency: of their referrals, None for a type that does not tell it. Written again when the number has
-    doubled. The referrals that need somebody are in the coordinators' queues.
+    does not report, or the organisation whose offers are revoked, that answers, or whose record changes.
+    message_type: of the alerts. since: the beginning of the hour. messages: how many there have been so far,
+    the first of which are in the mailbox. urgency: of their referrals, None for a type that does not tell it.
+    Written again when the number has doubled. The referrals that need somebody are in the coordinators'
+    queues.
     """
 
     organization: OrganizationId
@@ -122,6 +123,10 @@ class AlertsCounted(Fact):
                 "kopuro.referral.unplaced.v1",
                 "kopuro.referral.overdue.v1",
                 "kopuro.offer.revoked.v1",
+                "kopuro.directory_correction.suggested.v1",
+                "kopuro.referral.acceptor_declined_part.v1",
+                "kopuro.referral.acceptor_suspended.v1",
+                "kopuro.service_approval.ended.v1",
             ]
         ),
     ]

@@ -23,7 +23,7 @@ class Allowance:
 
     name: str
     burst: int
-    per_minute: int
+    per_minute: float
 
     @property
     def per_second(self) -> float:

@@ -37,6 +37,7 @@ from services.directory.handlers.application_steps import ApplicationSteps
 from services.directory.handlers.applications import Applications
 from services.directory.handlers.approvals import Approvals
 from services.directory.handlers.authorization_server import AuthorizationServer
+from services.directory.handlers.change_rates import ChangeRates
 from services.directory.handlers.client_assertions import ClientAssertions
 from services.directory.handlers.credentials import Credentials
 from services.directory.handlers.entries import Entries
@@ -92,7 +93,8 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
     approval_store = SqlApprovalStore()
     application_steps = ApplicationSteps(application_store, approval_store, settings.application_traces_kept)
     approvals = Approvals(ledger, approval_store, policy, application_steps.approval_settled)
-    entries = Entries(ledger, approvals)
+    rates = ChangeRates()
+    entries = Entries(ledger, approvals, rates)
     try:
         signing_keys = SigningKeys(
             settings.token_signing_key,
@@ -167,9 +169,9 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         entries=entries,
         approvals=approvals,
         credentials=Credentials(ledger, approvals, check_points),
-        own_credentials=OwnCredentials(ledger, check_points),
+        own_credentials=OwnCredentials(ledger, check_points, rates),
         amqp_passwords=AmqpPasswords(ledger),
-        keys=SealingKeys(ledger, keys, approvals, sealed_answer),
+        keys=SealingKeys(ledger, keys, approvals, sealed_answer, rates),
         service_approvals=ServiceApprovals(ledger, approvals),
         suspensions=Suspensions(ledger),
         watch_reports=WatchReports(ledger, watch, settings.watch_reports_kept),

@@ -45,6 +45,7 @@ from services.directory.domain.separation import (
     wrong_new_organization,
     wrong_separation,
 )
+from services.directory.handlers.change_rates import ChangeRates
 from services.directory.handlers.entries import Entries
 from services.directory.offline import offline_approvals, offline_ledger
 
@@ -231,7 +232,7 @@ def load(database: Database, hub: str, files: Mapping[str, Path], out: TextIO, e
         return 1
     ledger = offline_ledger(database, hub)
     # A person who can write to the database needs no approval. The facts name the loader as their author.
-    target = Entries(ledger, offline_approvals(ledger, Policy.one_person))
+    target = Entries(ledger, offline_approvals(ledger, Policy.one_person), ChangeRates())
     for name, entries in read:
         changed = target.enter(type(entries[0]), entries, by=LOADER) if entries else 0
         out.write(f"{name}: {len(entries)} read, {changed} changed\n")

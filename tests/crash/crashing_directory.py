@@ -35,6 +35,7 @@ from services.directory.domain.entry import Subject
 from services.directory.domain.full_state import full_state, subjects_for
 from services.directory.domain.request_proof import public_proof_key
 from services.directory.handlers.approvals import Approvals
+from services.directory.handlers.change_rates import ChangeRates
 from services.directory.handlers.entries import Entries
 from services.directory.offline import offline_ledger
 from tests.crash.crashing import Crashing, until
@@ -69,7 +70,7 @@ class CrashingDirectory(Crashing):
         )
         self._database = Database.open(f"sqlite:///{directory / 'directory.sqlite'}")
         ledger = offline_ledger(self._database, HUB)
-        entries = Entries(ledger, Approvals(ledger, SqlApprovalStore(), Policy.one_person))
+        entries = Entries(ledger, Approvals(ledger, SqlApprovalStore(), Policy.one_person), ChangeRates())
         entries.enter(
             type(osh := admission.organization(organization_record(), SystemClock().now())), [osh], by="load"
         )

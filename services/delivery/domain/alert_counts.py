@@ -6,7 +6,8 @@ gets `alerts.counted` at once, and again whenever the number has doubled. So one
 mailbox neither with emergencies nor with missing reports, and its routine referrals do not hide an emergency.
 
 The end of the open offers of an organisation counts in the same way. It asks for nothing: the next candidates
-are asked, and a referral that has none becomes unplaced.
+are asked, and a referral that has none becomes unplaced. So does what one organisation can cause
+repeatedly by its answers or by changes of its record. Every other message comes as it is: see `SINGLY`.
 """
 
 from __future__ import annotations
@@ -25,12 +26,29 @@ SINGLE: Final = 20
 KEPT: Final = dt.timedelta(hours=2)
 
 # The field with the organisation that causes an alert: the sender, the acceptor that does not report, or the
-# organisation whose offers are revoked.
+# organisation whose offers are revoked, that answers, or whose record changes.
 CAUSES: Final[Mapping[str, str]] = {
     facts.ReferralUnplaced.type: "sender",
     facts.ReferralUnanswered.type: "sender",
     facts.ReferralOverdue.type: "organization",
     facts.OfferRevoked.type: "organization",
+    facts.DirectoryCorrectionSuggested.type: "organization",
+    facts.ReferralAcceptorDeclinedPart.type: "organization",
+    facts.ReferralAcceptorSuspended.type: "organization",
+    facts.ServiceApprovalEnded.type: "organization",
+}
+
+# The other messages of the coordinators, and why one organisation cannot fill the mailbox with them.
+SINGLY: Final[Mapping[str, str]] = {
+    facts.PlacementRefused.type: "one for each placement of a coordinator",
+    facts.PlacementAnswered.type: "a few for each placement of a coordinator",
+    facts.InterventionRefused.type: "one for each act of a coordinator",
+    facts.InterventionApplied.type: "one for each organisation that an act of a coordinator concerns",
+    facts.CoordinatorWithdrawalRefused.type: "one for each act of a coordinator",
+    facts.AcceptanceRevoked.type: "one for each act of a coordinator",
+    facts.CoordinationDigest.type: "the hub writes one for each period",
+    facts.SealingKeyReplaced.type: "five a day with proof (the directory's `KEYS`), others by two operators",
+    facts.ApplicationSubmitted.type: "the directory takes a bounded number, and few of one address",
 }
 
 

@@ -24,9 +24,11 @@ from services.directory.domain.change import AgreementChange, RecordChange
 from services.directory.domain.client import Client
 from services.directory.domain.entry import E, E_co, Standing, Subject, TokenKey
 from services.directory.domain.precondition import Precondition, check_precondition, merge_patch
+from services.directory.domain.record_size import check_size
 from services.directory.domain.sealing_key_history import with_key
 from services.directory.domain.service_approval import with_approvals_that_hold
 from services.directory.handlers.approvals import Approvals
+from services.directory.handlers.change_rates import ChangeRates
 from services.directory.handlers.earlier_clients import has_power_over
 from services.directory.handlers.effects import take_effect
 from services.directory.handlers.ledger import Ledger, Writing
@@ -48,9 +50,10 @@ class Written(Generic[E_co]):
 class Entries:
     """Changes of records. Keys and clients have handlers of their own."""
 
-    def __init__(self, ledger: Ledger, approvals: Approvals) -> None:
+    def __init__(self, ledger: Ledger, approvals: Approvals, rates: ChangeRates) -> None:
         self._ledger = ledger
         self._approvals = approvals
+        self._rates = rates
 
     def put_organization(
         self,
@@ -63,8 +66,9 @@ class Entries:
         """Create or replace an organisation's record. named: the members that the request contains.
 
         Returns the request if a second person must approve the change. Raises Refused: `forbidden` and
-        `invalid-submission` with pointers (see `refuse_left_out`), `precondition-required`,
-        `precondition-failed`, `unknown-organization`.
+        `invalid-submission` with pointers (see `refuse_left_out`, `check_size`), `precondition-required`,
+        `precondition-failed`, `unknown-organization`. Raises RateLimited for an organisation that has changed
+        its record too often.
         """
 
         def decide(present: Standing[Organization] | None) -> Organization:
@@ -162,16 +166,27 @@ class Entries:
             present = writing.standing(Organization, organization)
             before = None if present is None else present.entry
             wanted = with_approvals_that_hold(before, decide(present))
+            if wanted != before:
+                check_size(before, wanted)
+                if not editor.operator:
+                    self._rates.require_record(editor.id, wanted)
             if not editor.operator and before is not None and wanted.is_excluded > before.is_excluded:
                 self._require_root(writing, organization, editor.client_id)
             change = RecordChange(organization=wanted)
             vouches = needs_second_person(before, wanted, by_operator=editor.operator)
             if wanted != before and self._approvals.two_persons and vouches:
-                return self._approvals.request(writing, change, by=editor.id)
+                requested = self._approvals.request(writing, change, by=editor.id)
+                self._count(editor, before, wanted)
+                return requested
             take_effect(writing, change, by=editor.id)
+            self._count(editor, before, wanted)
             written = writing.standing(Organization, organization)
             assert written is not None
             return Written(standing=written, created=present is None)
+
+    def _count(self, editor: Editor, before: Organization | None, wanted: Organization) -> None:
+        if wanted != before and not editor.operator:
+            self._rates.count_record(editor.id, wanted)
 
     def _require_root(self, writing: Writing, organization: str, client: str) -> None:
         """Check that a client comes before every other live one of its organisation, or is the only one.

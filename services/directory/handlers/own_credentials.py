@@ -16,6 +16,7 @@ from runtime.access.tokens import LEEWAY_SECONDS, Principal
 from services.directory.domain.client import Client
 from services.directory.domain.client_key import ClientKey, KeySet, client_keys
 from services.directory.domain.entry import Standing
+from services.directory.handlers.change_rates import ChangeRates
 from services.directory.handlers.earlier_clients import require_earlier
 from services.directory.handlers.ledger import Ledger, Writing
 from services.directory.handlers.owner_secrets import check_secret
@@ -25,12 +26,21 @@ _TOKEN_LIFETIME: Final = dt.timedelta(seconds=LIFETIME_SECONDS + 2 * LEEWAY_SECO
 
 
 class OwnCredentials:
-    """Changes that take effect at once. The principal's mailbox gets a notice of each."""
+    """Changes that take effect at once. The principal's mailbox gets a notice of each.
 
-    def __init__(self, ledger: Ledger, check_points: Callable[[Sequence[ClientKey], str], None]) -> None:
+    Those of a client raise RateLimited beyond its rate; a repetition that changes nothing is not counted.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        check_points: Callable[[Sequence[ClientKey], str], None],
+        rates: ChangeRates,
+    ) -> None:
         """check_points: raises Refused for a key whose point is not on its curve; takes the set's pointer."""
         self._ledger = ledger
         self._check_points = check_points
+        self._rates = rates
 
     def rotate(
         self, client_id: str, secret_sha256: str, *, by: Principal, expires_at: dt.datetime | None = None
@@ -46,7 +56,9 @@ class OwnCredentials:
             check_secret(secret_sha256, client.id, client.principal)
             if client.retiring is not None and client.retiring.sha256 == secret_sha256:
                 raise Refused("conflict", "This is the secret that is being replaced. Make a new one.")
-            return writing.put(client.rotated(secret_sha256, writing.now, expires_at=expires_at), by=by.id)
+            return self._changed(
+                writing, client, client.rotated(secret_sha256, writing.now, expires_at=expires_at), by
+            )
 
     def replace_keys(self, client_id: str, submitted: KeySet, *, by: Principal) -> Standing[Client]:
         """Replace the client's public keys; a key that the set leaves out is refused from then on.
@@ -61,7 +73,8 @@ class OwnCredentials:
             self._check_points(keys, "")
             if not keys and not client.secret_sha256:
                 raise Refused("conflict", "The client has no secret, so it keeps at least one key.")
-            return writing.put(client.with_keys(keys, writing.now, lifetime=_TOKEN_LIFETIME), by=by.id)
+            changed = client.with_keys(keys, writing.now, lifetime=_TOKEN_LIFETIME)
+            return self._changed(writing, client, changed, by)
 
     def revoke_tokens(self, client_id: str, *, by: Principal, operator: bool) -> Standing[Client]:
         """Refuse all tokens that the client has; it can get new ones.
@@ -75,6 +88,7 @@ class OwnCredentials:
                 if client.principal != by.id:
                     raise _not_found()
                 require_earlier(writing, by.client_id, client_id)
+                self._rates.take_revocation(by.client_id)
             return writing.put(client.without_tokens(writing.now), by=by.id)
 
     def revoke_tokens_of(self, organization: str, *, by: str) -> list[Standing[Client]]:
@@ -86,6 +100,11 @@ class OwnCredentials:
             return [
                 writing.put(client.without_tokens(writing.now), by=by) for client in clients if client.live
             ]
+
+    def _changed(self, writing: Writing, before: Client, after: Client, by: Principal) -> Standing[Client]:
+        if after != before:
+            self._rates.take_credential_change(by.client_id)
+        return writing.put(after, by=by.id)
 
 
 def _own(writing: Writing, client_id: str, by: Principal) -> Client:

@@ -26,6 +26,7 @@ from services.directory.domain.sealing_key_history import (
     with_key,
 )
 from services.directory.handlers.approvals import Approvals
+from services.directory.handlers.change_rates import ChangeRates
 from services.directory.handlers.effects import take_effect
 from services.directory.handlers.ledger import Ledger, Writing
 from services.directory.ports import SealingKeyStore
@@ -50,12 +51,14 @@ class SealingKeys:
         store: SealingKeyStore,
         approvals: Approvals,
         seal: Callable[[Challenge, str, SealingKey], str],
+        rates: ChangeRates,
     ) -> None:
         """seal: returns an answer as a JWE to a key (`adapters.challenge_sealing`)."""
         self._ledger = ledger
         self._store = store
         self._approvals = approvals
         self._seal = seal
+        self._rates = rates
 
     def publish(
         self,
@@ -91,7 +94,11 @@ class SealingKeys:
             return key
 
     def prove(self, organization: str, challenge_id: str, answer: str) -> SealingKey:
-        """Replace the key by the challenge's; return it. Raises Refused as `check_answer` does."""
+        """Replace the key by the challenge's; return it.
+
+        Raises Refused as `check_answer` does, and RateLimited for an organisation that has replaced its key
+        too often.
+        """
         with self._ledger.writing() as writing:
             present = self._record(writing, organization)
             challenge = check_answer(
@@ -100,6 +107,7 @@ class SealingKeys:
                 None if present.sealing_key is None else present.sealing_key.kid,
                 writing.now,
             )
+            self._rates.take_key(organization)
             self._store.close_challenges(writing.transaction, organization)
             replaced = with_key(present, challenge.key, manner=KeyManner.proved, at=writing.now)
             writing.put(replaced, by=organization)

@@ -40,6 +40,7 @@ from services.directory.handlers.amqp_passwords import AmqpPasswords
 from services.directory.handlers.application_steps import ApplicationSteps
 from services.directory.handlers.applications import Applications
 from services.directory.handlers.approvals import Approvals
+from services.directory.handlers.change_rates import ChangeRates
 from services.directory.handlers.client_assertions import ClientAssertions
 from services.directory.handlers.credentials import Credentials, Issued
 from services.directory.handlers.entries import Entries
@@ -155,10 +156,14 @@ def new_signing_key() -> dict[str, Any]:
 
 @dataclass
 class Directory:
-    """The use cases on one database, with access to the results. `clock` starts at noon."""
+    """The use cases on one database, with access to the results. `clock` starts at noon.
+
+    seconds: of the clock that rates run on.
+    """
 
     database: Database
     commits: int = 0
+    seconds: float = 0.0
     policy: Policy = Policy.one_person
     signer: TokenSigner = field(default_factory=lambda: TokenSigner(new_signing_key(), "kopuro:kg"))
 
@@ -183,13 +188,14 @@ class Directory:
         self.approvals = Approvals(ledger, approval_store, self.policy, self.steps.approval_settled)
         self.waiting = 0
         self.most_applications(200)
-        self.entries = Entries(ledger, self.approvals)
+        self.rates = ChangeRates(lambda: self.seconds)
+        self.entries = Entries(ledger, self.approvals, self.rates)
         self.credentials = Credentials(ledger, self.approvals, check_points)
         self.expiring: Mapping[int, int] = {}
         self.expiry = ExpiryNotices(ledger, SqlExpiryNoticeStore(), self._count_expiring)
-        self.own_credentials = OwnCredentials(ledger, check_points)
+        self.own_credentials = OwnCredentials(ledger, check_points, self.rates)
         self.amqp_passwords = AmqpPasswords(ledger)
-        self.keys = SealingKeys(ledger, keys, self.approvals, sealed_answer)
+        self.keys = SealingKeys(ledger, keys, self.approvals, sealed_answer, self.rates)
         self.service_approvals = ServiceApprovals(ledger, self.approvals)
         self.suspensions = Suspensions(ledger)
         self.watch_store = SqlWatchStore()

@@ -6,9 +6,11 @@ from typing import get_type_hints
 
 from contracts import facts
 from contracts.codes import Urgency
+from contracts.records import load, plain
 from services.delivery.domain.alert_counts import (
     CAUSES,
     SINGLE,
+    SINGLY,
     AlertKind,
     alert_kind,
     counted,
@@ -22,9 +24,14 @@ NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 KIND = AlertKind(organization="kg.sender", type=facts.ReferralUnplaced.type)
 
 
+def test_every_message_of_the_coordinators_is_counted_or_has_a_reason_why_one_cannot_repeat_it() -> None:
+    assert CAUSES.keys() | SINGLY.keys() == COORDINATED.keys()
+    assert not CAUSES.keys() & SINGLY.keys()
+    assert all(SINGLY.values())
+
+
 def test_every_alert_of_the_coordinators_is_counted_by_a_field_that_names_an_organization() -> None:
-    # Whatever else is in no queue comes one by one: the coordinators find it nowhere else.
-    assert CAUSES.keys() == ALERTS | {facts.OfferRevoked.type}
+    assert CAUSES.keys() > ALERTS
     for kind, field in CAUSES.items():
         assert field in get_type_hints(facts.CATALOGUE[kind])
         assert kind in COORDINATED
@@ -41,6 +48,13 @@ def test_alerts_count_by_urgency_where_they_tell_it() -> None:
     fact = counted(replace(KIND, urgency="urgent"), NOON, 0, SINGLE + 1)
     assert fact is not None
     assert fact.urgency is Urgency.urgent
+
+
+def test_count_can_name_every_type_that_is_counted() -> None:
+    for kind in CAUSES:
+        fact = counted(AlertKind(organization="kg.sender", type=kind), NOON, 0, SINGLE + 1)
+        assert fact is not None
+        assert load(facts.AlertsCounted, plain(fact)) == fact
 
 
 def test_alerts_of_a_burst_are_counted_whenever_their_number_has_doubled() -> None:

@@ -1,0 +1,121 @@
+"""What one organisation or client may change over time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from contracts.errors import RateLimited, Refused
+from contracts.records import dump
+from services.directory import admission
+from services.directory.domain.client import digest
+from services.directory.domain.precondition import ANY_REVISION
+from services.directory.handlers.change_rates import CREDENTIALS, KEYS, RECORDS, REVOCATIONS, ChangeRates
+from tests.support.client_assertions import new_key, public_set
+from tests.unit.services.directory.samples import (
+    DESK,
+    NOON,
+    OPERATOR,
+    OSH,
+    OSH_ITSELF,
+    Directory,
+    issue,
+    organization,
+    service_record,
+)
+
+SECRET = "a" * 43
+
+
+def refused_at(act: Callable[[int], object], most: int) -> tuple[int, int]:
+    """Return the number of the first act that is refused for now, from 0, and the seconds to wait."""
+    for number in range(most):
+        try:
+            act(number)
+        except RateLimited as limited:
+            return number, limited.retry_after
+    raise AssertionError("none is refused")
+
+
+def rename(directory: Directory, number: int, **changes: Any) -> None:
+    wanted = organization(name=f"Name {number}", **changes)
+    directory.entries.put_organization(OSH_ITSELF, wanted, precondition=ANY_REVISION)
+
+
+@pytest.fixture
+def filled(directory: Directory) -> Directory:
+    directory.entries.put_organization(OPERATOR, organization())
+    issue(directory, OSH, "desk", SECRET)
+    return directory
+
+
+def test_changes_of_an_own_record_have_a_rate_and_go_on_after_the_wait(filled: Directory) -> None:
+    number, wait = refused_at(partial(rename, filled), 1000)
+    assert number == RECORDS.burst // 4
+    assert len(filled.revisions(OSH)) == 1 + number
+    filled.seconds += wait
+    rename(filled, number)
+    assert len(filled.revisions(OSH)) == 2 + number
+
+
+def test_what_large_records_store_is_bounded_in_bytes() -> None:
+    rates = ChangeRates(lambda: 0.0)
+    large = organization(services=[service_record(id=f"service-{number}") for number in range(120)])
+
+    def store(_: int) -> None:
+        rates.require_record(OSH, large)
+        rates.count_record(OSH, large)
+
+    number, _ = refused_at(store, 1000)
+    assert number * len(dump(large)) <= RECORDS.burst * 1024
+
+
+def test_repetition_and_refused_change_cost_nothing_and_operators_have_no_rate(filled: Directory) -> None:
+    for _ in range(300):
+        filled.entries.put_organization(OSH_ITSELF, organization(), precondition=ANY_REVISION)
+    with pytest.raises(Refused):
+        rename(filled, 0, vetting="applied")
+    for number in range(260):
+        wanted = organization(name=f"Operator {number}")
+        filled.entries.put_organization(OPERATOR, wanted, precondition=ANY_REVISION)
+    rename(filled, 0)
+
+
+def test_client_changes_its_secret_and_keys_at_a_rate(filled: Directory) -> None:
+    def rotate(number: int) -> None:
+        filled.own_credentials.rotate("desk", digest(f"{number:043}"), by=DESK)
+
+    number, wait = refused_at(rotate, 100)
+    assert (number, wait) == (CREDENTIALS.burst, 180)
+    with pytest.raises(RateLimited):
+        filled.own_credentials.replace_keys("desk", admission.key_set(public_set(new_key())), by=DESK)
+    rotate(number - 1)  # a repetition after a lost answer
+
+
+def test_end_of_tokens_has_a_rate_and_never_delays_the_end_of_the_client(
+    filled: Directory,
+) -> None:
+    def revoke(_: int) -> None:
+        filled.clock.time += dt.timedelta(milliseconds=1)
+        filled.own_credentials.revoke_tokens("desk", by=DESK, operator=False)
+
+    number, wait = refused_at(revoke, 100)
+    assert (number, wait) == (REVOCATIONS.burst, 12)
+    filled.own_credentials.rotate("desk", digest("n" * 43), by=DESK)
+    filled.own_credentials.revoke_tokens("desk", by=replace(DESK, id=OPERATOR.id), operator=True)
+    filled.credentials.revoke("desk", by=OSH, client="desk", operator=False)
+
+
+def test_a_day_has_five_replacements_of_a_sealing_key_with_proof() -> None:
+    now = [NOON.timestamp()]
+    rates = ChangeRates(lambda: now[0])
+    number, wait = refused_at(lambda _: rates.take_key(OSH), 100)
+    assert (number, wait) == (KEYS.burst, 24 * 3600 // 5)
+    rates.take_key("kg.other")
+    now[0] += wait
+    rates.take_key(OSH)
