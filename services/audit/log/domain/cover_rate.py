@@ -2,7 +2,7 @@
 
 Time is divided into **periods** that begin at whole multiples of their length since the Unix epoch. The log
 is published once at the beginning of each period, with a multiple of `entries` new entries, cover included.
-So all publications with fewer than `entries` other entries look alike: the rate determines their time and size.
+So publications with fewer than `entries` other entries look alike: the rate determines their time and size.
 
 The length divides a minute and gives at least ten entries, so that one step of a referral fits into one
 publication, unless that takes longer than half a minute.
