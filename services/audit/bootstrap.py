@@ -109,13 +109,17 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
     published = PublishedLog(publication, key)
     rate = CoverRate(per_minute=settings.cover) if settings.cover else None
     sequencer = Sequencer(log, key, os.urandom, closures, due, covered=rate is not None)
-    cover = rate and Cover(
-        database=database,
-        log=log,
-        sequencer=sequencer,
-        rate=rate,
-        source=platform.source,
-        clock=clock,
+    cover = (
+        None
+        if rate is None
+        else Cover(
+            database=database,
+            log=log,
+            sequencer=sequencer,
+            rate=rate,
+            source=platform.source,
+            clock=clock,
+        )
     )
     publisher = LogPublisher(
         database=database,

@@ -154,15 +154,17 @@ class LogOnDatabase:
                 log=self.log, published=self.published, source="/kg/audit", clock=SystemClock()
             ),
             after_commit=self.wake,
-            times=self.rate
-            and Cover(
-                database=self.database,
-                log=self.log,
-                sequencer=self.sequencer,
-                rate=self.rate,
-                source="/kg/audit",
-                clock=self.clock,
-            ),
+            times=None if self.rate is None else self._cover(self.rate),
+        )
+
+    def _cover(self, rate: CoverRate) -> Cover:
+        return Cover(
+            database=self.database,
+            log=self.log,
+            sequencer=self.sequencer,
+            rate=rate,
+            source="/kg/audit",
+            clock=self.clock,
         )
 
     def wake(self) -> None:
