@@ -34,6 +34,7 @@ from services.audit.log.adapters.sql_retention import (
     SqlClosures,
 )
 from services.audit.log.adapters.sql_unfiled import SqlUnfiled
+from services.audit.log.domain.cover_rate import CoverRate
 from services.audit.log.handlers import LogHandlers
 from services.audit.log.handlers.author_receipts import AuthorReceipts
 from services.audit.log.handlers.content_inspection import ContentInspection
@@ -59,7 +60,8 @@ from services.audit.reports.handlers.statistics import StatisticsHandler
 
 _log = logging.getLogger(__name__)
 
-# A published checkpoint covers an entry within a second of its commit; all batches of that time share one.
+# Without a cover rate, a published checkpoint covers an entry within a second of its commit; all batches of
+# that time share one. With a rate, `log.domain.cover_rate` says when the log is published.
 PUBLISHING_SECONDS = 0.5
 COSIGNING_SECONDS = 1.0
 # The content of a referral is erased within this time after its consent was withdrawn.
@@ -67,7 +69,6 @@ RETENTION_SECONDS = 1.0
 # `handlers.inspector` says how much one turn reads.
 INSPECTION_SECONDS = 1.0
 FILING_SECONDS = 1.0
-COVER_SECONDS = 1.0
 # The id of the publishing lock in this database; the relay's lock has another id.
 _PUBLISHING = 0x6B6C6F67
 
@@ -106,6 +107,20 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         extra={"count": head.size},
     )
     published = PublishedLog(publication, key)
+    rate = CoverRate(per_minute=settings.cover) if settings.cover else None
+    sequencer = Sequencer(log, key, os.urandom, closures, due, covered=rate is not None)
+    cover = (
+        None
+        if rate is None
+        else Cover(
+            database=database,
+            log=log,
+            sequencer=sequencer,
+            rate=rate,
+            source=platform.source,
+            clock=clock,
+        )
+    )
     publisher = LogPublisher(
         database=database,
         log=log,
@@ -116,6 +131,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         outbox=messenger.outbox,
         after_publish=Receipts(log=log, published=published, source=platform.source, clock=clock),
         after_commit=messenger.wake,
+        times=cover,
     )
     publisher.begin(head)
     author_receipts = AuthorReceipts(
@@ -164,16 +180,6 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         clock=clock,
     )
     reads = platform.read_recorder()
-    sequencer = Sequencer(log, key, os.urandom, closures, due)
-    cover = Cover(
-        database=database,
-        log=log,
-        sequencer=sequencer,
-        works=publisher.holds_lease,
-        per_minute=settings.cover,
-        source=platform.source,
-        clock=clock,
-    )
     history = _history(platform, log, published, reads)
     access = AccessRecords()
     directory, directory_ready = messenger.replica(REPLICA, "audit.directory", access.absorb)
@@ -223,7 +229,6 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
             Periodic("author receipts", author_receipts.turn, seconds=PUBLISHING_SECONDS),
             Periodic("retention", retention.turn, seconds=RETENTION_SECONDS),
             Periodic("inspection", inspector.turn, seconds=INSPECTION_SECONDS),
-            Periodic("cover", cover.turn, seconds=COVER_SECONDS),
             Periodic("filing", Filing(database, SqlUnfiled(closures)).turn, seconds=FILING_SECONDS),
         ],
         spans=platform.spans,

@@ -20,6 +20,8 @@ from contracts.records import plain
 from runtime.access.reads import Reader
 from runtime.identifiers import new_id
 from runtime.storage.database import Database
+from runtime.web.request import Request
+from services.audit.log import tile_api
 from services.audit.log.adapters.directory_publication import DirectoryPublication
 from services.audit.reports.bundle_file import bundle_file
 from tests.journey.running_hub import RunningHub
@@ -123,6 +125,25 @@ def test_tag_is_not_confirmed_with_a_known_referral_id(published: Path) -> None:
     leaves = independent_reader.leaves_in(published)
     for key in (FIRST.encode(), UUID(FIRST).bytes, sha256(FIRST.encode()).digest()):
         assert independent_reader.of_referral(leaves, FIRST, key) == []
+
+
+def test_outsider_learns_no_size_of_an_earlier_publication(log: LogOnDatabase) -> None:
+    """It probes every width of the newest tiles, which do not tell how many entries a step had."""
+    for count in (1, 3, 2, 5, 4):
+        log.publish([step("offer.opened", DECLINED) for _ in range(count)])
+    size = log.published.size
+    assert size == len(EVENTS) + 15
+
+    def exists(path: str) -> bool:
+        request = Request(method="GET", route="/tile/<path>", path_params={"path": path})
+        try:
+            return tile_api.tile(log.published, request).status == 200
+        except Refused:
+            return False
+
+    for kind in ("0", "entries"):
+        found = [width for width in range(1, 256) if exists(f"{kind}/000.p/{width}")]
+        assert found == list(range(1, size + 1))
 
 
 def organization(name: str) -> Reader:

@@ -69,7 +69,7 @@ def alert_kind(fact_type: str, data: Mapping[str, Any]) -> AlertKind | None:
     field = CAUSES.get(fact_type)
     if field is None:
         return None
-    return AlertKind(organization=data[field], type=fact_type, urgency=data.get("urgency", ""))
+    return AlertKind(organization=data[field], type=fact_type, urgency=data.get("urgency") or "")
 
 
 def hour_of(now: dt.datetime) -> dt.datetime:

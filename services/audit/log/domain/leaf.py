@@ -44,7 +44,7 @@ KEY_BYTES: Final = 32
 _DIGEST: Final = rb"sha256:[0-9a-f]{64}"
 _LEAF: Final = re.compile(
     rb'\{"data":"(?P<data>' + _DIGEST + rb')","format":3,"head":"(?P<head>' + _DIGEST + rb')",'
-    rb'"tag":"(?P<tag>[0-9a-f]{32})","time":"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:00Z"\}'
+    rb'"tag":"(?P<tag>[0-9a-f]{32})","time":"(?P<time>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:00Z)"\}'
 )
 # No member before the commitment of an earlier leaf can contain an unescaped quote.
 _EARLIER_COMMITMENT: Final = re.compile(rb'[{,]"commitment":"(' + _DIGEST + rb')"')
@@ -68,6 +68,12 @@ def leaf_bytes(*, head: bytes, data_commitment: str, minute: str, key: bytes | N
 def minute_of(time: dt.datetime) -> str:
     """Return the minute of a time with a time zone, in UTC, such as `2026-03-01T09:30:00Z`."""
     return time.astimezone(dt.UTC).replace(second=0, microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+def minute_in(leaf: bytes) -> str | None:
+    """Return the minute that a leaf names; None for leaves of formats 1 and 2."""
+    found = _LEAF.fullmatch(leaf)
+    return None if found is None else found["time"].decode()
 
 
 def head_commitment(head: bytes) -> str:

@@ -105,6 +105,16 @@ def tiles_between(from_size: int, to_size: int) -> Iterator[Tile]:
                 yield tile
 
 
+def shortened(tile: Tile, content: bytes) -> bytes:
+    """Return the content of a tile, cut from that of a wider version of it."""
+    if tile.level != ENTRIES:
+        return content[: tile.width * HASH_BYTES]
+    end = 0
+    for _ in range(tile.width):
+        end += 2 + int.from_bytes(content[end : end + 2], "big")
+    return content[:end]
+
+
 class Subtrees:
     """The perfect subtrees over a row of up to 256 adjacent nodes, 32 bytes each."""
 

@@ -1,4 +1,4 @@
-"""Cover entries: entries about nothing, so that the log grows at a rate that says less about the network.
+"""Cover entries: entries about nothing, so that publications say less about the network.
 
 Their leaves look like any other. Their heads, which only readers of the history see, have the type
 `kopuro.log.cover.v1` and this service as actor; they name no referral and no organisation.
@@ -7,7 +7,6 @@ Their leaves look like any other. Their heads, which only readers of the history
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 from typing import Final
 
 from contracts.envelope import Envelope
@@ -15,18 +14,17 @@ from contracts.errors import Defect
 from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.storage.database import Database
+from services.audit.log.domain.cover_rate import CoverRate
 from services.audit.log.domain.entry import COVER
+from services.audit.log.domain.head import Head
 from services.audit.log.handlers.sequencer import Sequencer
 from services.audit.log.ports import Log
 
-_MINUTE: Final = dt.timedelta(minutes=1)
+_PARTITION: Final = "cover"
 
 
 class Cover:
-    """Appends what is missing to the rate. `turn` is called periodically, never concurrently.
-
-    A turn appends only for the time since the last one, at most a minute. A crash loses that much cover.
-    """
+    """Fills publications up (a `publisher.PublishingTimes`). Called by the publisher alone."""
 
     def __init__(
         self,
@@ -34,46 +32,53 @@ class Cover:
         database: Database,
         log: Log,
         sequencer: Sequencer,
-        works: Callable[[], bool],
-        per_minute: int,
+        rate: CoverRate,
         source: str,
         clock: Clock,
     ) -> None:
-        """works: whether this process appends cover; only one of several does. source: of this service."""
+        """source: of this service."""
         self._database = database
         self._log = log
         self._sequencer = sequencer
-        self._works = works
-        self._per_minute = per_minute
+        self._rate = rate
         self._source = source
         self._clock = clock
-        self._due = 0.0
-        self._last: tuple[dt.datetime, int] | None = None
+        self._period: int | None = None
+        self._filled: Head | None = None
 
-    def turn(self) -> int:
-        """Append the missing entries; return how many. Raises Unavailable when another process appended."""
-        if not self._per_minute or not self._works():
-            self._last = None
-            return 0
+    def next_head(self, published: int) -> Head | None:
+        """Return the head to publish after `published` entries; None until the next period begins.
+
+        A head whose publication failed is returned again, so that entries that came meanwhile wait for the
+        next period. Raises Unavailable when another process has extended the log meanwhile.
+        """
+        period = self._rate.period(self._clock.now())
+        if self._period is None:
+            # After a start: the time of the start must not become a time of publication.
+            self._period = period
+        if period == self._period:
+            return None
+        if self._filled is None or self._filled.size <= published:
+            self._filled = self._fill(published)
+        return self._filled
+
+    def was_published(self) -> None:
+        """Note that the head of `next_head` is public: the next one follows in the next period."""
+        self._period = self._rate.period(self._clock.now())
+
+    def _fill(self, published: int) -> Head:
         now = self._clock.now()
-        with self._database.read() as transaction:
-            head = self._log.head(transaction)
+        with self._database.write() as transaction:
+            waiting = self._head(self._log.head(transaction)).size - published
+            missing = [self._entry(now) for _ in range(self._rate.missing(waiting))]
+            self._sequencer.append(transaction, missing, now)
+            return self._head(self._log.head(transaction))
+
+    @staticmethod
+    def _head(head: Head | None) -> Head:
         if head is None:
             raise Defect("The log is not initialized.")
-        before, self._last = self._last, (now, head.size)
-        if before is None:
-            return 0
-        elapsed = min(max(now - before[0], dt.timedelta()), _MINUTE)
-        appended = head.size - before[1]
-        # Entries above the rate earn no pause: the minute after a burst is covered like any other.
-        self._due = max(self._due + self._per_minute * (elapsed / _MINUTE) - appended, 0.0)
-        missing = int(self._due)
-        if missing:
-            with self._database.write() as transaction:
-                self._sequencer.append(transaction, [self._entry(now) for _ in range(missing)], now)
-            self._due -= missing
-            self._last = (now, head.size + missing)
-        return missing
+        return head
 
     def _entry(self, now: dt.datetime) -> Envelope:
         number = new_id()
@@ -82,7 +87,7 @@ class Cover:
             source=self._source,
             type=COVER,
             time=now,
-            partition_key="cover",
+            partition_key=_PARTITION,
             correlation_id=number,
             causation_id=None,
             traceparent=None,

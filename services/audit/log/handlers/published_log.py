@@ -11,7 +11,7 @@ from services.audit.log.domain.head import CheckpointKeys
 from services.audit.log.domain.merkle import HASH_BYTES, Proof, prove_inclusion
 from services.audit.log.domain.note import NoteError, Signature, with_signatures
 from services.audit.log.domain.published import PublishedCheckpoint
-from services.audit.log.domain.tiles import HEIGHT, WIDTH, Subtrees, Tile
+from services.audit.log.domain.tiles import HEIGHT, WIDTH, Subtrees, Tile, shortened
 from services.audit.log.ports import LogPublication
 
 CHECKPOINT: Final = "checkpoint"
@@ -100,10 +100,19 @@ class PublishedLog:
         return None
 
     def file(self, tile: Tile) -> bytes | None:
-        """Return a tile's content; None beyond the published size and for partial tiles that are full now."""
-        if tile.stop > self.size >> max(tile.tree_level, 0):
+        """Return a tile's content; None beyond the published size and for partial tiles that are full now.
+
+        Every narrower version of a partial tile exists, cut from the present one. Otherwise, the widths that
+        exist would tell to everybody how many entries each publication had.
+        """
+        nodes = self.size >> max(tile.tree_level, 0)
+        if tile.stop > nodes:
             return None
-        return self._publication.read(tile.path)
+        stored = Tile(level=tile.level, index=tile.index, width=min(WIDTH, nodes - tile.start))
+        if stored.is_full and not tile.is_full:
+            return None
+        content = self._publication.read(stored.path)
+        return content if content is None or tile == stored else shortened(tile, content)
 
     def node(self, tree_level: int, index: int, /) -> bytes:
         """Return the hash of a node of the published tree (a `merkle.HashReader`). Raises Defect."""

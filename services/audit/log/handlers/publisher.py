@@ -10,6 +10,9 @@ The database is the log; the publication is a copy of a prefix. The crash points
    in the database is behind the checkpoint, and the next turn catches up: receipts and processed size are
    written in one transaction, so no party gets a receipt twice.
 
+With a cover rate, the log is published at fixed times only (`PublishingTimes`). Each publication ends with
+the cover entries of its time; later entries wait for the next one.
+
 A swap may fail and still take effect. Therefore a turn keeps no state about attempts: it begins by reading
 the published checkpoint.
 """
@@ -43,6 +46,18 @@ class Lease(Protocol):
     def held(self) -> bool: ...
 
 
+class PublishingTimes(Protocol):
+    """Decides when to publish, and how far: `handlers.cover`."""
+
+    def next_head(self, published: int, /) -> Head | None:
+        """Return the head to publish after `published` entries; None as long as nothing is due."""
+        ...
+
+    def was_published(self) -> None:
+        """Note that this head is public."""
+        ...
+
+
 class AfterPublish(Protocol):
     """Returns the messages to send after the publication of the entries `[start, stop)`."""
 
@@ -66,8 +81,9 @@ class LogPublisher:
         outbox: Outbox,
         after_publish: AfterPublish,
         after_commit: Callable[[], None],
+        times: PublishingTimes | None = None,
     ) -> None:
-        """after_commit: wakes the relay."""
+        """after_commit: wakes the relay. times: None publishes everything at each turn."""
         self._database = database
         self._log = log
         self._record = record
@@ -77,6 +93,7 @@ class LogPublisher:
         self._outbox = outbox
         self._after_publish = after_publish
         self._after_commit = after_commit
+        self._times = times
         self._holds_lease = False
 
     def holds_lease(self) -> bool:
@@ -99,21 +116,32 @@ class LogPublisher:
                 self._check(published, head)
 
     def turn(self) -> None:
-        """Publish all committed entries. Raises Unavailable."""
+        """Publish the committed entries that are due. Raises Unavailable."""
         self._holds_lease = self._lease.held()
         if not self._holds_lease:
             self._published.refresh()
             return
+        self._published.refresh()
+        if self._published.current is None or self._times is None:
+            self._publish(self._head())
+        elif (due := self._times.next_head(self._published.size)) is not None:
+            self._publish(due)
+            self._times.was_published()
+        self._process_published()
+
+    def _head(self) -> Head:
         with self._database.read() as transaction:
             head = self._log.head(transaction)
         assert head is not None
-        self._published.refresh()
+        return head
+
+    def _publish(self, head: Head) -> None:
         before = self._published.size
-        if self._published.current is None or before < head.size:
-            self._put_tiles(before, head.size)
-            self._published.advance(head.checkpoint)
-            self._drop_partials(before, head.size)
-        self._process_published()
+        if self._published.current is not None and head.size <= before:
+            return
+        self._put_tiles(before, head.size)
+        self._published.advance(head.checkpoint)
+        self._drop_partials(before, head.size)
 
     def _check(self, published: PublishedCheckpoint, head: Head) -> None:
         if published.size > head.size:

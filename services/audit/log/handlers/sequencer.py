@@ -32,6 +32,7 @@ from runtime.messaging.inbox import EventIdentity
 from runtime.messaging.ports import Outgoing
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.entry import (
+    COVER,
     entry_of_message,
     head_json,
     organizations_of,
@@ -43,6 +44,7 @@ from services.audit.log.domain.leaf import (
     data_commitment,
     key_commitment,
     leaf_bytes,
+    minute_in,
     minute_of,
     referral_key,
 )
@@ -59,6 +61,8 @@ _RANDOM_BYTES: Final = 2 * SALT_BYTES + TAG_BYTES
 
 # The keys of referrals that are kept in memory.
 _KEYS: Final = 4_096
+# Leaves name an earlier minute than the present one for so long at most.
+_LATE: Final = dt.timedelta(minutes=2)
 
 
 class Sequencer:
@@ -71,13 +75,18 @@ class Sequencer:
         entropy: Callable[[int], bytes],
         closures: Closures,
         receipts: DueReceipts,
+        *,
+        covered: bool = False,
     ) -> None:
-        """entropy: returns that many cryptographically random bytes (`os.urandom`)."""
+        """entropy: returns that many cryptographically random bytes (`os.urandom`). covered: whether there is
+        a cover rate (`_minute`).
+        """
         self._log = log
         self._key = key
         self._entropy = entropy
         self._closures = closures
         self._receipts = receipts
+        self._covered = covered
         # A referral's entries follow each other within days, most of them within seconds.
         self._keys = lru_cache(maxsize=_KEYS)(_key_of)
 
@@ -104,7 +113,8 @@ class Sequencer:
     def _extend(
         self, transaction: Connection, head: Head, unknown: Sequence[Envelope], now: dt.datetime
     ) -> Head:
-        entries, chronology = self._entries(head, unknown, self._log.tag_secret(transaction), now)
+        minute = self._minute(transaction, head.size, now)
+        entries, chronology = self._entries(head, unknown, self._log.tag_secret(transaction), minute)
         frontier, rows = head.frontier.grow([leaf_hash(new.leaf) for new in entries])
         grown = self._key.sign(frontier, chronology, now)
         # Before the entries: a process that loses here has written nothing that could violate a key.
@@ -113,6 +123,22 @@ class Sequencer:
         self._log.add(transaction, entries, rows)
         self._close(transaction, entries, unknown)
         return grown
+
+    def _minute(self, transaction: Connection, size: int, now: dt.datetime) -> str:
+        """Return the minute that the next leaves name.
+
+        With a cover rate a publication ends with cover, which is appended last. If the cover named a later
+        minute than the other leaves, everybody could count those. So all leaves of a publication name the
+        minute of the publication before it: the time of the cover that ended it.
+        """
+        minute = minute_of(now)
+        before = self._log.leaves(transaction, max(size - 1, 0), size) if self._covered else []
+        if not before:
+            return minute
+        leaf = before[0]
+        named = minute_of(leaf.time) if leaf.type == COVER else minute_in(leaf.leaf)
+        # A publication follows the one before it within half a minute, unless it is late.
+        return named if named is not None and minute_of(now - _LATE) <= named <= minute else minute
 
     def _repeated(
         self, transaction: Connection, messages: Sequence[Envelope], new: Sequence[Envelope]
@@ -159,10 +185,9 @@ class Sequencer:
         return unknown
 
     def _entries(
-        self, head: Head, messages: Sequence[Envelope], secret: bytes, now: dt.datetime
+        self, head: Head, messages: Sequence[Envelope], secret: bytes, minute: str
     ) -> tuple[list[NewEntry], Chronology]:
         random = self._entropy(_RANDOM_BYTES * len(messages))
-        minute = minute_of(now)
         chronology = head.chronology
         entries = []
         for n, message in enumerate(messages):

@@ -1,4 +1,5 @@
-"""A reader of logs and bundles, written only from docs/auditing.md ("The entry format") and RFC 6962.
+"""A reader of logs and bundles, written only from RFC 6962, RFC 8032 and docs/auditing.md ("The published
+log", "The entry format").
 
 It shares no code with the hub or the client.
 """
@@ -14,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 
 def canonical(value: Any) -> bytes:
@@ -116,6 +119,36 @@ def of_referral(leaves: list[bytes], referral_id: str, key: bytes) -> list[int]:
         elif members["referral_id"] == referral_id:
             found.append(index)
     return found
+
+
+def key_of(verifier_key: str) -> tuple[str, bytes, int, bytes]:
+    """Return a verifier key's name, key id, type and public key."""
+    name, key_id, encoded = verifier_key.split("+", 2)
+    material = base64.b64decode(encoded)
+    assert bytes.fromhex(key_id) == hashlib.sha256(name.encode() + b"\n" + material).digest()[:4]
+    return name, bytes.fromhex(key_id), material[0], material[1:]
+
+
+def signers_of(note: str, verifier_keys: list[str]) -> list[tuple[str, int | None]]:
+    """Return which of the keys signed a note, each with the time of its cosignature."""
+    text, _, lines = note.rpartition("\n\n")
+    text += "\n"
+    signed: list[tuple[str, int | None]] = []
+    for line in lines.splitlines():
+        dash, name, encoded = line.split(" ")
+        assert dash == "\u2014"
+        content = base64.b64decode(encoded)
+        for verifier_key in verifier_keys:
+            known, key_id, kind, public = key_of(verifier_key)
+            if (known, key_id) != (name, content[:4]):
+                continue
+            message, signature, time = text.encode(), content[4:], None
+            if kind == 4:
+                time = int.from_bytes(content[4:12], "big")
+                message, signature = f"cosignature/v1\ntime {time}\n{text}".encode(), content[12:]
+            Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+            signed.append((verifier_key, time))
+    return signed
 
 
 def _tile(log: Path, number: int, size: int) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from contracts.envelope import Envelope
 from runtime.access.read_recorder import ReadRecorder
 from runtime.access.reads import Reader
-from runtime.clock import SystemClock
+from runtime.clock import Clock, SystemClock
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import Outbox
@@ -24,8 +24,10 @@ from services.audit.log.adapters.sql_due_receipts import SqlDueReceipts
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.adapters.sql_publication import SqlPublicationRecord
 from services.audit.log.adapters.sql_retention import SqlClosures
+from services.audit.log.domain.cover_rate import CoverRate
 from services.audit.log.domain.head import Head, LogKey, origin_of
 from services.audit.log.domain.note import Ed25519Signer
+from services.audit.log.handlers.cover import Cover
 from services.audit.log.handlers.noticed_damage import NoticedDamage
 from services.audit.log.handlers.proofs import Proofs
 from services.audit.log.handlers.published_log import PublishedLog
@@ -110,11 +112,20 @@ class LogOnDatabase:
     key: LogKey
     publication: LogPublication = field(default_factory=MemoryPublication)
     woken: int = 0
+    rate: CoverRate | None = None
+    clock: Clock = field(default_factory=SystemClock)
 
     def __post_init__(self) -> None:
         self.noticed = NoticedDamage()
         self.log = SqlLog(self.noticed.note)
-        self.sequencer = Sequencer(self.log, self.key, os.urandom, SqlClosures(), SqlDueReceipts())
+        self.sequencer = Sequencer(
+            self.log,
+            self.key,
+            os.urandom,
+            SqlClosures(),
+            SqlDueReceipts(),
+            covered=self.rate is not None,
+        )
         self.record = SqlPublicationRecord()
         self.published = PublishedLog(self.publication, self.key)
         self.proofs = Proofs(self.database, self.log, self.key, self.published)
@@ -143,6 +154,17 @@ class LogOnDatabase:
                 log=self.log, published=self.published, source="/kg/audit", clock=SystemClock()
             ),
             after_commit=self.wake,
+            times=None if self.rate is None else self._cover(self.rate),
+        )
+
+    def _cover(self, rate: CoverRate) -> Cover:
+        return Cover(
+            database=self.database,
+            log=self.log,
+            sequencer=self.sequencer,
+            rate=rate,
+            source="/kg/audit",
+            clock=self.clock,
         )
 
     def wake(self) -> None:

@@ -81,6 +81,36 @@ def test_unsatisfiable_and_unsupported_ranges(published: LogOnDatabase) -> None:
     assert get(published, "0/000", range="bytes=0-1", if_range='"other"').status == 200
 
 
+def test_every_width_of_a_partial_tile_exists(audit: LogOnDatabase) -> None:
+    """Otherwise the widths that exist would tell how many entries each publication had."""
+    for count in (3, 1, 5, 260):
+        audit.publish(events(count))
+    hashes, leaves = get(audit, "0/001.p/13").body, split_entries(get(audit, "entries/001.p/13").body, "")
+    for width in range(1, 14):
+        assert get(audit, f"0/001.p/{width}").body == hashes[: 32 * width]
+        assert split_entries(get(audit, f"entries/001.p/{width}").body, "") == leaves[:width]
+    for width in (14, 255):
+        with pytest.raises(Refused):
+            get(audit, f"0/001.p/{width}")
+
+
+def test_no_width_of_a_full_tile_exists_even_if_its_file_does(published: LogOnDatabase) -> None:
+    published.publication.put([("tile/0/000.p/7", bytes(224))])
+    for width in range(1, 256):
+        with pytest.raises(Refused):
+            get(published, f"0/000.p/{width}")
+
+
+def test_earlier_width_keeps_its_content(audit: LogOnDatabase) -> None:
+    audit.publish(events(3))
+    earlier = [get(audit, path) for path in ("0/000.p/3", "entries/000.p/3")]
+    audit.publish(events(7))
+    again = [get(audit, path) for path in ("0/000.p/3", "entries/000.p/3")]
+    assert [(one.body, one.headers["ETag"]) for one in again] == [
+        (one.body, one.headers["ETag"]) for one in earlier
+    ]
+
+
 @pytest.mark.parametrize(
     "path", ["0/001", "0/001.p/45", "0/000.p/3", "1/001", "3/000", "entries/002", "../checkpoint", "0/0", ""]
 )

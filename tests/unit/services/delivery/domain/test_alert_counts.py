@@ -76,3 +76,10 @@ def test_alerts_that_arrive_together_are_counted_once() -> None:
 def test_alerts_of_one_hour_count_together() -> None:
     assert hour_of(NOON + dt.timedelta(minutes=59, microseconds=3)) == NOON
     assert hour_of(NOON + dt.timedelta(minutes=60)) == NOON + dt.timedelta(hours=1)
+
+
+def test_alert_without_its_optional_urgency_is_of_no_urgency() -> None:
+    data = {"organization": "kg.one", "urgency": None}
+    assert alert_kind(ReferralAcceptorSuspended.type, data) == AlertKind(
+        organization="kg.one", type=ReferralAcceptorSuspended.type
+    )
