@@ -33,6 +33,7 @@ from admin.reconciliation.directory_states import DirectoryStates
 from admin.reconciliation.mailbox_states import MailboxStates
 from admin.reconciliation.opened_entries import OpenedEntries
 from admin.reconciliation.referral_records import LoggedFact
+from admin.reconciliation.replica_states import ReplicaStates
 from admin.reconciliation.service_tables import (
     CASES,
     CUSTODIES,
@@ -80,6 +81,11 @@ class ServiceStates:
     def directory(self) -> DirectoryStates:
         """The directory's records."""
         return DirectoryStates(self._engines["directory"], self.entries)
+
+    @property
+    def replicas(self) -> ReplicaStates:
+        """The services' replicas of the directory."""
+        return ReplicaStates(self._engines, self.entries)
 
     def referrals(self, after: str, limit: int) -> list[ReferralState]:
         """Return the next referrals after an id that any service knows, in the order of their ids.

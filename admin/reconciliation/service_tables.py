@@ -21,6 +21,8 @@ tests/services/test_reconcile.py fails until it does:
               endorsed_by),
               sealing_keys(organization, number, key, since)
     each      unreceipted(number, body, published_at)
+    each but the directory
+              replica(type, key, revision, data)
 
 Times are microseconds since 1970 (`runtime.storage.columns.Instant`).
 """
@@ -130,6 +132,7 @@ REVISIONS = table(
     column("changed_at", Instant),
     column("record", Text),
 )
+REPLICA = table("replica", column("type"), column("key"), column("revision"), column("data", Text))
 APPROVALS = table(
     "approvals",
     column("id"),
