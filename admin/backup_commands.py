@@ -30,9 +30,9 @@ def backup(
 ) -> None:
     """Copy all databases and the published log of a running hub, as of one moment.
 
-    The copies are of one moment if no message was on its way while they were made: the command waits for such
-    a moment. On a busy hub close the proxy to partners first. The backup contains neither key files nor the
-    vault's own keys, so it opens no case in custody.
+    The copies are of one moment only if no message was on its way while they were made, so the command
+    waits until none is. On a busy hub close the proxy to partners first. The backup contains neither the key
+    files nor the vault's own keys, so nobody can open a case in custody with it.
     """
     from admin.backup.hub_places import hub_places
     from admin.backup.take import NeverQuiet, dead_letters, take_backup
@@ -54,11 +54,9 @@ def backup(
     else:
         out.text(target.resolve())
     out.note(f"six databases and {record.log_size} entries of the log, at {record.at:%Y-%m-%d %H:%M:%S} UTC")
-    out.note(
-        f"not in it: the key files, and the vault's own keys ({places.vault_keys}); see docs/operations.md"
-    )
+    out.note(f"not in the backup: the key files and the vault's own keys ({places.vault_keys})")
     if left:
-        out.note(f"{left} dead letters are at the broker only: replay or discard them")
+        out.note(f"{left} dead letters are only at the broker, not in the backup: replay or discard them")
 
 
 def restore(
@@ -78,8 +76,8 @@ def restore(
     """Restore a backup into empty databases, while the hub is stopped and its broker is empty.
 
     First put back the key files, and the surviving file of the vault's own keys. A backup that is older than
-    a published checkpoint is refused, because the log would fork. So is a file of the vault's keys that is
-    older than the backup, because it would open cases that were erased.
+    a published checkpoint is refused, because the log would fork. A file of the vault's keys that is older
+    than the backup is refused too, because it would open cases that were erased.
     """
     from admin.backup.hub_places import hub_places
     from admin.backup.restore import RestoreRefused, restore_backup
@@ -106,8 +104,7 @@ def restore(
     out.note(f"restored the hub of {restored.record.at:%Y-%m-%d %H:%M:%S} UTC")
     if restored.erased:
         out.note(
-            "erased after the backup, so that their cases stay closed: "
-            f"{count(len(restored.erased), 'referral')}. Ask their parties, and withdraw them "
-            "(`kopuro coordination withdraw`)"
+            f"the cases of {count(len(restored.erased), 'referral')} were erased after the backup and stay "
+            "erased. Ask the parties of these referrals, and withdraw them (`kopuro coordination withdraw`)"
         )
     out.note("start the services, then compare the log with the databases: kopuro admin reconcile")

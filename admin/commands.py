@@ -166,7 +166,8 @@ def keep_role(
     database: Annotated[str, typer.Option(envvar="KOPURO_DATABASE_URL", help="The directory's database.")],
     hub: Annotated[str, typer.Option(envvar="KOPURO_HUB", help="The hub's country code.")] = "kg",
     client: Annotated[
-        str | None, typer.Option(help="The client that a member of the staff keeps, where several fit.")
+        str | None,
+        typer.Option(help="The client that a member of the staff keeps; needed if several have the role."),
     ] = None,
 ) -> None:
     """Reduce a principal with several roles, which earlier builds admitted, to one role.

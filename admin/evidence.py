@@ -1,4 +1,4 @@
-"""The command `kopuro admin evidence`: the signed facts that the vault acted on, verified."""
+"""The command `kopuro admin evidence`: verifies the signed facts on which the vault acted."""
 
 from __future__ import annotations
 

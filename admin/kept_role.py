@@ -1,4 +1,4 @@
-"""Writing of a principal's only role to the directory's database, for `kopuro admin keep-role`."""
+"""Writes a principal's only role to the directory's database, for `kopuro admin keep-role`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AUTHOR = "admin"  # `changed_by` in the revisions, `by` in the facts
 def keep_role_in(
     database_url: str, hub: str, principal: str, role: str, client_id: str | None
 ) -> Sequence[Client]:
-    """Leave the principal one role; return its changed clients.
+    """Remove every other role of the principal; return its changed clients.
 
     The service may be running: its relay publishes the facts. Raises Refused as `keep_role` does, ValueError
     for an unknown role, and InvalidArgumentError as `service_database`.

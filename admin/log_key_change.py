@@ -1,4 +1,4 @@
-"""The replacement of a log's key: a statement that both keys sign, and a look at the published log.
+"""The replacement of a log's key: a statement that both keys sign, and a check of the published log.
 
 The statement is a signed note (https://c2sp.org/signed-note):
 
@@ -6,7 +6,7 @@ The statement is a signed note (https://c2sp.org/signed-note):
     log key change
     kopuro/kg+5c1f0b4d+AbC...          the new verifier key
 
-Whoever trusts the earlier key learns from it that the new one is the log's too.
+It tells everyone who trusts the earlier key that the new one is the log's too.
 """
 
 from __future__ import annotations

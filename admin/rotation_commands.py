@@ -98,7 +98,7 @@ def _run(
     if not lock.take():
         raise keys.RotationRefused("another rotation is in progress: try again when it has ended")
     try:
-        # A step reads files and writes them again: of two at one time, one would lose the other's key.
+        # A step reads files and writes them again: one of two concurrent steps would lose the other's key.
         return _step(places, now, key, retire=retire, prepare=prepare, overlap=overlap, at_once=at_once)
     finally:
         lock.release()

@@ -117,7 +117,8 @@ def check_policy(
     """Check a policy and change nothing. Errors name the place in the file and the reason.
 
     With routing's database, its version is compared with those in use: a changed policy needs another one.
-    --simulate decides the last referrals again under the policy, and shows which would have gone elsewhere.
+    --simulate decides the last referrals again under the policy, and shows for which of them others would
+    have been asked.
     """
     import os
 
@@ -131,7 +132,9 @@ def check_policy(
         with _routing_database(database, env_dir, data_dir) as opened:
             check_version(opened, document)
     else:
-        out.note("its version was not compared with those in use: give --database, --data-dir or --env")
+        out.note(
+            "the policy's version was not compared with those in use: give --database, --data-dir or --env"
+        )
     simulation = _simulated(document.policy, simulated, (env_dir, data_dir), out)
     if as_json:
         out.document({"version": document.version, "digest": document.digest, **simulation})
@@ -155,8 +158,8 @@ def apply_policy_file(
     """Put a policy in force in all of routing's processes, without a restart.
 
     The log records who applied it, and its content. Open offers keep their deadlines, and earlier decisions
-    keep their version. To return to an earlier policy, apply its file again. --simulate first shows which of
-    the last referrals would have gone elsewhere, and asks.
+    keep their version. To return to an earlier policy, apply its file again. --simulate first shows for which
+    of the last referrals others would have been asked, and asks you.
     """
     from admin.routing.policies import apply_policy, policy_in
     from kopuro_client.commands.confirmation import confirm, require_terminal

@@ -1,4 +1,4 @@
-"""The commands `kopuro admin init`, `migrate` and `load`: they set a hub up and keep it in order.
+"""The commands `kopuro admin init`, `migrate` and `load`, which set up a hub and its databases.
 
 Every start of `kopuro` loads this module, so each command imports its implementation only when it runs.
 """
@@ -54,7 +54,7 @@ def init_hub(
     ] = None,
     operator: Annotated[
         list[str] | None,
-        typer.Option(help="Name of a first operator. Give it three times, for three operators."),
+        typer.Option(help="Name of a first operator. Give the option three times, for three operators."),
     ] = None,
     broker_ca: Annotated[
         Path | None, typer.Option(help="PEM file of the private CA that signed the broker's certificate.")

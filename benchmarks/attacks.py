@@ -1,7 +1,7 @@
 """The floods of one partner: programs that ask again at once, whatever the hub answers.
 
-An attack runs in a process of its own with the lowest priority (nice 19): on a network it would have a
-machine of its own. It goes on until it is killed.
+An attack runs in a process of its own, on a processor of its own if there are two: on a network it would have
+a machine of its own. It goes on until it is killed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import aio_pika
 from benchmarks.keepalive import Endpoint, Link
 from services.gateway.domain.partner import exchange_of
 
+# The lowest priority, where the attack shares a processor.
 _NICENESS: Final = 19
 _BROKEN: Final = (OSError, asyncio.IncompleteReadError)
 # Seconds between two attempts to reopen a connection that the hub has closed.
@@ -150,9 +151,26 @@ class Running:
 
 
 @contextmanager
-def running(attack: Attack) -> Iterator[Running]:
-    """Run the attack; end it with the block."""
-    process = multiprocessing.get_context("spawn").Process(target=_run, args=(attack.run,), daemon=True)
+def reserved_processor() -> Iterator[int | None]:
+    """Keep one processor for attacks: this process, and those that it starts in the block, use the others.
+
+    Yields its number, None if this process may use one only.
+    """
+    all_of_them = os.sched_getaffinity(0)
+    reserved = max(all_of_them) if len(all_of_them) > 1 else None
+    os.sched_setaffinity(0, all_of_them - {reserved})
+    try:
+        yield reserved
+    finally:
+        os.sched_setaffinity(0, all_of_them)
+
+
+@contextmanager
+def running(attack: Attack, processor: int | None) -> Iterator[Running]:
+    """Run the attack, on this processor alone if it is given; end it with the block."""
+    process = multiprocessing.get_context("spawn").Process(
+        target=_run, args=(attack.run, processor), daemon=True
+    )
     process.start()
     try:
         assert process.pid is not None
@@ -162,8 +180,10 @@ def running(attack: Attack) -> Iterator[Running]:
         process.join()
 
 
-def _run(attack: Callable[[], Awaitable[None]]) -> None:
+def _run(attack: Callable[[], Awaitable[None]], processor: int | None) -> None:
     os.nice(_NICENESS)
+    if processor is not None:
+        os.sched_setaffinity(0, {processor})
 
     async def run() -> None:
         await attack()

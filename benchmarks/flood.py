@@ -78,19 +78,25 @@ class _Scenario:
 
 
 def measure_flood(
-    hub: KopuroHub, *, seconds: float, rounds: int, tell: Callable[[str], None], only: Sequence[str] = ()
+    hub: KopuroHub,
+    *,
+    seconds: float,
+    rounds: int,
+    tell: Callable[[str], None],
+    processor: int | None = None,
+    only: Sequence[str] = (),
 ) -> Mapping[str, Flooded]:
     """Measure a started hub with shipped limits, of which the sender of the sample story is the attacker.
 
-    seconds: of each phase. only: parts of the names of the attacks to measure; all by default.
+    seconds: of each phase. processor: that of the attacks alone, see `reserved_processor`. only: parts of the
+    names of the attacks to measure; all by default.
     """
     told = story(hub.custody_key(), dt.datetime.now(dt.UTC))
-    victim = hub.token(told.acceptors[0])
     found: dict[str, Flooded] = {}
     with _scenarios(hub, told) as scenarios:
         for name, scenario in scenarios.items():
             if not only or any(part in name for part in only):
-                found[name] = _measure(hub, scenario, victim, seconds, rounds)
+                found[name] = _measure(hub, scenario(), told.acceptors[0], seconds, rounds, processor)
                 tell(", ".join(table_of({name: found[name]})[1][0]))
     return found
 
@@ -114,52 +120,64 @@ def table_of(found: Mapping[str, Flooded]) -> tuple[list[str], list[list[str]]]:
 
 
 @contextmanager
-def _scenarios(hub: KopuroHub, told: SampleReferral) -> Iterator[Mapping[str, _Scenario]]:
-    intake, delivery, token = hub.doors().intake, hub.doors().delivery, hub.token(told.sender)
-    head = f"POST /v1/referrals HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n".encode()
+def _scenarios(hub: KopuroHub, told: SampleReferral) -> Iterator[Mapping[str, Callable[[], _Scenario]]]:
+    """Each scenario is made when it begins, since a token ends before all of them do."""
+    intake, delivery = hub.doors().intake, hub.doors().delivery
 
-    def requests(method: str, path: str, clients: int, body: bytes = b"", bearer: str = token) -> Requests:
-        return Requests(door=intake, token=bearer, method=method, path=path, clients=clients, body=body)
+    def token() -> str:
+        return hub.token(told.sender)
+
+    def head() -> bytes:
+        return f"POST /v1/referrals HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token()}\r\n".encode()
+
+    def requests(method: str, path: str, clients: int, body: bytes = b"", bearer: str = "") -> Requests:
+        return Requests(
+            door=intake, token=bearer or token(), method=method, path=path, clients=clients, body=body
+        )
 
     with receiving() as (port, _):
-        webhook = _webhook(delivery, token, port)
         yield {
-            "64 clients that read": _Scenario(
+            "none": lambda: _Scenario(attack=Drips(door=intake, start=b"", clients=0), door=intake),
+            "64 clients that read": lambda: _Scenario(
                 attack=requests("GET", _INTAKE_READ, 64), door=intake, burst=15
             ),
-            "64 clients with an invalid token": _Scenario(
+            "64 clients with an invalid token": lambda: _Scenario(
                 attack=requests("GET", _INTAKE_READ, 64, bearer="x" * 200), door=intake, burst=5
             ),
-            "8 clients with a nested line of 8 MiB": _Scenario(
+            "8 clients with a nested line of 8 MiB": lambda: _Scenario(
                 attack=requests("POST", "/v1/referrals:batch", 8, _NESTED), door=intake
             ),
-            "300 slow heads": _Scenario(
-                attack=Drips(door=intake, start=head + b"X: ", clients=300), door=intake
+            "300 slow heads": lambda: _Scenario(
+                attack=Drips(door=intake, start=head() + b"X: ", clients=300), door=intake
             ),
-            "300 bodies of a byte a second": _Scenario(
-                attack=Drips(door=intake, start=head + b"Content-Length: 60000\r\n\r\n", clients=300),
+            "300 bodies of a byte a second": lambda: _Scenario(
+                attack=Drips(door=intake, start=head() + b"Content-Length: 60000\r\n\r\n", clients=300),
                 door=intake,
             ),
-            "5,500 idle connections": _Scenario(
+            "5,500 idle connections": lambda: _Scenario(
                 attack=Drips(door=intake, start=b"", clients=5_500), door=intake, burst=10
             ),
-            "64 tests of a webhook that stalls": _Scenario(
+            "64 tests of a webhook that stalls": lambda: _Scenario(
                 attack=Requests(
-                    door=delivery, token=token, method="POST", path=f"/v1/webhooks/{webhook}/test", clients=64
+                    door=delivery,
+                    token=token(),
+                    method="POST",
+                    path=f"/v1/webhooks/{_webhook(delivery, token(), port)}/test",
+                    clients=64,
                 ),
                 door=delivery,
                 path=_DELIVERY_READ,
             ),
             # These leave work behind for routing, which answers the reads.
-            "64 clients that submit": _Scenario(
+            "64 clients that submit": lambda: _Scenario(
                 attack=requests("POST", "/v1/referrals", 64, told.body), door=intake, burst=15
             ),
-            "8 clients with batches of 1,000 lines": _Scenario(
+            "8 clients with batches of 1,000 lines": lambda: _Scenario(
                 attack=requests("POST", "/v1/referrals:batch", 8, b"\n".join([told.body] * 1000)),
                 door=intake,
                 burst=15,
             ),
-            "a queue of submissions over AMQP that is always full": _Scenario(
+            "a queue of submissions over AMQP that is always full": lambda: _Scenario(
                 attack=Messages(
                     amqp_uri=connected(hub.hub, told.sender),
                     organization=told.sender,
@@ -172,9 +190,13 @@ def _scenarios(hub: KopuroHub, told: SampleReferral) -> Iterator[Mapping[str, _S
         }
 
 
-def _measure(hub: KopuroHub, scenario: _Scenario, victim: str, seconds: float, rounds: int) -> Flooded:
+def _measure(
+    hub: KopuroHub, scenario: _Scenario, victim: str, seconds: float, rounds: int, processor: int | None
+) -> Flooded:
+    token = hub.token(victim)
+
     def read(duration: float) -> tuple[float, float, int]:
-        latencies, failed = asyncio.run(_read(scenario.door, scenario.path, victim, duration))
+        latencies, failed = asyncio.run(_read(scenario.door, scenario.path, token, duration))
         return 1000 * percentile(latencies, 0.5), 1000 * percentile(latencies, 0.99), failed
 
     def used(duration: float) -> tuple[tuple[float, float, int], float]:
@@ -184,7 +206,7 @@ def _measure(hub: KopuroHub, scenario: _Scenario, victim: str, seconds: float, r
 
     read(2)  # connections, caches
     alone, attacked, cpu, first = [], [], [], float("nan")
-    with running(scenario.attack) as attacker:
+    with running(scenario.attack, processor) as attacker:
         time.sleep(2)  # until it has started
         if scenario.burst:
             first = read(min(scenario.burst, 5))[1]

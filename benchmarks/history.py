@@ -1,9 +1,9 @@
 """Synthetic history: closed referrals of a year in the databases of all services.
 
-Cast from loops that were closed for real a moment before (`recording`), evenly over the days, up to an hour
-ago. What services forget after thirty days is there for the last thirty. All of it belongs to the one sender
-and the receivers that are measured afterwards: the worst case for everything that one organisation asks for.
-Seeded: the same recording and the same moment give the same history. The hub must stand still meanwhile.
+Copied from loops that were just closed for real (`recording`), evenly over the days, up to an hour ago. Rows
+that services delete after thirty days exist for the last thirty. All referrals belong to the one sender and
+the receivers that are measured afterwards: the worst case for every query of one organisation. Seeded: the
+same recording and the same moment give the same history. The hub must be idle meanwhile.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A generated network for the benchmark of matching: directory, history and referrals.
 
-Needs and regions are drawn from the whole vocabularies, and everything else from the sample network. Of its
-organisations most have been asked before. Services hold cases, have open offers of several senders and state
+Needs and regions are drawn from the whole vocabularies, and everything else from the sample network. Most of
+its organisations have been asked before. Services hold cases, have open offers of several senders and state
 maxima; some lately declined for lack of capacity. Referrals have up to three needs. A quarter of them are
 decided again after offers that were declined or expired.
 """

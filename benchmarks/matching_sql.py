@@ -225,8 +225,8 @@ def _scored(source: str) -> str:
     e.answered + e.expired AS judged, {values} FROM {source} e WHERE e.failed = 0) x)"""  # noqa: S608
 
 
-# What a decision returns of a candidate besides its failed rules and score: the evidence of each rule, and
-# what was observed of the organisation.
+# The columns that a decision returns for a candidate besides its failed rules and score: the evidence of each
+# rule, and the observation of the organisation.
 _ANSWERED: Final = (
     *(
         "id",

@@ -46,7 +46,11 @@ SHAPES: Final[Mapping[str, tuple[Shape, ...]]] = {
         Shape(table="referrals", referral="id"),
         Shape(table="offers", referral="referral_id"),
         # Without its salt a decision counts as one of a build that committed to none.
-        Shape(table="decisions", referral="referral_id", blank=frozenset({"salt", "asked", "logged_in"})),
+        Shape(
+            table="decisions",
+            referral="referral_id",
+            blank=frozenset({"salt", "asked", "logged_in", "proofs"}),
+        ),
         Shape(table="timeline", referral="referral_id", moment="time", numbered=True),
         _INBOX,
     ),

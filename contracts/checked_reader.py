@@ -25,7 +25,7 @@ class Undecided(Exception):
 
 
 def checked_reader(schema: Schema) -> Reader:
-    """Return the reader of a schema that `records.schema_of` made. The reader raises Undecided."""
+    """Return the reader of a schema that `record_schema.schema_of` made. The reader raises Undecided."""
     read = _record_reader(schema)
 
     def read_checked(data: Any) -> Any:

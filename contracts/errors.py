@@ -62,7 +62,7 @@ PROBLEMS: dict[str, tuple[str, int]] = {
     "bundle-too-large": ("The history is too long for one bundle", 422),
     "precondition-required": ("A precondition is required (If-Match)", 428),
     "too-many-open-requests": ("Too many requests wait for a decision", 409),
-    "response-too-large": ("The answer is too large", 500),
+    "response-too-large": ("The response is too large", 500),
     "content-mismatch": ("Stored content does not match the log", 500),
     "too-many-requests": ("Too many requests in a minute", 429),
     "too-many-statements": ("Too many submissions about one referral in a day", 429),

@@ -42,7 +42,7 @@ Slug = Annotated[str, Pattern(SLUG_PATTERN, error="Must be a lower-case slug."),
 # The `message_id` of a submission over AMQP, which is its idempotency key: printable ASCII.
 SubmissionKey = Annotated[
     str,
-    Pattern(r"^[ -~]+$", error="Must be printable ASCII characters."),
+    Pattern(r"^[ -~]+$", error="Must consist of printable ASCII characters."),
     Length(min=1, max=255),
 ]
 

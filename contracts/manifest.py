@@ -73,7 +73,7 @@ def read_manifest(text: str, root: VerificationKey) -> Manifest:
     try:
         return _manifest(orjson.loads(payload))
     except (KeyError, TypeError, AttributeError, ValueError):
-        raise Malformed("the manifest has another shape") from None
+        raise Malformed("the manifest does not have the expected form") from None
 
 
 def _manifest(document: Any) -> Manifest:

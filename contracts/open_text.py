@@ -63,7 +63,7 @@ class PlainText(Validator):
             else:
                 marks = _MOST_MARKS if character.isspace() else 0
             if marks > _MOST_MARKS:
-                raise ValidationError("Must have no combining marks without a letter, and few on each.")
+                raise ValidationError("Must have combining marks only on letters, and few on each letter.")
         return value
 
 

@@ -40,9 +40,9 @@ from contracts.identifiers import (
 )
 from contracts.moments import AnyDate, PastDate, PastMoment, PastYear, Within
 
-# How long what is sealed to the key before is accepted after its holder replaced it.
+# How long content sealed to a replaced key is still accepted.
 KEY_OVERLAP: Final = dt.timedelta(hours=24)
-# Beside the key before the present one. Of further ones the oldest ends early.
+# Earlier keys beside the previous one that are still accepted. A further one ends the oldest early.
 MOST_EARLIER_KEYS: Final = 4
 _BASE64URL_32 = Pattern(r"^[A-Za-z0-9_-]{43}$", error="Must be 32 bytes in base64url.")
 

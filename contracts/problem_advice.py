@@ -27,15 +27,15 @@ ADVICE: Final[Mapping[str, str]] = {
     "forbidden": "Do not repeat it: the role, the organisation or its standing does not permit it.",
     "proof-required": "Sign the request and send the proof in `Kopuro-Proof`.",
     "invalid-proof": "Make a new proof for this request; check the clock and the client's key.",
-    "not-found": "Check the id. An id that you may not see gets the same answer.",
+    "not-found": "Check the id. The response is the same for an id that you may not see.",
     "method-not-allowed": "Use one of the methods in the `Allow` header.",
     "method-not-implemented": "Use a registered method in upper case.",
-    "conflict": "Read the current state, and decide again.",
+    "conflict": "Read the current state and decide again.",
     "idempotency-conflict": "Repeat the first body under this key, or send this body under a new key.",
     "idempotency-key-unsupported": "Send the request without the key; use a precondition if there is one.",
     "offer-closed": "Do nothing: the offer has ended.",
     "not-in-this-state": "Read the referral; its state does not permit the request.",
-    "not-a-party": "Do not repeat it: only another party may do this.",
+    "not-a-party": "Do not repeat it: only another organisation may do this.",
     "precondition-failed": "Read the record again, and send the change with its present revision.",
     "body-too-large": "Send a smaller body: fewer lines, or fewer and smaller documents.",
     "unsupported-media-type": "Send the body with the media type that `detail` names.",
@@ -51,13 +51,13 @@ ADVICE: Final[Mapping[str, str]] = {
     "bundle-too-large": "Read the history in pages instead.",
     "precondition-required": "Read the record, and send its `ETag` as `If-Match`.",
     "too-many-open-requests": "Wait until some of the open requests are decided, or withdraw one.",
-    "response-too-large": "Report it to the operators: the hub does not expect an answer of this size.",
+    "response-too-large": "Report it to the operators: no response of the hub should have this size.",
     "content-mismatch": "Tell the operators and the auditors: the hub's data was damaged.",
-    "too-many-requests": "Send fewer requests: `RateLimit` states what is left, `Retry-After` when to go on.",
+    "too-many-requests": "Send fewer requests, and wait as `Retry-After` says: `RateLimit` has what is left.",
     "too-many-statements": "Wait as `Retry-After` says; report less often about one referral.",
     "too-many-submissions": (
-        "Repeat the submission, of a batch only the lines with this problem, under the same key after"
-        " `retry_after` seconds. What was admitted stays admitted."
+        "Repeat the submission under the same key after `retry_after` seconds; in a batch, repeat only the"
+        " lines with this problem. Admitted lines stay admitted."
     ),
     "unavailable": _REPEAT,
     "internal": "Report it to the operators with the `reference`. " + _REPEAT,

@@ -31,7 +31,7 @@ from contracts.errors import PROBLEM_PREFIX, PROBLEMS, PointerError
 from contracts.facts import CATALOGUE, TYPE_PREFIX, Fact
 from contracts.moments import PastYears, Within
 from contracts.organization import Agreement, Organization
-from contracts.records import schema_of
+from contracts.record_schema import schema_of
 from contracts.referral import ReferralSubmission
 from contracts.statement_file import statement_file_schema
 from contracts.webhook_request import webhook_schema

@@ -61,7 +61,7 @@ def _require_supported(cls: type) -> None:
         raise TypeError(f"{cls.__qualname__} must be a frozen dataclass.")
     for item in dataclasses.fields(cls):  # also those of the classes that it extends
         if item.init and not item.kw_only:
-            raise TypeError(f"{cls.__qualname__}.{item.name} must be by keyword only.")
+            raise TypeError(f"{cls.__qualname__}.{item.name} must be keyword-only.")
         if not isinstance(getattr(cls, item.name, None), types.MemberDescriptorType):
             raise TypeError(f"{cls.__qualname__}.{item.name} must have a slot.")
     if "__slots__" not in vars(cls):

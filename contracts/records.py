@@ -19,23 +19,19 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import types
 import typing
 from collections.abc import Callable, Hashable, Mapping
-from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar
 
 import orjson
-from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
-from marshmallow.validate import Length, OneOf, Range, Validator
+from marshmallow import Schema, ValidationError
 
 from contracts import moments
-from contracts.canonical import EXACT_INTEGER, JsonObject, Text
 from contracts.checked_reader import Undecided, checked_reader
 from contracts.errors import PointerError, Refused, drop_frames, pointer
-from contracts.field_errors import RECORD, field_messages, with_sentences
-from contracts.rfc3339 import in_utc, parse_date, parse_time
+from contracts.record_reader import WrongShape, reader_of
+from contracts.record_schema import schema_of
 
 R = TypeVar("R")
 
@@ -46,27 +42,6 @@ MOST_ERRORS = 50
 
 class Malformed(ValueError):
     """The data does not have the record's shape. The message names the place, never the value."""
-
-
-class StrictBoolean(fields.Boolean):
-    """`true` or `false`; not 1, not "yes"."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        if value is True or value is False:
-            return value
-        raise self.make_error("invalid", input=value)
-
-
-class UtcDateTime(fields.AwareDateTime):
-    """An RFC 3339 time with an offset, converted to UTC on input, so that equal times have equal text."""
-
-    DESERIALIZATION_FUNCS: dict[str, Callable[[str], dt.datetime]] = {"iso": parse_time}  # noqa: RUF012
-
-
-class CalendarDate(fields.Date):
-    """An RFC 3339 date."""
-
-    DESERIALIZATION_FUNCS: dict[str, Callable[[str], dt.date]] = {"iso": parse_date}  # noqa: RUF012
 
 
 def load(
@@ -94,8 +69,8 @@ def load(
 def read(cls: type[R], data: Any) -> R:
     """Return a record from JSON that one of our own services wrote. Raises Malformed."""
     try:
-        record: R = _reader(typing.cast(Hashable, cls))(data)
-    except _Wrong as wrong:
+        record: R = reader_of(typing.cast(Hashable, cls))(data)
+    except WrongShape as wrong:
         raise Malformed(f"{wrong.pointer or '/'}: {wrong.what}") from None
     return record
 
@@ -194,209 +169,6 @@ def _checked_reader(cls: Hashable) -> Callable[[Any], Any]:
     return checked_reader(_schema(cls))
 
 
-@cache
-def schema_of(cls: Any) -> type[Schema]:
-    """Return the marshmallow schema class of a record; its `load` returns the record itself."""
-    hints = typing.get_type_hints(cls, include_extras=True)
-    members: dict[str, Any] = {"record_class": cls, "error_messages": RECORD}
-    for item in dataclasses.fields(cls):
-        options: dict[str, Any] = {"required": True}
-        if item.default is not dataclasses.MISSING:
-            options = {"load_default": item.default}
-        elif item.default_factory is not dataclasses.MISSING:
-            options = {"load_default": item.default_factory}
-        members[item.name] = _field(hints[item.name], options)
-
-    def make(self: Schema, data: dict[str, Any], **kwargs: Any) -> Any:
-        return cls(**data)
-
-    members["make"] = post_load(make)
-    # A record's own cross-field rules: `rules(data) -> None` raising ValidationError with field names.
-    rules = getattr(cls, "rules", None)
-    if rules is not None:
-        members["rules"] = _schema_validator(rules)
-    members["Meta"] = type("Meta", (Schema.Meta,), {"unknown": RAISE})
-    return type(f"{cls.__name__}Schema", (Schema,), members)
-
-
-def _schema_validator(rules: Callable[[Mapping[str, Any]], None]) -> Any:
-    def check(self: Schema, data: Mapping[str, Any], **kwargs: Any) -> None:
-        rules(data)
-
-    return validates_schema(check, skip_on_field_errors=True)
-
-
-def _field(hint: Any, options: dict[str, Any]) -> fields.Field[Any]:
-    validators: list[Validator] = []
-    hint, optional = _strip(hint, validators)
-    if optional:
-        options = {**options, "allow_none": True}
-    origin = typing.get_origin(hint)
-    validators = with_sentences(validators, "items" if origin is tuple else "characters")
-    if validators:
-        options = {**options, "validate": validators}
-
-    def make(kind: type[fields.Field[Any]], *given: Any, **more: Any) -> fields.Field[Any]:
-        return kind(*given, **options, **more, error_messages=field_messages(kind))
-
-    if origin is tuple:
-        return make(_TupleOf, _field(typing.get_args(hint)[0], {}))
-    if origin in (dict, Mapping) or hint is Mapping:
-        return make(JsonObject)
-    if dataclasses.is_dataclass(hint):
-        return make(fields.Nested, schema_of(typing.cast(Hashable, hint)))
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        made = make(fields.Enum, hint, by_value=True)
-        for allowed in validators:
-            if isinstance(allowed, OneOf):  # fewer codes than the enumeration has, for an unknown code too
-                made.error_messages["unknown"] = allowed.error
-        return made
-    simple: dict[Any, type[fields.Field[Any]]] = {
-        str: Text,
-        bool: StrictBoolean,
-        float: fields.Float,
-        dt.datetime: UtcDateTime,
-        dt.date: CalendarDate,
-    }
-    if hint is int:
-        # Every integer is bounded, even when its field declares no bounds.
-        ranges = [validator for validator in validators if isinstance(validator, Range)]
-        if all(r.min is None for r in ranges) or all(r.max is None for r in ranges):
-            options = {**options, "validate": with_sentences([EXACT_INTEGER, *validators], "")}
-        return make(fields.Integer, strict=True)
-    return make(simple[hint])
-
-
-class _TupleOf(fields.List[Any]):
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        if isinstance(value, list):
-            # Check the length before the items: a list can be as long as the body allows.
-            for validator in self.validators:
-                if isinstance(validator, Length):
-                    validator(value)
-        return tuple(super()._deserialize(value, attr, data, **kwargs))
-
-
-def _strip(hint: Any, validators: list[Validator]) -> tuple[Any, bool]:
-    """Return the type without Annotated and `| None`, and whether None is allowed; collect its validators."""
-    optional = False
-    while True:
-        origin = typing.get_origin(hint)
-        if origin is typing.Annotated:
-            hint, *metadata = typing.get_args(hint)
-            validators[:0] = [m for m in metadata if isinstance(m, Validator)]
-        elif origin in (typing.Union, types.UnionType):
-            (hint,) = [a for a in typing.get_args(hint) if a is not type(None)]
-            optional = True
-        else:
-            return hint, optional
-
-
-_Reader = Callable[[Any], Any]
-
-
-class _Wrong(Exception):
-    """A value of the wrong shape. The pointer is built while the exception propagates: success is free."""
-
-    def __init__(self, what: str, pointer: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.pointer = pointer
-
-    def at(self, step: str | int) -> _Wrong:
-        """Return the same error with its pointer extended by the parent's step."""
-        return _Wrong(self.what, f"/{step}{self.pointer}")
-
-
-@cache
-def _reader(cls: Any) -> _Reader:
-    hints = typing.get_type_hints(cls, include_extras=True)
-    plan: list[tuple[str, _Reader, bool]] = []
-    for item in dataclasses.fields(cls):
-        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-        plan.append((item.name, _value_reader(hints[item.name]), required))
-
-    def read_record(data: Any) -> Any:
-        if not isinstance(data, dict):
-            raise _Wrong("not an object")
-        values = {}
-        for name, convert, required in plan:
-            if name in data:
-                try:
-                    values[name] = convert(data[name])
-                except _Wrong as wrong:
-                    raise wrong.at(name) from None
-            elif required:
-                raise _Wrong("missing", f"/{name}")
-        return cls(**values)
-
-    return read_record
-
-
-def _value_reader(hint: Any) -> _Reader:
-    bare, optional = _strip(hint, [])
-    convert = _bare_reader(bare)
-    if not optional:
-        return convert
-    return lambda value: None if value is None else convert(value)
-
-
-def _bare_reader(hint: Any) -> _Reader:
-    origin = typing.get_origin(hint)
-    if origin is tuple:
-        return _tuple_of(_value_reader(typing.get_args(hint)[0]))
-    if origin in (dict, Mapping) or hint is Mapping:
-        return _typed(dict)
-    if dataclasses.is_dataclass(hint):
-        return _reader(typing.cast(Hashable, hint))
-    if hint in (dt.datetime, dt.date):
-        return _made(_moment if hint is dt.datetime else dt.date.fromisoformat, hint.__name__)
-    if issubclass(hint, StrEnum):
-        # A dictionary look-up is much faster than calling the enumeration class.
-        return _made({member.value: member for member in hint}.__getitem__, hint.__name__)
-    if hint is float:
-        return _typed((float, int))
-    return _typed(hint)
-
-
-def _tuple_of(inner: _Reader) -> _Reader:
-    def read_tuple(value: Any) -> Any:
-        if not isinstance(value, list):
-            raise _Wrong("not a list")
-        found = []
-        try:
-            for item in value:
-                found.append(inner(item))  # one by one: on failure, len(found) is the item's index
-        except _Wrong as wrong:
-            raise wrong.at(len(found)) from None
-        return tuple(found)
-
-    return read_tuple
-
-
-def _made(make: Callable[[Any], Any], name: str) -> _Reader:
-    def read_text(value: Any) -> Any:
-        try:
-            return make(value)
-        except (TypeError, ValueError, KeyError):
-            raise _Wrong(f"not a {name}") from None
-
-    return read_text
-
-
-def _moment(text: str) -> dt.datetime:
-    return in_utc(dt.datetime.fromisoformat(text))  # our own text: it needs no check of its form
-
-
-def _typed(kind: type | tuple[type, ...]) -> _Reader:
-    def read_typed(value: Any) -> Any:
-        if not isinstance(value, kind) or (kind is int and value.__class__ is bool):
-            raise _Wrong("wrong type")
-        return value
-
-    return read_typed
-
-
 __all__ = [
     "Malformed",
     "canonical",
@@ -405,5 +177,4 @@ __all__ = [
     "plain",
     "pointer_errors",
     "read",
-    "schema_of",
 ]

@@ -41,8 +41,8 @@ _RETRY_AFTER: Final = {"Retry-After": "Seconds after which to repeat the request
 _HEADERS_OF_REFUSALS: Final[Mapping[int, Mapping[str, str]]] = {
     429: {
         **_RETRY_AFTER,
-        "RateLimit": "What is left of each policy of the organisation, and the seconds until all of it is.",
-        "RateLimit-Policy": "The policies: what may be sent at once, and the seconds in which it comes back.",
+        "RateLimit": "The rest of each policy of the organisation, and the seconds until it is full again.",
+        "RateLimit-Policy": "The policies: the most at once, and the seconds in which that is refilled.",
     },
     503: _RETRY_AFTER,
 }

@@ -139,7 +139,7 @@ class HubFiles:
             keep(self, port)  # the services start some time after the choice
         write_private(self._hub, json.dumps({"hub": HUB, "ports": ports}, indent=1))
         custody = public_half(private_keys(self.key("custody"))[0])
-        # What a rotation of the custody key announced stays.
+        # The earlier keys that a rotation of the custody key announced stay.
         announced = json.loads(self.discovery.read_text(encoding="utf-8")) if self.discovery.exists() else {}
         document = {
             "hub": HUB,

@@ -1,4 +1,4 @@
-"""Locations of the parts of a hub that a backup copies."""
+"""The locations of the parts of a hub that a backup copies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a hub is quiet: the condition under which copies of its databases are of one moment.
+"""Tells whether a hub is quiet: only then are the copies of its databases of one moment.
 
 A message is lost in a restore if its sender's copy no longer has it in the outbox and its receiver's copy
 does not know it yet: it was in a queue, or crossed while the databases were copied. So copies count only if
@@ -20,7 +20,7 @@ SETTLE_SECONDS: Final = 3.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceMark:
-    """How far a service's messages have come.
+    """The progress of a service's messages.
 
     sent: numbers of its outbox that were ever given out. waiting, received: rows of the outbox and the inbox.
     """

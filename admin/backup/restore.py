@@ -151,7 +151,7 @@ def _check_sizes(published: Mapping[Path, Checkpoint], record: BackupRecord) -> 
         if checkpoint.size > record.log_size:
             raise RestoreRefused(
                 f"the backup has {record.log_size} entries of the log, but {file} proves that "
-                f"{checkpoint.size} were published: to continue from the backup would fork the log. "
+                f"{checkpoint.size} were published: a log that continues from the backup would be a fork. "
                 "Restore a newer backup"
             )
 

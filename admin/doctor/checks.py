@@ -50,7 +50,7 @@ def examined(seen: Observations) -> list[Finding]:
 
 
 def merged(findings: Iterable[Finding]) -> list[Finding]:
-    """Return the findings; those that differ in the subject only are one, with all subjects."""
+    """Return the findings; those that differ only in the subject become one with all subjects."""
     subjects: dict[Finding, dict[str, None]] = {}
     for finding in findings:
         subjects.setdefault(replace(finding, subject=""), {})[finding.subject] = None

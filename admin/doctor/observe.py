@@ -1,7 +1,6 @@
 """Observes a hub of processes from its environment files, for `kopuro admin doctor`.
 
-It only reads, logs in as each service, and asks each service's `/readyz`. What cannot be observed is a fact
-too.
+It only reads, logs in as each service, and asks each service's `/readyz`. A failed observation is a fact too.
 """
 
 from __future__ import annotations

@@ -174,7 +174,7 @@ def rights_findings(seen: Observations) -> Iterator[Finding]:
             check="broker-stranger",
             subject=user,
             what=f"{user} is not one of the hub's users, and {' and '.join(its)}",
-            remedy=f"find out whose it is; unless your operators use it, `rabbitmqctl delete_user {user}`",
+            remedy=f"find out who uses it; unless your operators do, `rabbitmqctl delete_user {user}`",
             severity=Severity.warning,
         )
     if _GUEST in {*seen.exported.present, *seen.exported.administrators}:

@@ -1,4 +1,4 @@
-"""Differences between the directory's approvals and sealing keys and what the log says of them."""
+"""Differences between the log and the directory's approvals and sealing keys."""
 
 from __future__ import annotations
 

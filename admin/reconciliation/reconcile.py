@@ -239,7 +239,7 @@ def run(
             f"{verdict}: {count(compared.referrals, 'referral')}, {count(compared.messages, 'message')}, "
             f"{count(compared.revisions, 'directory revision')}, {count(compared.decisions, 'decision')} and "
             f"{count(compared.statements, 'statement')} compared, "
-            f"{count(compared.unsettled, 'referral')} skipped as too recent; "
+            f"{count(compared.unsettled, 'referral')} skipped because they changed too recently; "
             f"events without a receipt: {_counts(compared.unreceipted)}"
         )
     return 1 if found else 0

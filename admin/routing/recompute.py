@@ -1,4 +1,4 @@
-"""`kopuro routing recompute`: stored decisions made again and compared."""
+"""`kopuro routing recompute`: makes stored decisions again and compares them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from services.routing.domain.recomputation import (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecisionMismatch:
-    """A decision or a table that is not as it was. where: which one; what: a sentence."""
+    """A decision or a table that has changed. where: its name; what: a sentence."""
 
     where: str
     what: str
@@ -87,4 +87,4 @@ def report(result: Recomputed, out: Output) -> None:
         out.text(f"{one.where}: {one.what}{places}")
     out.text(f"{result.equal} of {count(result.decisions, 'decision')} are equal")
     for reason, number in Counter(result.skipped.values()).items():
-        out.note(f"{count(number, 'decision')} left out: {reason}")
+        out.note(f"{count(number, 'decision')} not recomputed: {reason}")

@@ -1,7 +1,8 @@
-"""`kopuro routing statements`: the statements of a month, counted again from the decisions and the timeline.
+"""`kopuro routing statements`: counts a month's statements again, from the decisions and the timeline.
 
-Decisions whose records were erased cannot be counted again. In a week that has some, what depends on them is
-left out: how often an organisation was passed over. Of the decisions that asked it, some may be missing.
+Decisions whose records were erased cannot be counted again. A week that has some is compared without the
+figures that depend on them (how often an organisation was passed over), and some of the decisions that asked
+an organisation may be missing.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def _differences(
         return
     if kept.passed_over_in_all != counted.passed_over_in_all:
         yield f"passed over is {kept.passed_over_in_all} and was {counted.passed_over_in_all}"
-    # Which of two equal rows is shown is drawn by lot, so each is compared with its own count.
+    # A report shows one of two equal rows, chosen by lot, so each is compared with its own count.
     counts = counted_reasons(events, organization, root_of)
     for reason, number in kept.passed_over.items():
         if reason != ALL_OTHERS and counts[reason] != number:

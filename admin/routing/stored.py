@@ -64,7 +64,7 @@ class StoredDecision:
 
 @dataclass(kw_only=True)
 class Stored:
-    """The databases of routing and of the directory. faults: what was found changed or missing in a table."""
+    """The databases of routing and of the directory. faults: the changed and missing rows, by name."""
 
     routing: Connection
     directory: Connection

@@ -35,15 +35,15 @@ class Administration:
         return cast(Approval, self._connection.get(self._at("approvals", text(approval_id, "an approval"))))
 
     def approve(self, approval_id: str) -> Approval:
-        """Let a request take effect, as its second person.
+        """Approve a request, as its second person, so that it takes effect.
 
-        A partner's request for its own key takes two: after the first its state is still `requested`.
+        A partner's request for its own key needs two approvals: after the first one it is still `requested`.
         """
         url = self._at("approvals", text(approval_id, "an approval"), "approve")
         return cast(Approval, self._connection.post(url, {}))
 
     def refuse(self, approval_id: str) -> Approval:
-        """End a request without effect. Requesters withdraw their own requests with it."""
+        """Refuse a request, or withdraw it as its requester. It then has no effect."""
         url = self._at("approvals", text(approval_id, "an approval"), "refuse")
         return cast(Approval, self._connection.post(url, {}))
 

@@ -31,7 +31,7 @@ class CustodyKey:
         return self._key
 
     def renew(self) -> bool:
-        """Look the key up; return whether it is another one now."""
+        """Look the key up; return whether it has changed."""
         if self._look_up is None:
             return False
         before = self._key

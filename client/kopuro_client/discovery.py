@@ -15,6 +15,7 @@ from kopuro_client.transport import HttpRequest, Transport
 
 WELL_KNOWN: Final = "/.well-known/kopuro"
 VERSION: Final = "1"
+_LARGEST: Final = 1024 * 1024  # bytes of the document; a hub's has a few thousand
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +58,9 @@ def discover(transport: Transport, url: str) -> Discovery:
         raise InvalidArgumentError(f"{url!r} is not an http or https URL")
     where = url if url.endswith(WELL_KNOWN) else url.rstrip("/") + WELL_KNOWN
     return read_discovery(
-        json_object(transport.send(HttpRequest(method="GET", url=where, repeatable=True))),
+        json_object(
+            transport.send(HttpRequest(method="GET", url=where, repeatable=True, largest_answer=_LARGEST))
+        ),
         found_at=where,
     )
 

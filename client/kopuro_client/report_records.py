@@ -101,9 +101,9 @@ SpanTotals = TypedDict(
 class Statement(TypedDict):
     """The figures of one's own organisation in a week.
 
-    considered: offers, and referrals for which it was passed over. Of these three, figures below 5 are
-    withheld; `others` counts the reasons that share a row. Hubs of earlier builds do not send them. The other
-    figures are exact.
+    considered: offers, and referrals for which it was passed over. In `considered`, `passed_over` and its
+    reasons, figures below 5 are withheld, and `others` counts the reasons that share a row; older hubs do not
+    send these three. The other figures are exact.
     """
 
     organization: str

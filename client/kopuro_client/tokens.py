@@ -25,6 +25,7 @@ RENEWAL_MARGIN: Final = 60.0  # seconds before expiry; for short lifetimes, a te
 _GRANT: Final = b"grant_type=client_credentials"
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_SECONDS: Final = 60
+_LARGEST: Final = 1024 * 1024  # bytes of the token response
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 §2.1
 
 
@@ -94,7 +95,12 @@ class TokenSource:
     def _request(self) -> dict[str, Any]:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         request = HttpRequest(
-            method="POST", url=self._token_url, headers=headers, content=_GRANT, repeatable=True
+            method="POST",
+            url=self._token_url,
+            headers=headers,
+            content=_GRANT,
+            repeatable=True,
+            largest_answer=_LARGEST,
         )
         key = self._credentials.client_key
         if key is None:

@@ -42,7 +42,8 @@ class HttpRequest:
     """An HTTP request. repeatable: whether it is idempotent.
 
     prove: returns more headers for each attempt, because the hub accepts a proof once; compose: returns the
-    content for each attempt, for the same reason.
+    content for each attempt, for the same reason. largest_answer: bytes of the response after decompression,
+    if fewer than the transport's limit.
     """
 
     method: str
@@ -54,6 +55,7 @@ class HttpRequest:
     wait: float = 0.0  # seconds that the hub was asked to hold its response
     prove: Callable[[], Mapping[str, str]] | None = field(default=None, repr=False)
     compose: Callable[[], bytes] | None = field(default=None, repr=False)
+    largest_answer: int | None = None
 
     def having(self, **headers: str) -> Self:
         """Return the request with more headers. Underscores in a name become hyphens."""
@@ -181,7 +183,7 @@ class Transport:
                 content=request.content,
                 timeout=httpx.Timeout(self._answer_limit + request.wait, connect=CONNECT_LIMIT),
             ) as response:
-                body = self._body(response)
+                body = self._body(response, request.largest_answer or self._largest_answer)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise InvalidArgumentError(f"{request.url!r} is not an http or https URL") from error
         except UnicodeEncodeError as error:
@@ -203,21 +205,18 @@ class Transport:
             raise error_or_none
         return body
 
-    def _body(self, response: httpx.Response) -> bytes:
-        """Return the whole decompressed body.
+    def _body(self, response: httpx.Response, largest: int) -> bytes:
+        """Return the whole decompressed body, of at most `largest` bytes.
 
         Raises DefectError if it exceeds the limit, or for a content coding other than one gzip;
         TransportError for a damaged one.
         """
         place = _place(str(response.request.url))
         try:
-            return read_body(
-                response.iter_raw(), response.headers.get("Content-Encoding"), self._largest_answer
-            )
+            return read_body(response.iter_raw(), response.headers.get("Content-Encoding"), largest)
         except TooLargeError as error:
             raise DefectError(
-                f"the response from {place} has more than {self._largest_answer:,} bytes, "
-                "the limit for a hub's response"
+                f"the response from {place} has more than {largest:,} bytes, the limit for this response"
             ) from error
         except UnknownCodingError as error:
             raise DefectError(

@@ -65,7 +65,7 @@ class HistoryPage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordedRead:
-    """One recorded read. filter: what was asked for; its values are null for one who may not learn them."""
+    """One recorded read. filter: what was asked for; null where this reader may not see it."""
 
     index: int
     time: dt.datetime

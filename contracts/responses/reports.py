@@ -1,4 +1,4 @@
-"""The reports of weeks: what routing shows to coordinators, and to an organisation about itself."""
+"""Weekly and monthly figures: reports for coordinators, and an organisation's own statements."""
 
 from __future__ import annotations
 
@@ -56,8 +56,9 @@ class NetworkSeries:
 class OrganizationStatement:
     """The figures of an organisation's own week.
 
-    considered: the offers and the referrals for which the organisation was passed over. Of these three,
-    figures below 5 are withheld, and `others` counts the reasons that share a row. The others are exact.
+    considered: the offers, and the referrals for which the organisation was passed over. In `considered`,
+    `passed_over` and its reasons, figures below 5 are withheld, and `others` counts the reasons that share a
+    row. The other figures are exact.
     """
 
     organization: str

@@ -27,7 +27,7 @@ def _answered_within(share: str) -> str:
 NETWORK = Dashboard(
     name="network",
     title="Kopuro: the network",
-    description="Who waits, for how long, and whether organisations answer. For coordinators.",
+    description="How many referrals wait, for how long, and whether organisations answer. For coordinators.",
     panels=[
         Panel(
             title="Oldest emergency that nobody has accepted",
@@ -72,7 +72,7 @@ NETWORK = Dashboard(
         ),
         Panel(
             title="Open referrals by status",
-            description="What has not ended. `unplaced` should fall to nothing; `accepted` may grow.",
+            description="Referrals that have not ended. `unplaced` should fall to zero; `accepted` may grow.",
             unit=Unit.number,
             queries=[Query(expression=f"sum by (status) ({_open()})", legend="{{status}}")],
         ),

@@ -1,7 +1,7 @@
-"""Token buckets: how much each caller may use at once, and how much of it comes back in a minute.
+"""Token buckets: how much each caller may use at once, and how much is refilled in a minute.
 
-A bucket is full at first. What is used comes back evenly, so a caller that has used up its burst goes on at
-the steady rate, and does not wait for the end of a window.
+A bucket is full at first and is refilled evenly, so a caller that has used up its burst continues at the
+steady rate and does not wait for the end of a window.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from runtime.telemetry.logs import describe
 from runtime.telemetry.metrics import ConnectionMetrics
 from runtime.web.body import announces_more_than
 from runtime.web.connections import OPERATIONS_LIMITS
+from runtime.web.fair_turns import FairTurns
 from runtime.web.listener import Listener
 from runtime.web.protocol import close_after_response
 from runtime.web.request import parse_parameters, require_known
@@ -67,6 +68,8 @@ class OperationsApplication:
 
     def __init__(self, application: Application[Any]) -> None:
         self._application = application
+        # A connection that sends its next requests ahead never waits for one: it would hold the process.
+        self._turns = FairTurns()
         self._unready = Gauge(
             "kopuro_unready",
             "1 while a check of /readyz fails, 0 while it passes; looked up every two seconds",
@@ -85,6 +88,7 @@ class OperationsApplication:
             self._warned.labels(name)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        self._turns.wait(environ["REMOTE_ADDR"])
         if announces_more_than(environ, 0):  # no resource of this port reads a body
             close_after_response(environ)
         path = environ["RAW_PATH_INFO"]

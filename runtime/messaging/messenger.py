@@ -222,12 +222,12 @@ class Messenger:
         )
 
     def request_server(
-        self, queue: str, requesters: Collection[str], answer: Callable[[Mapping[str, Any]], Any]
+        self, queue: str, requesters: Collection[str], handle: Callable[[Mapping[str, Any]], Any]
     ) -> RequestServer:
         """Return the processor for the `@batches` method of a queue of requests by these services."""
         return RequestServer(
             self.broker,
-            answer,
+            handle,
             peers=self._peers(requesters),
             clock=self._clock,
             refused=self._metrics.add_peer(queue),

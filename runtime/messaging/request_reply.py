@@ -26,7 +26,7 @@ from runtime.identifiers import new_id
 from runtime.messaging.dead_letters.dead_letter import reason_of
 from runtime.messaging.ports import Broker, BrokerUnavailable, Delivery, Outgoing
 from runtime.messaging.rare_warnings import RareWarnings
-from runtime.messaging.signatures.requests import AnsweredBefore, Peers, Request, RequestProofs
+from runtime.messaging.signatures.requests import Peers, RepliedBefore, Request, RequestProofs
 from runtime.messaging.signatures.sealed_replies import ReplyOpener, ReplySealer, ReplyUnopened
 from runtime.messaging.signatures.verifier import NotAuthentic
 
@@ -37,7 +37,7 @@ DEADLINE_SECONDS = QUERY_DEADLINE_MS / 1000
 _IDLE_SECONDS = 0.5
 _NO_REPLY = "The responsible service did not reply in time."
 _TOO_LARGE = Refused(
-    "response-too-large", "The hub cannot send an answer of this size from one service to another."
+    "response-too-large", "The hub cannot send a reply of this size from one service to another."
 )
 
 
@@ -85,7 +85,7 @@ class RequestClient:
         self._stopping = False
         self._ended: list[threading.Event] = []
 
-    def ask(self, queue: str, question: Mapping[str, Any]) -> Any:
+    def ask(self, queue: str, query: Mapping[str, Any]) -> Any:
         """Return the reply as JSON values. Raises the server's Refused, and Unavailable.
 
         Raises Refused `body-too-large` for a request that the broker would not take.
@@ -100,7 +100,7 @@ class RequestClient:
             reply_key=self._opener.key,
             number=number,
             asked_at=self._clock.now(),
-            question=question,
+            query=query,
         )
         message = Outgoing(
             exchange=QUERIES,
@@ -121,9 +121,9 @@ class RequestClient:
             del self._pending[number]
         if "refused" in pending.reply:
             raise Refused(**pending.reply["refused"])
-        if "answer" not in pending.reply:
+        if "result" not in pending.reply:
             raise Unavailable(_NO_REPLY)
-        return pending.reply["answer"]
+        return pending.reply["result"]
 
     def start(self, spawn: Spawn) -> None:
         """Start publishing requests and receiving replies (`runtime.application.Background`)."""
@@ -212,21 +212,21 @@ class RequestServer:
     def __init__(
         self,
         broker: Broker,
-        answer: Callable[[Mapping[str, Any]], Any],
+        handle: Callable[[Mapping[str, Any]], Any],
         *,
         peers: Peers,
         clock: Clock,
         refused: Callable[[str], None] = lambda check: None,
         too_large: Callable[[], None] = lambda: None,
     ) -> None:
-        """answer: returns the reply to a request as JSON values; may raise Refused.
+        """handle: returns the result of a query as JSON values; may raise Refused.
 
         peers: proves the requests, and signs the replies to them. refused: called with the failed check of
         each request that is not authentic. too_large: called for each reply that the broker would not take;
         that request is refused as `response-too-large`, and the others get their replies.
         """
         self._publisher = broker.publisher()
-        self._answer = answer
+        self._handle = handle
         self._peers = peers
         self._proofs = RequestProofs(peers, clock)
         self._sealer = ReplySealer()
@@ -245,7 +245,7 @@ class RequestServer:
                 # No heartbeats are sent between requests, so the broker may have dropped the idle connection.
                 self._publisher.publish(replies)
         except BrokerUnavailable:
-            self._proofs.unanswered(requests)
+            self._proofs.forget(requests)
             raise
 
     def _authentic(self, deliveries: Sequence[Delivery]) -> list[Request]:
@@ -253,7 +253,7 @@ class RequestServer:
         for delivery in deliveries:
             try:
                 requests.append(self._proofs.read(delivery))
-            except AnsweredBefore:
+            except RepliedBefore:
                 continue
             except NotAuthentic as fault:
                 self._warnings.warn(fault.check, str(fault))
@@ -268,7 +268,7 @@ class RequestServer:
                 # The broker would close the channel, and nobody would get a reply.
                 _log.error(
                     "reply too large",
-                    extra={"bytes": len(reply.body), "question": request.question.get("ask")},
+                    extra={"bytes": len(reply.body), "query": request.query.get("ask")},
                 )
                 self._too_large()
                 reply = self._sealed(request, _refusal(_TOO_LARGE))
@@ -291,7 +291,7 @@ class RequestServer:
     def _reply(self, request: Request) -> bytes:
         reply: dict[str, Any] = {}
         try:
-            return orjson.dumps({"answer": self._answer(request.question)}, option=orjson.OPT_UTC_Z)
+            return orjson.dumps({"result": self._handle(request.query)}, option=orjson.OPT_UTC_Z)
         except Refused as refused:
             return _refusal(refused)
         except KopuroError as error:

@@ -187,8 +187,8 @@ class Database:
     def await_writer(self) -> None:
         """Wait until no transaction of this process writes on SQLite; PostgreSQL takes several at once.
 
-        What would wait for its own transaction anyway calls this before it gathers its work, and gathers what
-        arrives meanwhile too: one commit for all of it.
+        Code that would wait for its own transaction anyway calls this before it collects its work. So it also
+        collects the work that arrives meanwhile, and commits once for all of it.
         """
         with self._writer:
             pass

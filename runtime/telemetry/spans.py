@@ -1,4 +1,4 @@
-"""Spans: what a traced request, publication or handled message is reported as.
+"""Spans: the reports of traced requests, publications and handled messages.
 
 A span says when work was done, by which service, on which kind of message or resource, and with which result.
 Its attributes come from a closed list of names, and each value from a closed list of the code's own: a

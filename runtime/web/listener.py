@@ -30,6 +30,7 @@ from runtime.web.connection_queue import ConnectionQueue
 from runtime.web.connections import Connection, ConnectionLimits, Connections
 from runtime.web.problems import response_for
 from runtime.web.protocol import EventletLog, Protocol, message_of
+from runtime.web.sending import Sending
 from runtime.web.silent_connections import SilentConnections, first_byte
 
 _log = logging.getLogger(__name__)
@@ -109,6 +110,7 @@ class Listener:
             keepalive=deadlines.KEEPALIVE_SECONDS,
             socket_timeout=deadlines.SOCKET_SECONDS,
         )
+        self._server.sending = Sending()
         self._greenlets = [
             self._spawn(loop) for loop in (self._accept, self._admit_waiting, self._silent.close_due_for_ever)
         ]

@@ -1,4 +1,4 @@
-"""Errors of the token endpoint: what an OAuth library reads and what a reader of problems reads, in one body.
+"""Errors of the token endpoint: one body for OAuth libraries and for readers of problems.
 
 `error` and `error_description` are those of RFC 6749 §5.2; the other members are the problem of RFC 9457 that
 every other resource returns. OAuth libraries look for `application/json` and ignore other members.

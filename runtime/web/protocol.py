@@ -10,7 +10,7 @@ import io
 import logging
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, Final
@@ -18,14 +18,16 @@ from typing import Any, Final
 import eventlet
 from eventlet import greenio, wsgi
 
-from contracts.errors import Refused
+from contracts.errors import Refused, Unavailable
 from runtime.telemetry.logs import describe
 from runtime.web import deadlines
 from runtime.web.chunks import Chunks
+from runtime.web.connections import origin_of
 from runtime.web.head import BadHead, RequestHead, environment, read_head
 from runtime.web.paced_reader import PacedReader
 from runtime.web.problems import response_for
 from runtime.web.response import Response
+from runtime.web.sending import LARGE, Sending, TooMuchUnread
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +85,7 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes n
         super().setup()
         self._reader = PacedReader(self.rfile.detach())
         self.rfile = io.BufferedReader(self._reader)
-        self.wfile = _Output(self.wfile, self.connection)
+        self.wfile = _Output(self.wfile, self.connection, origin_of(self.client_address), self.server.sending)
 
     def expect_nothing(self) -> None:
         """Look rarely for the rest of the request, because it has been answered."""
@@ -217,12 +219,25 @@ class _Input(wsgi.Input):  # type: ignore[misc]  # eventlet publishes no types
         return self._chunks.read(length or _PIECE)
 
 
-class _Output:
-    """The sending side of a connection. Raises TimeoutError when the peer takes a response too slowly."""
+_UNREAD: Final = message_of(
+    response_for(
+        Unavailable("Your address leaves too many large responses unread: read them first.", retry_after=5)
+    )
+)
 
-    def __init__(self, file: Any, connection: Any) -> None:
+
+class _Output:
+    """The sending side of a connection.
+
+    Raises TimeoutError when the peer takes a response too slowly, and ConnectionAbortedError instead of
+    sending one while too many of its address are unread.
+    """
+
+    def __init__(self, file: Any, connection: Any, origin: str, sending: Sending) -> None:
         self._file = file
         self._connection = connection
+        self._origin = origin
+        self._sending = sending
 
     @property
     def closed(self) -> bool:
@@ -232,9 +247,25 @@ class _Output:
         self.writelines((data,))
 
     def writelines(self, pieces: Iterable[bytes]) -> None:
-        data = b"".join(pieces)
-        with self._deadline(len(data)):
-            self._file.write(data)
+        """Send a response, or close the connection if its address leaves too many large ones unread."""
+        pieces = tuple(pieces)
+        size = sum(map(len, pieces))
+        if size < LARGE:
+            self._send((b"".join(pieces),), size)
+            return
+        try:
+            with self._sending.of(self._origin, size):
+                # Not joined: the connections that get the same stored response share its bytes.
+                self._send(pieces, size)
+        except TooMuchUnread:
+            self._send((_UNREAD,), len(_UNREAD))
+            greenio.shutdown_safe(self._connection)
+            raise ConnectionAbortedError from None
+
+    def _send(self, pieces: Sequence[bytes], size: int) -> None:
+        with self._deadline(size):
+            for piece in pieces:
+                self._file.write(piece)
             self._file.flush()
 
     def flush(self) -> None:

@@ -42,7 +42,7 @@ FaultResponse = Callable[[Exception], Response]
 _STATUS_LINES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _NO_ROUTE: Final = "(none)"
 _METHODS: Final = frozenset(HTTPMethod)
-# Answers that tell the caller to come back with something else, or later.
+# Refusals that a caller may meet again if it repeats the request without a change or a pause.
 _HELD: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
 _UNREAD_TOLERATED: Final = 64 * 1024  # a refused body up to this size is read to keep the connection
 

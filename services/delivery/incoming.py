@@ -73,10 +73,10 @@ class Incoming:
         """Append facts, byte for byte, to their recipients' mailboxes; delete the cases of closed referrals.
 
         The case of an acceptance that was handed back or revoked is deleted too; the vault releases it again
-        to the next acceptor. What mailboxes hold about a person is erased when its offer or referral ends
-        (`domain/closing.py`), and a watch report when it is retracted. When its recipient opts out, it is
-        erased within seconds, some at a time (`MailboxHandlers.forget_old`). Beyond a number in an hour, the
-        coordinators' alerts are counted instead of appended (`domain/alert_counts.py`).
+        to the next acceptor. Mailboxes lose their content about a person when the offer or the referral ends
+        (`domain/closing.py`), and a watch report when it is retracted. When a recipient opts out, its watch
+        reports are erased within seconds, some at a time (`MailboxHandlers.forget_old`). Beyond a number in
+        an hour, the coordinators' alerts are counted instead of appended (`domain/alert_counts.py`).
         """
         self._mailboxes.serialise(transaction)
         ends = Ends()

@@ -214,7 +214,7 @@ class Consumers(Protocol):
         ...
 
     def put(self, transaction: Connection, consumer: NamedConsumer) -> None:
-        """Store a consumer, in place of one with the same name. What it has acknowledged stays."""
+        """Store a consumer, in place of one with the same name. Its acknowledgements stay."""
         ...
 
     def remove(self, transaction: Connection, organization: str, name: str) -> bool:

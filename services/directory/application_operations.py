@@ -52,7 +52,7 @@ POST_APPLICATION: Final = Operation(
         201: record_of(
             ApplicationReceipt,
             description="The application waits for a coordinator.",
-            headers={"Location": "Where its state is read."},
+            headers={"Location": "The address of its state."},
         )
     },
     refusals=frozenset({"too-many-requests", "conflict"}),

@@ -10,7 +10,7 @@ from runtime.web.request import Request
 from runtime.web.response import Response
 from services.directory import api, application_operations
 
-# Whoever asks to vet an applicant is the first person, and an operator is the second.
+# The person who asks to vet an applicant is the first, and an operator is the second.
 APPLICATION_STAFF = frozenset({"operator", "coordinator"})
 
 

@@ -303,6 +303,4 @@ APPROVAL: Final = Operation(
     summary="Read one approval with exactly what was requested", responses={200: record_of(ApprovalRecord)}
 )
 APPROVE: Final = _change("Approve a request, as its second person", {200: record_of(ApprovalRecord)})
-REFUSE: Final = _change(
-    "End a request without effect; its requester withdraws it in this way", {200: record_of(ApprovalRecord)}
-)
+REFUSE: Final = _change("Refuse a request, or withdraw it as its requester", {200: record_of(ApprovalRecord)})

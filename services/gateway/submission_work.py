@@ -102,10 +102,10 @@ class _Done:
 class SubmissionWork:
     """Takes submissions and settles them (`application.Background`).
 
-    Every organisation is processed apart, and pauses apart: one for which the hub is slow or unavailable
-    delays no other. What is not settled is held here, and the broker sends no more of an organisation than
-    `take` may have at a time: the rest waits in its own queue, and is never refused. What all of them hold is
-    bounded in bytes (`domain.in_hand`).
+    Every organisation is processed separately and pauses separately: one for which the hub is slow or
+    unavailable delays no other. Unsettled submissions stay in memory, and the broker sends no more of an
+    organisation than `take` may have at a time: the others wait in its queue and are never refused. All
+    unsettled submissions together are bounded in bytes (`domain.in_hand`).
     """
 
     def __init__(
@@ -189,14 +189,14 @@ class SubmissionWork:
         self._fault = None
 
     def _hand_back(self) -> None:
-        """Give back what is too much; what an organisation has used up or failed at stays known."""
+        """Requeue submissions beyond the bound in bytes; pauses and failures of organisations stay known."""
         waiting = {name: lane.waiting for name, lane in self._lanes.items()}
         for organization in to_hand_back(waiting, self._processed()):
             lane = self._lanes[organization]
             taken, lane.taken = lane.taken, []
             self._submissions.hand_back(organization, [tag for tag, _ in taken])
             _log.warning(
-                "submissions given back to their queue: too many bytes are in hand",
+                "submissions requeued: too many bytes are in memory",
                 extra={"organization": organization, "count": len(taken)},
             )
 
@@ -206,7 +206,7 @@ class SubmissionWork:
     def _begin_due(self) -> set[str]:
         """Begin to process the batches that are due; return their organisations."""
         now, begun, processed = self._clock(), set(), self._processed()
-        # Given back, and its pause is over: it is known again when more of it is taken.
+        # Requeued, and its pause is over: its lane is made again when more of it is taken.
         for name in [name for name, lane in self._lanes.items() if not (lane.taken or lane.is_busy)]:
             if self._lanes[name].until <= now:
                 del self._lanes[name]
@@ -275,7 +275,7 @@ class SubmissionWork:
     def _hold(
         self, organization: str, lane: _Lane, held: list[tuple[int, Received]], verdicts: set[Verdict]
     ) -> None:
-        """Put what is tried again before what came meanwhile, and let the organisation pause."""
+        """Put submissions that are tried again before later ones, and let the organisation pause."""
         lane.taken = held + lane.taken
         lane.is_paced = Verdict.paced in verdicts
         if Verdict.retried in verdicts:
@@ -312,7 +312,7 @@ class SubmissionWork:
             self._ended.set()
 
     def _finish(self) -> None:
-        """Settle what is being processed: each request has an end of its own."""
+        """Settle the submissions that are being processed: each request has a deadline of its own."""
         while True:
             try:
                 self._settle_done()

@@ -92,16 +92,16 @@ class WindowUpdater:
             self._session = None
             return 0.0
         except Unavailable as error:
-            _log.warning("window paused", extra={"reason": str(error)})
+            _log.warning("organisation's queue not filled for now", extra={"reason": str(error)})
             return FAILURE_PAUSE
         except Defect as defect:
-            _log.error("window paused after a defect", extra={"reason": str(defect)})
+            _log.error("organisation's queue not filled after a defect", extra={"reason": str(defect)})
             return NOT_ADMITTED_PAUSE
 
     def _advance(self) -> float:
         if self._session is None:
             self._open()
-        self._apply_password()
+        self._apply_password_if_possible()
         assert self._session is not None
         standing = self._queues.standing(self._session, self.organization)
         waiting = standing.waiting
@@ -120,23 +120,29 @@ class WindowUpdater:
 
     def _open(self) -> None:
         self._hub.require_admitted(self.organization)
+        # Before the permissions: whoever knows the password that this one replaces must not get in.
+        self._apply_password()
         # Before the permissions: messages of an earlier session may have been closed meanwhile.
         self._rebuild()
         self._users.grant(self.organization)
         self._withdrawn = False
 
     def _apply_password(self) -> None:
-        """Apply a password that the organisation has asked for. Without it, the window goes on."""
+        """Apply a password that the organisation has asked for, or that replaces one of a revoked client."""
+        if self._password is None:
+            self._password = self._hub.new_password(self.organization)
+        if self._password is not None:
+            self._users.replace_password(self.organization, self._password)
+            self._hub.password_applied(self.organization, self._password)
+            self._password = None
+            _log.info("password replaced", extra={"organization": self.organization})
+
+    def _apply_password_if_possible(self) -> None:
+        """Apply it, or try again later: an open window goes on without it."""
         if self._clock() < self._password_again:
             return
         try:
-            if self._password is None:
-                self._password = self._hub.new_password(self.organization)
-            if self._password is not None:
-                self._users.replace_password(self.organization, self._password)
-                self._hub.password_applied(self.organization, self._password)
-                self._password = None
-                _log.info("password replaced", extra={"organization": self.organization})
+            self._apply_password()
         except (Unavailable, Defect) as fault:
             self._password_again = self._clock() + PASSWORD_PAUSE
             _log.warning("password not replaced yet", extra={"reason": str(fault)})

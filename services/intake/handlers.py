@@ -53,7 +53,7 @@ from services.intake.ports import NO_SUCH_OFFER, AdmissionStore, Referrals
 
 _NO_SUCH_REFERRAL = "No referral with this id was sent by your organisation or offered to it."
 
-_NO_PART = "Your organisation has no part in this referral any more."
+_NO_PART = "Your organisation is no longer a party to this referral."
 # Referrals in one request to routing, which reads them all at once.
 ROLES_AT_ONCE: Final = 100
 

@@ -41,7 +41,7 @@ _PARTY: Final = replace(
 )
 
 QUEUED: Final = (
-    coded("kind", QueueKind, "Which queue.", required=True),
+    coded("kind", QueueKind, "The queue to list.", required=True),
     _REGION,
     _NEED,
     _PARTY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
@@ -33,7 +33,7 @@ class WeekEventReader(Protocol):
 
 
 class WeeklyReports(Protocol):
-    """The reports of weeks, each written once. Durable with the transaction."""
+    """The weekly reports, each written once. Durable with the transaction."""
 
     def newest(self, transaction: Connection) -> tuple[CalendarWeek, int] | None:
         """Return the latest week that has a report, and its `timeline_to`."""
@@ -95,7 +95,8 @@ class AskingDecision:
     """The organisations that a decision asked, as its row has them.
 
     salt, asked: None once erased, and in decisions of earlier builds. logged_in: None in the latter.
-    organizations: of all candidates, each once or more.
+    organizations: of all candidates, each once or more. kept: see `domain/kept_proofs.py`; empty until the
+    decision is erased.
     """
 
     id: str
@@ -104,6 +105,7 @@ class AskingDecision:
     salt: bytes | None
     asked: Sequence[str] | None
     logged_in: str | None
+    kept: Mapping[str, Any]
 
 
 class StatementStore(Protocol):

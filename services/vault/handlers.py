@@ -138,7 +138,7 @@ class VaultHandlers:
             message = proven.event
             if not isinstance(message.data, OfferDeclined | AnswerRefused | HandBackRefused):
                 batch.evidence.append((message.partition_key, proven))
-            # Of each part too: it says whose case is released under the part's id, or that none is any more.
+            # Each part has the fact too: it says whose case is released under the part's id, or that none is.
             batch.evidence += [(part, proven) for part in parts_in(message.data)]
             match message.data:
                 case OfferAccepted() as fact:

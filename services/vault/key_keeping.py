@@ -1,4 +1,4 @@
-"""The keeping of the vault's own keys: new transit keys, and the destruction of keys that are spent.
+"""Keeps the vault's own keys: makes new transit keys, and destroys keys that nothing needs any more.
 
 The crash points, in order. None of them loses a case, because a key exists before anything is sealed with it
 and is destroyed after everything that is sealed with it has been read or deleted:

@@ -118,11 +118,11 @@ class IntakeHarness(Neighbours):
 
 
 def _answer(broker: RabbitBroker, stop: threading.Event) -> None:
-    def answer(request: Mapping[str, Any]) -> Any:
+    def reply_to(query: Mapping[str, Any]) -> Any:
         return []
 
     peers_of_routing = peers("routing", "intake", user=broker.user)
-    processor = RequestServer(broker, answer, peers=peers_of_routing, clock=SystemClock())
+    processor = RequestServer(broker, reply_to, peers=peers_of_routing, clock=SystemClock())
     with closing(broker.consumer([ROUTING_QUERIES], 100)) as consumer:
         while not stop.is_set():
             with suppress(BrokerUnavailable):

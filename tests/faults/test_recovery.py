@@ -58,14 +58,14 @@ def test_intake_with_network_fault_admits_and_recovers(
         assert admitted.status_code == 202
         assert time.monotonic() - started < 2
         harness.publish_offer()
-        question = harness.query()
+        response = harness.query()
         assert time.monotonic() - started < ANSWERED_WITHIN
-        assert unavailable(question) or question.status_code == 200
-        assert question.status_code == 200 or fault != "delay"
+        assert unavailable(response) or response.status_code == 200
+        assert response.status_code == 200 or fault != "delay"
     finally:
         way.heal()
     healed = time.monotonic()
-    until(lambda: harness.query().status_code == 200, "questions are answered again")
+    until(lambda: harness.query().status_code == 200, "queries get replies again")
     until(lambda: harness.offers_consumed() == consumed_before + 1, "what others say arrives, once")
     referral = admitted.json()["id"]
     until(lambda: referral in heard(listener), "what was admitted leaves")

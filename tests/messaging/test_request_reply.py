@@ -27,13 +27,13 @@ from tests.faults.tcp_proxy import TcpProxy
 from tests.support.hub_keys import peers, signer
 from tests.support.settable_clock import SettableClock
 
-QUESTIONS = merged(
+QUERY_QUEUE = merged(
     Topology(
         exchanges=(Exchange(name=published_to(REPLIES, "asker."), kind="direct"),),
-        queues=(Queue(name="questions", arguments={"x-message-ttl": 3000}),),
+        queues=(Queue(name="queries", arguments={"x-message-ttl": 3000}),),
         bindings=(),
     ),
-    addressed(QUERIES, ["questions"]),
+    addressed(QUERIES, ["queries"]),
 )
 
 
@@ -43,7 +43,7 @@ USER = "hub"
 @pytest.fixture
 def hub(any_broker: Broker) -> Broker:
     hub = any_broker if isinstance(any_broker, RabbitBroker) else MemoryBroker(user=USER)
-    hub.declare(QUESTIONS)
+    hub.declare(QUERY_QUEUE)
     return hub
 
 
@@ -84,7 +84,7 @@ def asking(hub: Broker, *, deadline: float = 10, refused: list[str] | None = Non
         threads[-1].start()
 
     with pytest.raises(Unavailable):
-        queries.ask("questions", {})  # the reply consumer does not exist yet
+        queries.ask("queries", {})  # the reply consumer does not exist yet
     queries.start(spawn)
     try:
         give_up = time.monotonic() + 10
@@ -109,7 +109,7 @@ def answering(hub: Broker, answer: Callable[[Mapping[str, Any]], Any]) -> Iterat
     stop = threading.Event()
 
     def run() -> None:
-        with closing(hub.consumer(["questions"], 100)) as consumer:
+        with closing(hub.consumer(["queries"], 100)) as consumer:
             while not stop.is_set():
                 deliveries = consumer.take(100, 0.1)
                 processor.process(deliveries)
@@ -125,8 +125,8 @@ def answering(hub: Broker, answer: Callable[[Mapping[str, Any]], Any]) -> Iterat
         assert not thread.is_alive()
 
 
-def answer(question: Mapping[str, Any]) -> Any:
-    match question.get("kind"):
+def answer(query: Mapping[str, Any]) -> Any:
+    match query.get("kind"):
         case "refuse":
             raise Refused("not-found", "There is no such referral.", status=404)
         case "away":
@@ -135,17 +135,17 @@ def answer(question: Mapping[str, Any]) -> Any:
             raise ValueError("a defect")
         case "unanswerable":
             return object()
-    return {"double": question["number"] * 2}
+    return {"double": query["number"] * 2}
 
 
 def test_request_gets_its_reply(hub: Broker) -> None:
     with answering(hub, answer), asking(hub) as queries:
-        assert queries.ask("questions", {"number": 21}) == {"double": 42}
+        assert queries.ask("queries", {"number": 21}) == {"double": 42}
 
 
 def test_refusal_reaches_requester_unchanged(hub: Broker) -> None:
     with answering(hub, answer), asking(hub) as queries, pytest.raises(Refused) as caught:
-        queries.ask("questions", {"kind": "refuse"})
+        queries.ask("queries", {"kind": "refuse"})
     assert (caught.value.slug, caught.value.detail, caught.value.status) == (
         "not-found",
         "There is no such referral.",
@@ -158,12 +158,12 @@ def test_failing_request_server_replies_with_error_and_continues(hub: Broker) ->
         for kind in ("away", "fail", "unanswerable"):
             started = time.monotonic()
             with pytest.raises(Unavailable):
-                queries.ask("questions", {"kind": kind})
+                queries.ask("queries", {"kind": kind})
             assert time.monotonic() - started < 5, "a clear no is not a deadline"
-        assert queries.ask("questions", {"number": 1}) == {"double": 2}
+        assert queries.ask("queries", {"number": 1}) == {"double": 2}
 
 
-@pytest.mark.parametrize("queue", ["questions", "nowhere"])
+@pytest.mark.parametrize("queue", ["queries", "nowhere"])
 def test_request_without_reply_ends_at_deadline(hub: Broker, queue: str) -> None:
     with asking(hub, deadline=0.3) as queries:
         started = time.monotonic()
@@ -175,12 +175,12 @@ def test_request_without_reply_ends_at_deadline(hub: Broker, queue: str) -> None
 def test_reply_after_deadline_is_discarded(hub: Broker) -> None:
     with asking(hub, deadline=0.2) as queries:
         with pytest.raises(Unavailable):
-            queries.ask("questions", {"number": 1})
+            queries.ask("queries", {"number": 1})
         with answering(hub, answer):
-            # the first answer comes late, and is not taken for that to the second question
+            # the first reply comes late, and is not taken for the reply to the second query
             for number in range(2, 50):
                 try:
-                    assert queries.ask("questions", {"number": number}) == {"double": 2 * number}
+                    assert queries.ask("queries", {"number": number}) == {"double": 2 * number}
                 except Unavailable:
                     continue
                 break
@@ -191,12 +191,12 @@ def test_reply_after_deadline_is_discarded(hub: Broker) -> None:
 def test_concurrent_requests_get_their_own_replies(hub: Broker) -> None:
     with answering(hub, answer), asking(hub) as queries, ThreadPoolExecutor(50) as pool:
         numbers = range(300)
-        answers = list(pool.map(lambda number: queries.ask("questions", {"number": number}), numbers))
+        answers = list(pool.map(lambda number: queries.ask("queries", {"number": number}), numbers))
     assert answers == [{"double": 2 * number} for number in numbers]
 
 
 def test_silent_connection_ends_request_at_deadline(vhost: str, proxied: str, proxy: TcpProxy) -> None:
-    RabbitBroker(vhost).declare(QUESTIONS)
+    RabbitBroker(vhost).declare(QUERY_QUEUE)
     with asking(RabbitBroker(proxied, confirm_timeout=2), deadline=0.5) as queries:
         proxy.frozen.set()
         started = time.monotonic()
@@ -211,23 +211,23 @@ def test_request_server_replies_at_once_after_idle_connection_was_dropped(
     vhost: str, proxied: str, proxy: TcpProxy
 ) -> None:
     direct = RabbitBroker(vhost)
-    direct.declare(QUESTIONS)
+    direct.declare(QUERY_QUEUE)
     processor = server(RabbitBroker(proxied), answer)
-    consumer = direct.consumer(["questions"], 10)
+    consumer = direct.consumer(["queries"], 10)
     with asking(direct) as queries, ThreadPoolExecutor(1) as pool:
         for number in (1, 2):
-            question = pool.submit(queries.ask, "questions", {"number": number})
+            reply = pool.submit(queries.ask, "queries", {"number": number})
             deliveries = consumer.take(1, 10)
             processor.process(deliveries)
             consumer.acknowledge(deliveries)
-            assert question.result(10) == {"double": 2 * number}
+            assert reply.result(10) == {"double": 2 * number}
             proxy.break_all()
     consumer.close()
 
 
 def fails(queries: RequestClient) -> bool:
     try:
-        queries.ask("questions", {"number": 1})
+        queries.ask("queries", {"number": 1})
     except Unavailable:
         return True
     return False
@@ -236,7 +236,7 @@ def fails(queries: RequestClient) -> bool:
 @pytest.mark.parametrize(
     "body",
     [
-        *(b"x", b"1", b"null", b"{}", b'{"number": 1}', b'{"number": "n"}', b'{"number": "n", "answer": 1}'),
+        *(b"x", b"1", b"null", b"{}", b'{"number": 1}', b'{"number": "n"}', b'{"number": "n", "result": 1}'),
         *(b'{"number": "n", "sealed": 1}', b'{"number": "n", "sealed": "A"}'),
     ],
 )
@@ -259,12 +259,12 @@ def test_forged_reply_is_ignored_and_the_genuine_one_arrives(
     asked = threading.Event()
 
     def forge() -> None:
-        with closing(hub.consumer(["questions"], 1)) as consumer:
+        with closing(hub.consumer(["queries"], 1)) as consumer:
             deliveries: list[Delivery] = []
             while not deliveries:
                 deliveries = list(consumer.take(1, 0.1))
             request = orjson.loads(deliveries[0].body)
-            forged = ReplySealer().seal(b'{"answer": "forged"}', request["reply_key"], request["number"])
+            forged = ReplySealer().seal(b'{"result": "forged"}', request["reply_key"], request["number"])
             body = orjson.dumps({"number": request["number"], "sealed": forged})
             reply = Outgoing(
                 exchange=REPLIES,
@@ -284,7 +284,7 @@ def test_forged_reply_is_ignored_and_the_genuine_one_arrives(
         thread = threading.Thread(target=forge)
         thread.start()
         try:
-            assert queries.ask("questions", {"number": 4}) == {"double": 8}
+            assert queries.ask("queries", {"number": 4}) == {"double": 8}
         finally:
             thread.join(10)
     assert asked.is_set()
@@ -310,12 +310,12 @@ class LosingBroker(MemoryBroker):
         return publisher
 
 
-def test_request_whose_acknowledgement_was_lost_is_answered_once_and_is_no_replay(hub: Broker) -> None:
+def test_request_whose_acknowledgement_was_lost_gets_one_reply_and_is_no_replay(hub: Broker) -> None:
     answered: list[Any] = []
     refused: list[str] = []
 
-    def count(question: Mapping[str, Any]) -> str:
-        answered.append(question)
+    def count(query: Mapping[str, Any]) -> str:
+        answered.append(query)
         return "done"
 
     processor = server(hub, count, refused)
@@ -330,12 +330,12 @@ def test_request_whose_acknowledgement_was_lost_is_answered_once_and_is_no_repla
         return deliveries
 
     with asking(hub) as queries:
-        with ThreadPoolExecutor(1) as pool, closing(hub.consumer(["questions"], 100)) as consumer:
-            reply = pool.submit(queries.ask, "questions", {"number": 1})
+        with ThreadPoolExecutor(1) as pool, closing(hub.consumer(["queries"], 100)) as consumer:
+            reply = pool.submit(queries.ask, "queries", {"number": 1})
             processor.process(take())
             assert reply.result(10) == "done"
             # The connection breaks before the acknowledgement.
-        with closing(hub.consumer(["questions"], 100)) as consumer:
+        with closing(hub.consumer(["queries"], 100)) as consumer:
             again = take()
             processor.process(again)
             assert (len(answered), refused) == (1, [])
@@ -348,25 +348,25 @@ def test_request_whose_acknowledgement_was_lost_is_answered_once_and_is_no_repla
 
 def test_request_that_the_broker_redelivers_after_an_outage_is_answered() -> None:
     broker = LosingBroker(user=USER)
-    broker.declare(QUESTIONS)
+    broker.declare(QUERY_QUEUE)
     asked: list[Any] = []
     processor = server(broker, asked.append)
     request = Request(
-        to="questions",
+        to="queries",
         reply_to="asker.1",
         reply_key=ReplyOpener().key,
         number="1",
         asked_at=SystemClock().now(),
-        question={"number": 3},
+        query={"number": 3},
     )
     message = Outgoing(
-        exchange=QUERIES, routing_key="questions", message_id="1", partition_key="", body=request.encode()
+        exchange=QUERIES, routing_key="queries", message_id="1", partition_key="", body=request.encode()
     )
     broker.losses = 0
     with closing(broker.publisher()) as publisher:
         publisher.publish(signer("asker").sign([message]))
     broker.losses = 2  # the publisher of replies tries twice
-    with closing(broker.consumer(["questions"], 10)) as consumer:
+    with closing(broker.consumer(["queries"], 10)) as consumer:
         deliveries = consumer.take(1, 1)
         with pytest.raises(BrokerUnavailable):
             processor.process(deliveries)
@@ -377,11 +377,11 @@ def test_request_that_the_broker_redelivers_after_an_outage_is_answered() -> Non
 
 def test_reply_that_is_too_large_is_refused_and_the_others_are_sent() -> None:
     broker = MemoryBroker(user=USER)
-    broker.declare(QUESTIONS)
+    broker.declare(QUERY_QUEUE)
     counted: list[None] = []
     processor = RequestServer(
         broker,
-        lambda question: "x" * question["size"],
+        lambda query: "x" * query["size"],
         peers=peers("answerer", "asker", user=USER),
         clock=SystemClock(),
         too_large=lambda: counted.append(None),
@@ -393,12 +393,12 @@ def test_reply_that_is_too_large_is_refused_and_the_others_are_sent() -> None:
     sizes = {"1": 10, "2": MOST_MESSAGE_BYTES, "3": 20}
     requests = [
         Request(
-            to="questions",
+            to="queries",
             reply_to=replies.name,
             reply_key=opener.key,
             number=number,
             asked_at=SystemClock().now(),
-            question={"size": size},
+            query={"size": size},
         )
         for number, size in sizes.items()
     ]
@@ -408,7 +408,7 @@ def test_reply_that_is_too_large_is_refused_and_the_others_are_sent() -> None:
                 [
                     Outgoing(
                         exchange=QUERIES,
-                        routing_key="questions",
+                        routing_key="queries",
                         message_id=request.number,
                         partition_key="",
                         body=request.encode(),
@@ -417,10 +417,10 @@ def test_reply_that_is_too_large_is_refused_and_the_others_are_sent() -> None:
                 ]
             )
         )
-    with closing(broker.consumer(["questions"], 10)) as consumer:
+    with closing(broker.consumer(["queries"], 10)) as consumer:
         processor.process(consumer.take(10, 1))
     received = dict(_reply_in(one.body, opener) for one in replies.take(10, 1))
-    assert {number: "answer" in reply for number, reply in received.items()} == {
+    assert {number: "result" in reply for number, reply in received.items()} == {
         "1": True,
         "2": False,
         "3": True,
@@ -430,17 +430,17 @@ def test_reply_that_is_too_large_is_refused_and_the_others_are_sent() -> None:
 
 
 def test_large_reply_stops_nobody_else(hub: Broker) -> None:
-    with answering(hub, lambda question: "x" * question["size"]), asking(hub) as queries:
+    with answering(hub, lambda query: "x" * query["size"]), asking(hub) as queries:
         with ThreadPoolExecutor(4) as pool:
-            large = [pool.submit(queries.ask, "questions", {"size": MOST_MESSAGE_BYTES}) for _ in range(2)]
-            small = [pool.submit(queries.ask, "questions", {"size": 3}) for _ in range(2)]
+            large = [pool.submit(queries.ask, "queries", {"size": MOST_MESSAGE_BYTES}) for _ in range(2)]
+            small = [pool.submit(queries.ask, "queries", {"size": 3}) for _ in range(2)]
         assert [one.result() for one in small] == ["xxx"] * 2
         assert {cast(Refused, one.exception()).slug for one in large} == {"response-too-large"}
 
 
 def test_request_that_is_too_large_is_refused_before_it_is_sent(hub: Broker) -> None:
     with asking(hub) as queries, pytest.raises(Refused) as caught:
-        queries.ask("questions", {"long": "x" * MOST_MESSAGE_BYTES})
+        queries.ask("queries", {"long": "x" * MOST_MESSAGE_BYTES})
     assert caught.value.slug == "body-too-large"
 
 
@@ -450,15 +450,15 @@ def test_requests_that_are_not_authentic_leave_one_line_a_minute(caplog: pytest.
     checks: list[str] = []
     processor = RequestServer(
         MemoryBroker(),
-        lambda question: None,
+        lambda query: None,
         peers=peers("answerer", "asker", user=USER),
         clock=clock,
         refused=checks.append,
     )
     forged = Delivery(
         tag=1,
-        queue="questions",
-        routing_key="questions",
+        queue="queries",
+        routing_key="queries",
         message_id="1",
         body=b"{}",
         headers={},

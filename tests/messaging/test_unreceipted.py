@@ -155,7 +155,7 @@ def test_later_events_of_a_batch_are_offered_and_receipted_alone(author: Author)
     assert author.waiting() == bodies[:1]
 
 
-def test_copies_hold_what_the_log_must_hold_and_nothing_sealed(author: Author) -> None:
+def test_copies_hold_the_events_of_the_log_and_nothing_sealed(author: Author) -> None:
     message, bodies = batch(1)
     elsewhere = [
         Outgoing(exchange=exchange, routing_key="k", message_id="m", partition_key="p", body=b"{}")

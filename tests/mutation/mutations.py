@@ -174,7 +174,7 @@ MUTATIONS = (
         name="every person has opted in to consulates",
         edits=(
             Edit(
-                path="services/routing/domain/rules.py",
+                path="services/routing/domain/consent_rules.py",
                 old="if kind is None or kind in given.facts.consent.opt_in_kinds:",
                 new="if True:",
             ),

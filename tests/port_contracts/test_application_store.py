@@ -42,7 +42,7 @@ def test_application_is_read_as_it_was_stored(store: ApplicationStore, transacti
     assert store.by_reference(transaction, "0" * 64) is None
 
 
-def test_step_replaces_all_members_and_erases_what_is_none(
+def test_step_replaces_all_members_and_erases_those_that_are_none(
     store: ApplicationStore, transaction: Connection
 ) -> None:
     store.add(transaction, kept("1"))

@@ -124,7 +124,7 @@ def test_copies_are_delivered_in_order_and_counted_while_they_wait(place: Place)
     assert place.queues.standing(session, OSH).waiting == 2
 
 
-def test_begin_removes_what_waits_and_nothing_that_is_delivered(place: Place) -> None:
+def test_begin_removes_waiting_messages_and_keeps_delivered_ones(place: Place) -> None:
     session = place.queues.begin(OSH)
     place.queues.copy(session, OSH, [message(n) for n in range(3)])
     place.deliver(1)
@@ -143,7 +143,7 @@ def test_full_queue_takes_no_further_messages(place: Place) -> None:
     assert place.queues.standing(session, OSH).waiting == confirmed
 
 
-def test_look_returns_what_waits_and_changes_nothing(place: Place) -> None:
+def test_look_returns_waiting_messages_and_changes_nothing(place: Place) -> None:
     session = place.queues.begin(OSH)
     place.queues.copy(session, OSH, [message(n) for n in range(5)])
     place.deliver(1)

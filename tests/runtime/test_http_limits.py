@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import resource
 import socket
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -69,6 +71,48 @@ def status_from(port: int, source: str, path: str = "/healthz") -> int:
     transport = httpx.HTTPTransport(local_address=source)
     with httpx.Client(transport=transport, timeout=_PATIENCE) as client:
         return client.get(f"http://{LOOPBACK}:{port}{path}").status_code
+
+
+@contextmanager
+def sending_ahead(port: int, source: str) -> Iterator[None]:
+    """Send requests over one connection without waiting for responses, until the block ends.
+
+    The block begins when a part of them has been answered: from then on, the next ones have arrived.
+    """
+    ended, begun = threading.Event(), threading.Event()
+    with connect(port, source) as connection:
+
+        def send() -> None:
+            with suppress(OSError):  # closed at the end of the block
+                while not ended.is_set():
+                    connection.sendall((_GET + b"\r\n") * 500)
+
+        def receive() -> None:
+            received = 0
+            with suppress(OSError):
+                while piece := connection.recv(1 << 20):
+                    received += len(piece)
+                    if received > 200_000:
+                        begun.set()
+
+        threads = [threading.Thread(target=send), threading.Thread(target=receive)]
+        for thread in threads:
+            thread.start()
+        try:
+            assert begun.wait(_PATIENCE)
+            yield
+            assert all(thread.is_alive() for thread in threads)
+        finally:
+            ended.set()
+            connection.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join()
+
+
+def resident_of(process: SampleProcess) -> int:
+    """Return the bytes of memory that the process uses."""
+    pages = int(Path(f"/proc/{process.process.pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
 
 
 def until_in_flight(process: SampleProcess, count: int) -> None:
@@ -155,6 +199,30 @@ def test_response_that_is_not_read_ends_the_connection(hurried: SampleProcess) -
                 connection.sendall(request)
 
 
+def test_unread_responses_of_an_address_are_bounded_and_take_no_memory_each(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    request = b"GET /v1/page HTTP/1.1\r\nHost: x\r\n\r\n"
+    with SampleProcess(tmp_path_factory.mktemp("unread")) as process, ExitStack() as held:
+        assert status_from(process.port, LOOPBACK, "/v1/page") == 200
+        before = resident_of(process)
+        connections = []
+        for _ in range(120):
+            connection = held.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.settimeout(_PATIENCE)
+            connection.bind(("127.0.0.9", 0))
+            connection.connect((LOOPBACK, process.port))
+            connection.sendall(request)
+            connections.append(connection)
+        statuses = [connection.recv(12)[9:] for connection in connections]
+        assert statuses.count(b"200") == 50
+        assert statuses.count(b"503") == 70
+        assert status_from(process.port, LOOPBACK, "/v1/page") == 200
+        # Each of fifty copies would take a megabyte.
+        assert resident_of(process) - before < 25 * 1024 * 1024
+
+
 def test_address_with_most_connections_is_refused_and_others_are_served(hurried: SampleProcess) -> None:
     waiting = b"GET /v1/wait?seconds=8 HTTP/1.1\r\nHost: x\r\n\r\n"
     with ExitStack() as held:
@@ -168,6 +236,16 @@ def test_address_with_most_connections_is_refused_and_others_are_served(hurried:
         assert b"application/problem+json" in answer
         assert status_from(hurried.port, "127.0.0.3", "/v1/ping") == 200
         assert status_from(operations_port(hurried), "127.0.0.2") == 200
+
+
+@pytest.mark.parametrize("end", ["other-port", "same-port"])
+def test_connection_that_sends_requests_ahead_delays_no_other(
+    hurried: SampleProcess, port: int, end: str
+) -> None:
+    ports = {hurried.port, operations_port(hurried)}
+    (other,) = ports - {port}
+    with sending_ahead(port, "127.0.0.9"):
+        assert status_from(port if end == "same-port" else other, LOOPBACK) in (200, 404)
 
 
 def test_flood_of_idle_connections_locks_nobody_out(hurried: SampleProcess) -> None:

@@ -172,7 +172,7 @@ def test_members_staff_decides_about_no_application_and_not_about_itself(hub: Ru
     assert read_own(hub, MEMBER) == before
 
 
-def test_what_was_sent_is_in_one_table_and_after_a_withdrawal_nowhere(hub: RunningHub) -> None:
+def test_application_is_in_one_table_and_after_its_withdrawal_in_none(hub: RunningHub) -> None:
     canaries = Canaries()
     typed = {
         "name": f"Aid {canaries.text('name')}",

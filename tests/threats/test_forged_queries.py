@@ -56,7 +56,7 @@ class Asker:
             reply_key=self.opener.key,
             number=new_id(),
             asked_at=datetime.now(UTC),
-            question=query.wire(),
+            query=query.wire(),
         )
         return replace(request, **changes)
 
@@ -162,11 +162,11 @@ def test_captured_request_gets_one_reply_and_only_to_its_requester(hub: RunningH
     captured = asker.request(query)
     genuine = signed_by(hub, "intake", captured)
     asker.publish(genuine)
-    # The control: only the signature makes the difference. Whoever has intake's key as well reads on.
+    # The control: only the signature makes the difference. A thief of intake's key too still reads.
     reply = asker.reply(10)
     assert reply["number"] == captured.number
     opened = orjson.loads(asker.opener.open(reply["sealed"], captured.number))
-    assert isinstance(opened["answer"], list)
+    assert isinstance(opened["result"], list)
     with refused(hub, asker, "replayed"):
         asker.publish(genuine)
     elsewhere = asker.request(query, number=new_id(), reply_to="intake.replies.0")

@@ -75,7 +75,7 @@ def test_rewritten_outcome_is_refused_by_the_organization_that_was_asked(month: 
             {"record": {"candidates": [{"organization": one} for one in (ONE, *OTHERS, "ru.new")]}},
             "commits to something else",
         ),
-        ({"record": {"candidates": [{"organization": OTHERS[0]}]}}, "no reason for that"),
+        ({"record": {"candidates": [{"organization": OTHERS[0]}]}}, "no known reason for that"),
         ({"salt": bytes(32)}, "commits to something else"),
         ({"referral_id": "01938a6e-5f4c-7d31-9b0a-3f2a7c1e8d55"}, "commits to something else"),
         ({"asked": [ONE, *OTHERS]}, "commits to something else"),

@@ -426,7 +426,7 @@ def test_request_that_intake_did_not_sign_and_send_is_ignored(hub: HubBroker) ->
         reply_key="A" * 43,
         number=new_id(),
         asked_at=START,
-        question={"ask": "?"},
+        query={"ask": "?"},
     )
     unsigned = replace(transient(QUERIES, ROUTING_QUERIES), body=request.encode())
     with contextlib.closing(broker.consumer([ROUTING_QUERIES], 10)) as consumer:

@@ -36,7 +36,7 @@ _REASON = Annotated[
     str,
     typer.Option(
         help="outside_the_network, already_a_member, not_verified, not_reachable, not_genuine or other; it "
-        "is recorded, and the applicant reads it."
+        "is recorded and shown to the applicant."
     ),
 ]
 
@@ -95,7 +95,7 @@ def apply(
         if status is not None:
             _show_status(session, session.hub.application_status(status, reference))
         else:
-            effects = [f"{withdraw}: ends for good, and what was sent is erased; you may apply again"]
+            effects = [f"{withdraw}: withdrawn for good, and its content is erased; you may apply again"]
             ask(session.out, lambda: effects, "withdraw the application?", yes=yes)
             _show_status(session, session.hub.withdraw_application(withdraw or "", reference))
         return
@@ -128,7 +128,7 @@ def apply(
     if reference_file is None:
         session.out.text(reference)
         session.out.note("the second line is the reference: keep it secret, it is not shown again")
-    session.out.note(f"waits for a coordinator; expires on {moment(made['expires_at'])}")
+    session.out.note(f"sent; a coordinator decides about it; it expires on {moment(made['expires_at'])}")
 
 
 @contextmanager
@@ -232,7 +232,7 @@ def vet_application(
 def _effects_of_vetting(
     session: Session, content: ApplicationContent, wanted_id: str | None, parent: str | None
 ) -> list[str]:
-    """Return what vetting would do. Raises InvalidArgumentError for an id or a parent that does not fit."""
+    """Return what vetting would do. Raises InvalidArgumentError for a taken id or an unknown parent."""
     if wanted_id is None:
         raise InvalidArgumentError("the applicant proposed no id: add --id")
     if (taken := _in_directory(session, wanted_id)) is not None:
@@ -285,7 +285,7 @@ def refuse_application(
     note: Annotated[str | None, typer.Option(help="A note that only the applicant can read.")] = None,
     yes: YES = False,
 ) -> None:
-    """Refuse applications, as a coordinator or operator. Withdrawn ones no longer count then."""
+    """Refuse applications, as a coordinator or operator. A refused one no longer counts towards the limit."""
     if not yes:
         require_terminal()
         effects = []
@@ -339,7 +339,7 @@ def _show_application(session: Session, record: ApplicationRecord) -> None:
         ]
     )
     if content is not None:
-        session.out.note("nobody has checked what was sent; call it on a number that you found elsewhere")
+        session.out.note("nobody has verified this; call the organisation on a number from another source")
 
 
 def _row(item: ApplicationRecord) -> tuple[str, ...]:

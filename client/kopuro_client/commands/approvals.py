@@ -60,7 +60,7 @@ def show(session: Session, approval: _APPROVAL) -> None:
 def approve(session: Session, approval: _APPROVAL) -> None:
     """Approve a request as its second person, so that it takes effect. Read it with `show` first.
 
-    A partner's request for its own key needs two members of the staff: the first of them endorses it.
+    A partner's request for its own key needs two members of the staff; the first one endorses it.
     """
     decided = session.hub.administration.approve(approval)
     _decided(session, decided)
@@ -69,7 +69,7 @@ def approve(session: Session, approval: _APPROVAL) -> None:
 
 
 def refuse(session: Session, approval: _APPROVAL) -> None:
-    """End a request without effect. Requesters withdraw their own requests with it."""
+    """Refuse a request, or withdraw it as its requester. It then has no effect."""
     _decided(session, session.hub.administration.refuse(approval))
 
 

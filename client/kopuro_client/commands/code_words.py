@@ -1,4 +1,4 @@
-"""The hub's codes in words, for sentences: English, Russian and Kyrgyz."""
+"""Words for the hub's codes inside sentences, in English, Russian and Kyrgyz."""
 
 from __future__ import annotations
 

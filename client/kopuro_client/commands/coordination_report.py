@@ -67,7 +67,7 @@ def statistics(
     every: Annotated[
         str, typer.Option(help="week or month. A month is the weeks whose Thursday is in it.")
     ] = "week",
-    limit: Annotated[int, typer.Option(min=1, max=200, help="How many weeks or months.")] = 12,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="The number of weeks or months.")] = 12,
     language: LANGUAGE = "en",
     as_csv: AS_CSV = False,
 ) -> None:
@@ -182,7 +182,7 @@ def _month(session: Session, month: str | None, output: Path | None, language: s
 
 
 def _considered(found: Statement, language: str) -> list[tuple[str, str, str]]:
-    """Return the rows of how often the organisation was considered; none of a hub of an earlier build."""
+    """Return the rows of how often the organisation was considered; older hubs have none."""
     if "considered" not in found:
         return []
     over = word("passed_over", language)

@@ -213,7 +213,7 @@ def amqp_password(
         session.out.document({"file": str(file), "waits": waits})
     elif waits:
         session.out.note(
-            "the gateway has not applied the new password yet; the present one stays valid until then"
+            "the gateway has not applied the new password yet; until it does, the present one stays valid"
         )
     else:
         session.out.note("the new password is in force, and connections with the earlier one are closed")
@@ -243,7 +243,7 @@ def revoke(session: Session, client: _CLIENT, yes: YES = False) -> None:
 def name_root(session: Session, client: _CLIENT) -> None:
     """Name a client the first one of its organisation, as an operator. It may then revoke the others.
 
-    None of them revokes it. A second operator may have to approve it; the organisation's mailbox says so.
+    The others cannot revoke it. If a second operator must approve this, the organisation's mailbox says so.
     """
     named: Mapping[str, Any] = session.hub.administration.name_root_client(client)
     if session.out.as_json:

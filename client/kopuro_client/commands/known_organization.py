@@ -13,7 +13,7 @@ _NOT_FOUND: Final = "urn:kopuro:problem:not-found"
 def require_known(session: Session, organization: str | None) -> None:
     """Raise InvalidArgumentError if the directory has no such organisation.
 
-    For a list that is empty: with a wrong id it would read as "nothing waits". While the directory is
+    Call it after an empty list: for a wrong id the list would read as "nothing waits". While the directory is
     unavailable, a note says that the id was not checked.
     """
     if organization is None:
@@ -25,4 +25,4 @@ def require_known(session: Session, organization: str | None) -> None:
             raise
         raise InvalidArgumentError(f"the directory has no organisation {organization}") from error
     except (UnavailableError, TransportError):
-        session.out.note(f"the directory is unavailable: it was not checked that {organization} exists")
+        session.out.note(f"the directory is unavailable, so it is not known whether {organization} exists")

@@ -16,7 +16,7 @@ EVERY_VETTED_ORGANIZATION = "*"
 
 
 def agreements_of(organization: str, agreements: Iterable[Agreement]) -> list[Agreement]:
-    """Return those of which the organisation is a party, also by way of all vetted organisations."""
+    """Return the agreements that name the organisation, or all vetted organisations, as a party."""
     parties = {organization, EVERY_VETTED_ORGANIZATION}
     return [one for one in agreements if parties & set(one["parties"])]
 

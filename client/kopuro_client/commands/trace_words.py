@@ -29,9 +29,10 @@ OWNERS: Final[Mapping[Owner, Texts]] = {
 # Why the referral waits.
 REASONS: Final[Mapping[Action, Texts]] = {
     Action.submit: (
-        "Nothing of your organisation is found under this id or key. It never arrived, was refused (then its "
-        "response said why; over AMQP, submission.refused in the mailbox), or belongs to another "
-        "organisation, such as a referral onward from yours. Ids of answers and keys are known for 30 days.",
+        "Your organisation has nothing under this id or key. It never arrived, or it was refused (the "
+        "response said why; over AMQP, submission.refused in the mailbox), or it belongs to another "
+        "organisation, such as a referral onward from yours. The hub knows ids of answers and keys for "
+        "30 days.",
         "По этому идентификатору или ключу у вашей организации ничего не найдено. Либо запрос не дошёл, либо "
         "в нём отказано (тогда причина была в ответе; по AMQP — submission.refused в почтовом ящике), либо "
         "он принадлежит другой организации: например, это новое направление, которое продолжает ваше. "
@@ -42,7 +43,7 @@ REASONS: Final[Mapping[Action, Texts]] = {
         "жана ачкычтар 30 күн сакталат.",
     ),
     Action.reach: (
-        "No answer from: {services}. What is known is above.",
+        "No answer from: {services}. The other services' answers are above.",
         "Нет ответа от: {services}. Известное указано выше.",
         "Жооп жок: {services}. Белгилүү болгону жогоруда.",
     ),

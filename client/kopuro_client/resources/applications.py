@@ -1,4 +1,4 @@
-"""Applications to join the network: by anybody, and for the staff that decides about them."""
+"""Applications to join the network: anybody may send one, and the staff decide about them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Applications(Connected):
     def refuse_application(
         self, application_id: str, reason: str, *, note: str | None = None
     ) -> ApplicationRecord:
-        """Refuse an application. note: to the applicant, which alone reads it."""
+        """Refuse an application. note: only the applicant can read it."""
         url = self._at("directory", "applications", text(application_id, "an application"), "refuse")
         body = {"reason": text(reason, "a reason"), "note": note}
         return cast(ApplicationRecord, self._connection.post(url, body, repeatable=True))

@@ -253,7 +253,7 @@ class ProvedStatement:
     def _verify_issued(self, message: str, entries: Mapping[str, ProvedEntry]) -> None:
         entry = entries.get(message)
         if entry is None or entry.fields.get("type") != _ISSUED:
-            raise ContentError("the log has no entry that the statement was issued")
+            raise ContentError("the log has no entry about the statement")
         digest = "sha256:" + sha256(canonical_json(dict(self.statement))).hexdigest()
         committed = {name: self.statement[name] for name in ("organization", "month")} | {"digest": digest}
         if entry.data != committed:
@@ -300,11 +300,11 @@ def _reason(item: Mapping[str, Any], decision: str, entries: Mapping[str, Proved
     only(item, "decision_id", "message_id", "unproven", what=_WHAT)
     reason, message = item["unproven"], item["message_id"]
     if reason not in REASONS:
-        raise ContentError(f"the hub has no proof of decision {decision}, and no reason for that")
+        raise ContentError(f"decision {decision} has no proof and no known reason for that")
     entry = entries.get(message) if isinstance(message, str) else None
     if reason == "earlier_build" and entry is not None and _committed(entry, decision) is not None:
         raise ContentError(
-            f"decision {decision} is said to be of an earlier build, and the log (entry {entry.index}) "
+            f"decision {decision} is marked as of an earlier build, but the log (entry {entry.index}) "
             "commits to whom it asked"
         )
     return str(reason)
@@ -358,7 +358,7 @@ def _complete(statement: Mapping[str, Any], since: dt.datetime, until: dt.dateti
         raise ContentError("the statement's weeks are not those of its month")
     complete = member(statement, "complete", bool, what=_WHAT)
     if complete != (weeks == every):
-        raise ContentError("the statement is not complete exactly if it has every week of its month")
+        raise ContentError("the statement's field complete contradicts its list of weeks")
     return complete
 
 

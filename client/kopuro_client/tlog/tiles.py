@@ -21,6 +21,10 @@ WIDTH: Final = 256
 HEIGHT: Final = 8  # tree levels from one tile level to the next
 ENTRIES: Final = -1  # pseudo-level of the entry bundles
 
+# Bytes of a resource, at most: two bytes of length precede each entry, and a checkpoint has few signatures.
+_LARGEST_BUNDLE: Final = WIDTH * (2 + 0xFFFF)
+_LARGEST_TILE: Final = WIDTH * HASH_BYTES
+_LARGEST_OTHER: Final = 1024 * 1024
 _ABSENT: Final = frozenset({404, 410})
 
 
@@ -33,7 +37,11 @@ class Source(Protocol):
         ...
 
     def read(self, path: str) -> bytes | None:
-        """Return the resource below the log's prefix; None if it does not exist. May raise ClientErrors."""
+        """Return the resource below the log's prefix; None if it does not exist.
+
+        Raises ContentError or another ClientError, also if it has more bytes than any log's: only so many
+        are read.
+        """
         ...
 
 
@@ -50,12 +58,17 @@ class DirectorySource:
 
     def read(self, path: str) -> bytes | None:
         """See `Source`."""
+        largest = _largest(path)
         try:
-            return (self.root / path).read_bytes()
+            with (self.root / path).open("rb") as file:
+                content = file.read(largest + 1)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         except OSError as error:
             raise InvalidArgumentError(f"cannot read {self.root / path}: {error.strerror}") from error
+        if len(content) > largest:
+            raise ContentError(f"{path} has more than {largest:,} bytes, the most that a log has there")
+        return content
 
     def files(self) -> Iterator[str]:
         """Yield the paths of all files below `tile/`, in no particular order."""
@@ -76,7 +89,11 @@ class HttpSource:
     def read(self, path: str) -> bytes | None:
         """See `Source`."""
         request = HttpRequest(
-            method="GET", url=f"{self._prefix}/{path}", headers={"Accept": "*/*"}, repeatable=True
+            method="GET",
+            url=f"{self._prefix}/{path}",
+            headers={"Accept": "*/*"},
+            repeatable=True,
+            largest_answer=_largest(path),
         )
         try:
             return self._transport.send(request)
@@ -84,6 +101,12 @@ class HttpSource:
             if error.status in _ABSENT:
                 return None
             raise
+
+
+def _largest(path: str) -> int:
+    if path.startswith("tile/entries/"):
+        return _LARGEST_BUNDLE
+    return _LARGEST_TILE if path.startswith("tile/") else _LARGEST_OTHER
 
 
 def tile_path(level: int, index: int, width: int = WIDTH) -> str:
@@ -128,10 +151,13 @@ def read_entries(source: Source, index: int, width: int) -> list[bytes]:
 def split_entries(content: bytes, path: str) -> list[bytes]:
     """Return the leaves in an entry bundle, in which two bytes of length precede each leaf.
 
-    Raises ContentError, naming `path`, if the bundle is truncated.
+    Raises ContentError, naming `path`, if the bundle is truncated or has more than 256 entries.
     """
-    leaves, at, end = [], 0, len(content)
+    leaves: list[bytes] = []
+    at, end = 0, len(content)
     while at < end:
+        if len(leaves) == WIDTH:
+            raise ContentError(f"{path} has more than {WIDTH} entries")
         start = at + 2
         at = start + int.from_bytes(content[at:start], "big")
         if at > end or start > end:

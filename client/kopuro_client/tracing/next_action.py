@@ -1,4 +1,4 @@
-"""Whose turn it is: who must act next about a referral, since when, until when.
+"""The next action about a referral: who must act, since when, and until when.
 
 `next_action` decides from `TraceRecords` alone. Each state of the lifecycle has a rule in `RULES`; a test
 fails for a state without one.

@@ -1,14 +1,14 @@
 """Proof of requests and replies: the service that wrote them, for whom, and when.
 
-Both are signed as facts are (`WaveSigner`): the proof is in the header SIGNED and covers the whole body. What
-the reply depends on is therefore in the body, not in the headers:
+Both are signed as facts are (`WaveSigner`): the proof is in the header SIGNED and covers the whole body. The
+body therefore contains everything that the reply depends on:
 
     request: {"to": queue, "reply_to": queue, "reply_key": X25519, "number": id, "asked_at": RFC 3339,
-              "question": {...}}
+              "query": {...}}
     reply:   {"number": id, "sealed": text}, and sealed in it (`sealed_replies.py`):
-             {"answer": JSON} or {"refused": {...}} or {}
+             {"result": JSON} or {"refused": {...}} or {}
 
-A request is answered in the private queue that its author signed, and once: a captured one has no effect.
+The reply goes to the private queue that the request's author signed, once: a captured request has no effect.
 Neither body is an event, and no event has these members, so a proof of one is none of another.
 """
 
@@ -27,7 +27,7 @@ from runtime.messaging.headers import SIGNED
 from runtime.messaging.ports import Delivery, Outgoing
 from runtime.messaging.signatures.verifier import NotAuthentic
 
-# Clocks may differ by as much; a question older than its deadline has nobody who waits.
+# Clocks may differ by as much. Nobody waits for the reply to a query that is older than its deadline.
 FRESH: Final = dt.timedelta(seconds=60)
 
 
@@ -43,7 +43,7 @@ class Request:
     reply_key: str
     number: str
     asked_at: dt.datetime
-    question: Mapping[str, Any]
+    query: Mapping[str, Any]
 
     def encode(self) -> bytes:
         """Return the body of the message."""
@@ -54,7 +54,7 @@ class Request:
                 "reply_key": self.reply_key,
                 "number": self.number,
                 "asked_at": self.asked_at,
-                "question": self.question,
+                "query": self.query,
             },
             option=orjson.OPT_UTC_Z,
         )
@@ -62,10 +62,10 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Peers:
-    """How one service proves its messages, and whose it believes.
+    """The signer of one service's messages, and the services that it trusts.
 
     sign: returns the messages with their proofs. author_of: returns the service that signed a body, given its
-    proof; raises NotAuthentic. services: those that are believed; users: their broker users.
+    proof; raises NotAuthentic. services: the trusted ones; users: their broker users.
     """
 
     sign: Callable[[Sequence[Outgoing]], list[Outgoing]]
@@ -74,7 +74,7 @@ class Peers:
     users: Collection[str]
 
     def prove(self, delivery: Delivery) -> None:
-        """Check that a believed service wrote and sent the message. Raises NotAuthentic."""
+        """Check that a trusted service wrote and sent the message. Raises NotAuthentic."""
         if delivery.user_id not in self.users:
             raise NotAuthentic("user", f"sent by {delivery.user_id or 'no user'}")
         author = self.author_of(delivery.body, delivery.headers.get(SIGNED))
@@ -82,8 +82,8 @@ class Peers:
             raise NotAuthentic("source", f"signed by {author}")
 
 
-class AnsweredBefore(Exception):
-    """The broker delivered again a request that was answered: its acknowledgement was lost. Not an attack."""
+class RepliedBefore(Exception):
+    """The broker redelivered a request that has its reply: the acknowledgement was lost. Not an attack."""
 
 
 class RequestProofs:
@@ -98,7 +98,7 @@ class RequestProofs:
     def read(self, delivery: Delivery) -> Request:
         """Return the request. Raises NotAuthentic, also for one that was returned before and sent again.
 
-        Raises AnsweredBefore for one that was returned before and that the broker delivered again. The broker
+        Raises RepliedBefore for one that was returned before and that the broker delivered again. The broker
         alone sets the mark of a redelivery.
         """
         self._peers.prove(delivery)
@@ -110,18 +110,18 @@ class RequestProofs:
             raise NotAuthentic("stale", f"asked at {request.asked_at.isoformat()}")
         if request.number in self._known:
             if delivery.redelivered:
-                raise AnsweredBefore
-            raise NotAuthentic("replayed", "it was answered before")
-        self._forget(now)
+                raise RepliedBefore
+            raise NotAuthentic("replayed", "it has its reply already")
+        self._drop_old(now)
         self._known[request.number] = now
         return request
 
-    def unanswered(self, requests: Iterable[Request]) -> None:
-        """Permit these requests again: the broker redelivers them."""
+    def forget(self, requests: Iterable[Request]) -> None:
+        """Forget these requests, whose replies were not sent: the broker redelivers them."""
         for request in requests:
             self._known.pop(request.number, None)
 
-    def _forget(self, now: dt.datetime) -> None:
+    def _drop_old(self, now: dt.datetime) -> None:
         # A request may be dated FRESH ahead of this clock, and stays fresh that much longer.
         while self._known:
             number = next(iter(self._known))

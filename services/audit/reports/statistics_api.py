@@ -57,12 +57,12 @@ def entries(handler: StatisticsHandler, request: Request) -> Response:
     wrong = [name for name, value in values.items() if not _VALUE.fullmatch(value)]
     if not values or wrong:
         detail = f"Select a figure by a value of at least one of {', '.join(DIMENSIONS)}."
-        where = [PointerError(pointer=f"/{name}", detail="Is no value of a figure.") for name in wrong]
+        where = [PointerError(pointer=f"/{name}", detail="Is not a value of a figure.") for name in wrong]
         raise Refused("invalid-parameter", detail, errors=where)
     if COMBINED in values.values():
         combined = [name for name, value in values.items() if value == COMBINED]
         where = [PointerError(pointer=f"/{name}", detail="Name one class.") for name in combined]
-        detail = "`combined` stands for several classes; name one of them instead."
+        detail = "`combined` stands for several classes: name one of these instead."
         raise Refused("invalid-parameter", detail, errors=where)
     position = position_of(query, _SCOPE, (NUMBER,))
     referrals, following = handler.entries(

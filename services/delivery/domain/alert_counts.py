@@ -1,9 +1,9 @@
-"""The bound on the coordinators' alerts: which come one by one, and when a count replaces the others.
+"""The bound on the coordinators' alerts: which ones come singly, and when a count replaces the others.
 
 An alert asks the coordinators to act on a referral, which is in one of their queues as long as it asks. In an
 hour, `SINGLE` alerts of each type and urgency that one organisation causes come as they are. Then the mailbox
 gets `alerts.counted` at once, and again whenever the number has doubled. So one organisation fills the
-mailbox neither with emergencies nor with missing reports, and its routine referrals withhold no emergency.
+mailbox neither with emergencies nor with missing reports, and its routine referrals do not hide an emergency.
 
 The end of the open offers of an organisation counts in the same way. It asks for nothing: the next candidates
 are asked, and a referral that has none becomes unplaced.
@@ -36,7 +36,7 @@ CAUSES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, order=True, kw_only=True, slots=True)
 class AlertKind:
-    """What is counted: the alerts of one type and urgency that one organisation causes.
+    """The alerts of one type and urgency that one organisation causes, which are counted together.
 
     urgency: "" for a type that does not tell it.
     """
@@ -47,7 +47,7 @@ class AlertKind:
 
 
 def alert_kind(fact_type: str, data: Mapping[str, Any]) -> AlertKind | None:
-    """Return what a message to the coordinators counts as; None if it is no alert. data: of the event."""
+    """Return the kind of alert that a message to the coordinators is; None for others. data: of the event."""
     field = CAUSES.get(fact_type)
     if field is None:
         return None

@@ -123,7 +123,7 @@ class Ends:
     def add(self, fact_type: str, data: Mapping[str, Any], now: dt.datetime) -> None:
         """Add the end that a fact states, if it states one. data: of the CloudEvent."""
         if fact_type in ALERTS:
-            # Reported again: what ended before does not close it.
+            # A new alert: an earlier end does not close it.
             self.alerts.pop((data["referral_id"], fact_type), None)
             return
         if fact_type == facts.AlertClosed.type:

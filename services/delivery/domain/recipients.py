@@ -52,7 +52,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.ReferralHandedBack.type: _BOTH,  # also to the former acceptor: confirms the end of its access
     facts.HandBackRefused.type: _CANDIDATE,
     facts.DirectoryCorrectionSuggested.type: _CANDIDATE,
-    # None of these for a member of the hub's staff: `organization` is None.
+    # A member of the hub's staff gets none of these: `organization` is None.
     facts.CredentialIssued.type: _CANDIDATE,
     facts.CredentialRevoked.type: _CANDIDATE,
     facts.CredentialTokensRevoked.type: _CANDIDATE,

@@ -129,8 +129,8 @@ class Notices(Protocol):
     ) -> list[Notice]:
         """Return due notices: emergencies first, then other offers. Untried ones first, then longest due.
 
-        Of each referral only the first that waits, except that an offer overtakes notices that have failed
-        three times: it would be useless after its deadline.
+        Returns only the first waiting notice of each referral, except that an offer overtakes notices that
+        have failed three times: it would be useless after its deadline.
         """
         ...
 
@@ -147,10 +147,7 @@ class Notices(Protocol):
         ...
 
     def own(self, transaction: Connection, endpoint_id: str, type_: str) -> Notice | None:
-        """Return the challenge or the test of an endpoint that waits, locked; None if none does.
-
-        Of several the newest.
-        """
+        """Return the endpoint's newest waiting challenge or test, locked; None if there is none."""
         ...
 
     def put(self, transaction: Connection, notice: Notice, now: dt.datetime) -> None:

@@ -60,7 +60,7 @@ def claimed_client(text: str) -> str:
 def imported(key: ClientKey) -> OKPKey | ECKey:
     """Return a key for verification. Raises ValueError for a point that cannot be a key."""
     if key.y is None and not is_usable_key(decoded(key.x)):
-        raise ValueError("no point of Ed25519 that can be a key")
+        raise ValueError("not a point of Ed25519 that can be a key")
     jwk: dict[str, Any] = key.jwk()
     try:
         imported = OKPKey.import_key(jwk) if key.y is None else ECKey.import_key(jwk)

@@ -11,7 +11,7 @@ from contracts.records import read
 
 R = TypeVar("R")
 
-# Of text. A record takes some five times as much memory as its text.
+# Bytes of text. A record takes some five times as much memory as its text.
 MOST_BYTES: Final = 4 * 1024 * 1024
 
 

@@ -28,7 +28,7 @@ _TABLES: Final[Mapping[type[DirectoryEntry], Table]] = {
 # A suspended organisation changes nothing itself, and operators change little of it.
 _MOST_CHANGES_LOOKED_AT: Final = 100
 _KINDS: Final[Mapping[Subject, type[DirectoryEntry]]] = {subject: kind for kind, subject in SUBJECTS.items()}
-# Of a row that is replaced.
+# Columns that stay when a row is replaced.
 _UNCHANGED: Final = frozenset({"id", "registered"})
 
 

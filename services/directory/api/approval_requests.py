@@ -39,13 +39,13 @@ def approval(handlers: DirectoryHandlers, request: Request) -> Response:
 
 
 def approve(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Let a request take effect, as its second person."""
+    """Approve a request, as its second person, so that it takes effect."""
     decided = handlers.approvals.approve(request.path_params["id"], _decider(request))
     return Response.of(handlers.approvals.shown(decided))
 
 
 def refuse(handlers: DirectoryHandlers, request: Request) -> Response:
-    """End a request without effect; its requester withdraws it in this way."""
+    """Refuse a request, or withdraw it as its requester."""
     decided = handlers.approvals.refuse(request.path_params["id"], _decider(request))
     return Response.of(handlers.approvals.shown(decided))
 

@@ -187,11 +187,12 @@ def refused(approval: Approval, by: Decider, *, at: dt.datetime, has_power: bool
     """
     if by.id != approval.requested_by and not by.roles & APPROVERS[approval.kind]:
         who = in_words(APPROVERS[approval.kind])
-        raise Refused("forbidden", f"Only who made the request, or {who}, may refuse it.")
+        raise Refused("forbidden", f"Only its requester or {who} may refuse the request.")
     if not by.roles & APPROVERS[approval.kind] and not has_power:
         if approval.client is None:
             raise Refused(
-                "forbidden", "Only the hub's operators can refuse it: it does not say which client made it."
+                "forbidden",
+                "Only an operator can refuse it: the request does not name the client that made it.",
             )
         raise Refused(
             "forbidden",

@@ -52,12 +52,10 @@ class ClientIssue:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KeyChange:
-    """Replace an organisation's sealing key without proof of the key before it."""
+class OrganizationChange:
+    """A change about one organisation as a whole, which is its subject and reads the notices about it."""
 
     organization: str
-    key: SealingKey
-    kind = ApprovalKind.sealing_key
 
     @property
     def subject(self) -> str:
@@ -70,6 +68,14 @@ class KeyChange:
     def partner(self) -> str | None:
         """Return the organisation's id."""
         return self.organization
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyChange(OrganizationChange):
+    """Replace an organisation's sealing key without proof of the key before it."""
+
+    key: SealingKey
+    kind = ApprovalKind.sealing_key
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,27 +139,15 @@ class AgreementChange:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RootClient:
+class RootClient(OrganizationChange):
     """Name a client the first one of its organisation."""
 
     client_id: str
-    organization: str
     kind = ApprovalKind.root_client
 
-    @property
-    def subject(self) -> str:
-        """Return the organisation's id."""
-        return self.organization
 
-    concerned = subject
-
-    @property
-    def partner(self) -> str | None:
-        """Return the organisation's id."""
-        return self.organization
-
-
-# Of the secret's SHA-256 digest: 64 bits are too many to find another secret with the same ones.
+# A fingerprint is this much of the secret's SHA-256 digest. 64 bits suffice: nobody finds another secret with
+# the same ones.
 FINGERPRINT_CHARACTERS: Final = 16
 
 Change = ClientIssue | KeyChange | RecordChange | ServiceChange | AgreementChange | RootClient

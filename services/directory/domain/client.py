@@ -37,7 +37,7 @@ ClientId = Annotated[
     str,
     Pattern(
         r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        error="Must be letters, digits, `.`, `_` or `-`, and begin with a letter or digit.",
+        error="Must consist of letters, digits, `.`, `_` and `-`, and begin with a letter or digit.",
     ),
     Length(max=100),
 ]
@@ -46,7 +46,7 @@ PrincipalId = Annotated[
     str,
     Pattern(
         r"^[a-z0-9]+([._-][a-z0-9]+)*$",
-        error="Must be lower-case letters and digits in parts separated by a single `.`, `_` or `-`.",
+        error="Must consist of lower-case letters and digits in parts separated by one `.`, `_` or `-`.",
     ),
     Length(max=100),
 ]

@@ -74,7 +74,7 @@ def _check_times(
 
 
 def _only_of(audience: list[Any], audiences: Collection[str]) -> bool:
-    """Return whether the list names this hub alone. Who else it names could use the assertion here."""
+    """Return whether the list names this hub alone. Another server in it could use the assertion here."""
     return bool(audience) and all(isinstance(one, str) and one in audiences for one in audience)
 
 

@@ -17,7 +17,7 @@ from services.directory.domain.watch_report import WatchReport
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportOrigin:
-    """What decides which other reports a report supports. root: of the reporter.
+    """The facts about a report that decide which others it supports. root: of the reporter.
 
     only_recipient: the root of the only recipients that are not related to the reporter, None if there are
     others. has_number: whether the report states a number that its entry is not about.

@@ -17,7 +17,7 @@ from uuid import UUID, uuid5
 
 from contracts.employer import Employer
 
-# Of the ids of entries; an arbitrary UUID that must never change.
+# The namespace of the entries' ids: an arbitrary UUID that must never change.
 _NAMESPACE: Final = UUID("6b1f1f0e-7c34-4d0a-9d53-3f1f6c2f5a60")
 
 

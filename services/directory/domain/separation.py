@@ -17,7 +17,7 @@ from services.directory.domain.client import Client, Role
 from services.directory.domain.lookalikes import KnownIds
 
 STAFF_ROLES = frozenset(Role) - {Role.partner}
-# The organisation that a client id names: all of it, or what is before its second dot.
+# The organisation that a client id names: the whole id, or the part before its second dot.
 _NAMES_ORGANIZATION = re.compile(ORGANIZATION_PATTERN.removesuffix("$") + r"(?=\.|$)")
 
 

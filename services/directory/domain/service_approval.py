@@ -58,8 +58,8 @@ def without_approval(present: Organization, service_id: str) -> Organization:
 def with_approvals_that_hold(before: Organization | None, wanted: Organization) -> Organization:
     """Return the record without the approvals of services that are gone, or reach more people than before.
 
-    What was approved is the service that the approvers saw, or a narrower one. before: None for a new record,
-    whose approvals its writer vouches for.
+    An approval covers the service that the approvers saw, or a narrower one. before: None for a new record,
+    whose writer vouches for its approvals.
     """
     if before is None:
         return wanted

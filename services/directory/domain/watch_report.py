@@ -18,10 +18,11 @@ from contracts.sealed_text import not_sealed, require_sealed
 
 # Labour inspectorates are state bodies.
 RECEIVING_KINDS: Final = frozenset({OrganizationKind.union, OrganizationKind.state_body})
-# Of one organisation in the time for which a report counts, retracted or not. Every reading of the watched
-# employers compares all that count.
+# The most reports of one organisation, retracted or not, in the time for which a report counts. Every request
+# for the watched employers compares all reports that count.
 MOST_REPORTS: Final = 500
-# Of one organisation in 24 hours, retracted or not. Each has evidence for as many as 60 mailboxes.
+# The most reports of one organisation, retracted or not, in 24 hours. Each has evidence for up to 60
+# mailboxes.
 MOST_IN_A_DAY: Final = 20
 A_DAY: Final = dt.timedelta(days=1)
 _DOMAIN: Final = b"kopuro watch report\n"

@@ -1,9 +1,9 @@
-"""The decision which employers are watched. Pure: it depends on the reports, not on their order.
+"""Decides which employers are watched. Pure: the result depends on the reports, not on their order.
 
 An employer is watched while two reports of organisations in good standing support each other
-(`corroboration.py`). What its entry shows is stated by two such reports. Of several names, kinds or regions,
-the one that two stated first is shown; if no two agree, that of the oldest report. So a report changes
-neither which other employers are watched nor what two others state.
+(`corroboration.py`). Two such reports state what its entry shows. If the reports differ in the name, kind or
+region, the entry shows the value that two of them stated first, or else the oldest report's. So a report
+changes neither which other employers are watched nor what two other reports state.
 """
 
 from __future__ import annotations

@@ -67,25 +67,25 @@ class AmqpPasswords:
 
 
 def end_password_of(writing: Writing, revoked: Client, *, by: str) -> None:
-    """Let a password that nobody knows replace the one that a client has set which is revoked now.
+    """Replace a password that the revoked client has set by one that nobody knows.
 
-    Its thief would otherwise stay connected to the partners' broker. A password that another client has set
-    stays: the thief has seen its hash at most. One that an operator has set at the broker since is replaced
-    too, because the directory does not know of it.
+    The client's thief would otherwise stay connected to the partners' broker. A password that another client
+    has set stays: the thief has seen its hash at most. One that an operator has set at the broker since is
+    replaced too, because the directory does not know of it. While the gateway's client is revoked, the new
+    one waits in its record: the gateway applies it before it lets the organisation in again.
     """
     if revoked.organization is None:
         return
     gateway = writing.standing(Client, gateway_client(revoked.organization))
     if (
         gateway is None
-        or not gateway.entry.live
         or gateway.entry.organization != revoked.organization
         or gateway.entry.amqp_password_by != revoked.id
     ):
         return
     unknown = encoded(secrets.token_bytes(_HASH_BYTES))
     ended = replace(gateway.entry, amqp_password_hash=unknown, amqp_password_by="")
-    writing.put(ended.without_tokens(writing.now), by=by)
+    writing.put(ended.without_tokens(writing.now) if ended.live else ended, by=by)
 
 
 def _gateways_client(ledger: Ledger, transaction: Connection, organization: str) -> Client:

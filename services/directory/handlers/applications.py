@@ -33,9 +33,9 @@ from services.directory.handlers.ledger import Ledger, Writing
 from services.directory.ports import ApplicationStore
 
 _REFERENCE_BYTES: Final = 32
-# Of a full queue: nothing changes within seconds.
+# For a full queue, which does not empty within seconds.
 _RETRY_AFTER: Final = 3600
-# How long an application counts towards the limit after it was sent, although it was withdrawn.
+# How long after it was sent a withdrawn application still counts towards the limit.
 _WITHDRAWN_COUNTS: Final = dt.timedelta(days=1)
 # Applications that one run ends, so that it holds up no other writer for long.
 _AT_ONCE: Final = 100

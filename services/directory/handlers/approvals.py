@@ -1,6 +1,6 @@
 """Requests for a second person's approval: made, decided and listed.
 
-What is approved is exactly what was requested: the stored change, whose digest is in every fact about it.
+An approval applies exactly the requested change: it is stored, and every fact about it has its digest.
 """
 
 from __future__ import annotations
@@ -134,14 +134,14 @@ class Approvals:
         return approval
 
     def approve(self, approval_id: str, by: Decider) -> Approval:
-        """Let a request take effect; return it. The first of two members of the staff only endorses it.
+        """Approve a request and return it. It takes effect, unless it needs a second member of the staff.
 
         Raises Refused: `not-found`, `forbidden` for a principal that may not approve it, `conflict` if it was
         decided before, has expired or is stale, and what `effects.take_effect` raises.
         """
         with self._ledger.writing() as writing:
             open_request = self._one(writing, approval_id)
-            # What was requested may be erased once the request has ended.
+            # The change may be erased once the request has ended.
             change = restored(open_request.kind, open_request.change) if open_request.change else None
             approval = granted(
                 open_request,
@@ -166,7 +166,7 @@ class Approvals:
         return approval
 
     def refuse(self, approval_id: str, by: Decider) -> Approval:
-        """End a request without effect; return it. Raises Refused `not-found`, `forbidden`, `conflict`.
+        """Refuse or withdraw a request; return it. Raises Refused `not-found`, `forbidden`, `conflict`.
 
         A partner withdraws what this client or a later one requested (`earlier_clients.py`).
         """
@@ -187,7 +187,7 @@ class Approvals:
         return found
 
     def end(self, writing: Writing, approval_id: str, step: ApprovalStep, *, by: str) -> None:
-        """End a request without effect: what it is about has ended. Does nothing if it was decided."""
+        """End a request without effect, because its subject has ended. Does nothing if it was decided."""
         found = self._store.one(writing.transaction, approval_id)
         if found is not None and found.state is State.requested:
             self._settle(writing, found.step(step, by=by, at=writing.now))
@@ -342,9 +342,9 @@ def _counts(writing: Writing, open_request: Approval, client: str | None) -> boo
 
 
 def _revoked(writing: Writing, approval: Approval) -> set[str]:
-    """Return those of the requester and the endorser that had clients and have no live one any more.
+    """Return which of the requester and the endorser had clients but have no live one now.
 
-    And the client of the request if it was revoked.
+    Also returns the client of the request if it was revoked.
     """
     principals = [one for one in (approval.requested_by, approval.endorsed_by) if one is not None]
     clients = writing.ledger.register.clients_of(writing.transaction, principals)

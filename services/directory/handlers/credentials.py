@@ -113,7 +113,8 @@ class Credentials:
                 raise Refused("not-found", "There is no client with this id.")
             if not operator:
                 require_earlier(writing, client, client_id)
-            revoked = replace(present.entry, live=False, amqp_password_hash="", amqp_password_by="")
+            # The broker keeps the password of a gateway's client: so does the record who has set it.
+            revoked = replace(present.entry, live=False)
             standing = writing.put(revoked, by=by)
             end_password_of(writing, revoked, by=by)
             return standing

@@ -89,7 +89,7 @@ def _wanted(writing: Writing, change: Change, *, approver: str) -> Client | Orga
             if before is None:
                 return issued
             known = before.entry
-            # Whoever knew the secret before may have tokens. A password for the broker keeps waiting.
+            # Somebody who knew the earlier secret may have tokens. A password for the broker keeps waiting.
             kept = replace(
                 issued,
                 token_epoch=known.token_epoch,

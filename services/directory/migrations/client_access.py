@@ -23,7 +23,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("expiry_notices")
-    # Of a client with two secrets, one key is kept; the other secret's is registered with its next token.
+    # A client with two secrets keeps one key; the other secret's key is registered with its next token.
     op.execute(
         "DELETE FROM proof_keys WHERE EXISTS (SELECT 1 FROM proof_keys AS other"
         " WHERE other.client_id = proof_keys.client_id AND other.secret_sha256 > proof_keys.secret_sha256)"

@@ -191,7 +191,7 @@ class HttpHub:
             raise NotAdmitted
         if response.status_code == 429 and _problem(response).startswith(PROBLEM_PREFIX):
             seconds = response.headers.get("Retry-After", "")
-            detail = f"{service} takes no more of the organisation now."
+            detail = f"The organisation has used up its rate at {service}."
             raise RateLimited(detail, retry_after=int(seconds) if seconds.isdigit() else _PACE_SECONDS)
         if response.status_code in _TRANSIENT or response.status_code == 403:  # a proxy's
             raise Unavailable(f"{service} answers {path} with status {response.status_code}.")

@@ -130,7 +130,7 @@ class RabbitQueues:
             found = self._channel.queue_declare(queue, passive=True)
             return QueueState(waiting=found.message_count, consumers=found.consumer_count)
         except NotFound as error:
-            # Deleted behind our back: the channel is closed, and what was copied is lost.
+            # Somebody deleted it: the channel is closed, and the copied messages are lost.
             self._open_channel()
             raise SessionEnded from error
 

@@ -99,7 +99,7 @@ class RabbitSubmissions:
                 pass
         except BROKEN as error:
             raise self._broken(error) from error
-        # All of them: what is requeued must not come after a later one of its organisation.
+        # All of them: a requeued submission must not come after a later one of its organisation.
         taken, self._arrived, self._arrived_bytes = self._arrived, [], 0
         return taken
 
@@ -120,7 +120,7 @@ class RabbitSubmissions:
         tags: all that are taken of it and not being processed, in order. Raises BrokerUnavailable.
         """
         try:
-            # First, or the broker would send at once what is given back.
+            # First, or the broker would deliver the requeued submissions at once.
             self._channel.basic_cancel(SUBMISSIONS)
             self._channel.basic_cancel(submissions_of(organization))
             self._consumes_moved = False

@@ -16,6 +16,7 @@ from contracts.records import dump
 from runtime.storage.columns import microseconds
 from runtime.storage.sql_statement import SqlStatement
 from services.routing.adapters.rows import part_without_needs
+from services.routing.domain.kept_proofs import kept_proofs
 from services.routing.domain.reduced_facts import DROPPED_DETAILS, is_reduced, reduced
 from services.routing.domain.timeline import TimelineEntry
 
@@ -38,11 +39,12 @@ _DUE = SqlStatement(
 _REDUCE = SqlStatement("UPDATE referrals SET facts = ?, part = ?, facts_state = 'reduced' WHERE id = ?")
 
 _DECISIONS = SqlStatement(
-    "SELECT id, record, salt FROM decisions WHERE referral_id = ANY (?) AND erased_at IS NULL ORDER BY id"
+    "SELECT id, referral_id, record, salt, asked FROM decisions"
+    " WHERE referral_id = ANY (?) AND erased_at IS NULL ORDER BY id"
 )
 
 _ERASE = SqlStatement(
-    "UPDATE decisions SET record = '{}', salt = NULL, asked = NULL, commitment = ?, erased_at = ?"
+    "UPDATE decisions SET record = '{}', salt = NULL, asked = NULL, commitment = ?, proofs = ?, erased_at = ?"
     " WHERE id = ?"
 )
 
@@ -96,18 +98,36 @@ def _erase_decisions(transaction: Connection, referral_ids: Sequence[str], now: 
     _ERASE.run_for_each(
         transaction,
         [
-            (_commitment(record, salt), microseconds(now), decision_id)
-            for decision_id, record, salt in _DECISIONS.run(transaction, referral_ids).all()
+            (_commitment(record, salt), _proofs(referral_id, record, asked, salt), microseconds(now), id_)
+            for id_, referral_id, record, written, asked in _DECISIONS.run(transaction, referral_ids).all()
+            for salt in (_salt(written),)
         ],
     )
 
 
+def _salt(written: bytes | None) -> bytes | None:
+    """Return a decision's salt; None for one of an earlier build.
+
+    Routing writes salts of one length only, so another length was written by somebody else.
+    """
+    return bytes(written) if written is not None and len(written) == SALT_BYTES else None
+
+
 def _commitment(record: str, salt: bytes | None) -> str | None:
-    """Return what the log committed to; None for a decision without a salt, of an earlier build."""
-    # Routing writes salts of one length only, so another length was written by somebody else.
-    if salt is None or len(salt) != SALT_BYTES:
-        return None
-    return commitment_to(record.encode(), bytes(salt))
+    """Return what the log committed to; None for a decision without a salt."""
+    return None if salt is None else commitment_to(record.encode(), salt)
+
+
+def _proofs(referral_id: str, record: str, asked: str | None, salt: bytes | None) -> str:
+    candidates = orjson.loads(record).get("candidates", ())
+    return dump(
+        kept_proofs(
+            referral_id,
+            (one["organization"] for one in candidates),
+            None if asked is None else orjson.loads(asked),
+            salt,
+        )
+    ).decode()
 
 
 def _shorten_timeline(transaction: Connection, referral_ids: Sequence[str]) -> None:

@@ -82,6 +82,7 @@ class SqlStatementStore:
                 salt=bytes(row.salt) if row.salt is not None and len(row.salt) == SALT_BYTES else None,
                 asked=row.asked,
                 logged_in=row.logged_in,
+                kept=row.proofs or {},
             )
             for row in transaction.execute(select(DECISIONS).where(DECISIONS.c.id.in_(list(ids))))
         }

@@ -180,6 +180,8 @@ DECISIONS = Table(
     # earlier builds. The first is erased with the record.
     Column("asked", Json),
     Column("logged_in", String(36)),
+    # From the erasure on: by organisation, the opened leaf of each that was asked (`domain/kept_proofs.py`).
+    Column("proofs", Json),
     Index("decisions_referral", "referral_id", "id"),
 )
 

@@ -12,8 +12,8 @@ from typing import Final, overload
 
 from contracts.codes import CapacityStatus
 from contracts.records import dump
+from services.routing.domain.failure import Failure
 from services.routing.domain.offered_service import OfferedService
-from services.routing.domain.rules import Failure
 
 _NOTHING: Final[Mapping[str, float]] = {}
 # The end of an excluded candidate's JSON.

@@ -28,7 +28,8 @@ class Circumstances:
     # Organisations that already received an offer for this referral (`consequences.asked_before`).
     asked: frozenset[str]
     directory: Directory
-    # What has been observed of an organisation so far. A decision's record asks later and must get the same.
+    # Returns the observations of an organisation so far. A decision's record calls it later and must get the
+    # same.
     observed: Callable[[str], Observation]
     now: dt.datetime
     # The policy's bounds on the sender's open offers at one candidate.
@@ -43,15 +44,15 @@ class Circumstances:
     full_for: dt.timedelta = dt.timedelta()
     # The needs of the whole referral, for a part; empty for a referral that is not a part.
     whole_needs: tuple[str, ...] = ()
-    # A further sensitive need takes the approval of a service for this person. False for a decision of an
-    # earlier build, which accepted that of any service of the organisation.
+    # Whether a further sensitive need requires the approval of a service that serves this person. False for a
+    # decision of an earlier build, for which the approval of any service of the organisation sufficed.
     approvals_serve_person: bool = True
     # The following fields are the same for every candidate and are computed once.
-    # The first need must be met; further needs count in the score, and of a part they must be met too.
+    # The first need must be met. Further needs count in the score; in a part, they must be met too.
     principal_need: str = field(init=False, repr=False)
-    # The sensitive needs of the case. The receiver learns all of them, so each takes an approval.
+    # The sensitive needs of the case. The receiver learns all of them, so each requires an approval.
     sensitive: tuple[str, ...] = field(init=False, repr=False)
-    # What the agreements must allow the sender to disclose.
+    # The class of data that the agreements must allow the sender to disclose.
     disclosure: DisclosureClass = field(init=False, repr=False)
     # The person's region and its country.
     places: frozenset[str] = field(init=False, repr=False)
@@ -61,7 +62,7 @@ class Circumstances:
 
     def __post_init__(self) -> None:
         needs, region = self.facts.needs, self.facts.region
-        # Whoever accepts a part receives the case of the whole.
+        # The acceptor of a part receives the case of the whole.
         told = self.whole_needs or needs
         listed = sensitive_needs()
         sensitive = tuple([need for need in dict.fromkeys(told) if need in listed])

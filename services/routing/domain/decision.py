@@ -16,14 +16,15 @@ from contracts.quick_init import quick_init
 from services.routing.domain import rules
 from services.routing.domain.candidates import Candidate, Candidates
 from services.routing.domain.capacity import ORDER_OF_CAPACITY
+from services.routing.domain.capacity_rules import PLACE_LEFT
 from services.routing.domain.chain import Chain
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.evaluation import Evaluation
+from services.routing.domain.failure import UNTIL, Failure
 from services.routing.domain.fairness import Contender, Fairness, FairTurn, draw_of
 from services.routing.domain.observation import Observation
 from services.routing.domain.observed_record import ObservedOrganizations
 from services.routing.domain.policy import RoutingPolicy
-from services.routing.domain.rules import Failure
 from services.routing.domain.scoring import Scoring
 from services.routing.domain.shortlist import Shortlist
 
@@ -132,7 +133,7 @@ class Decision:
         return frozenset(
             (offered.organization_id, offered.service_id)
             for offered, failures in self.candidates.excluded
-            if all(failure.rule == rules.PLACE_LEFT for failure in failures)
+            if all(failure.rule == PLACE_LEFT for failure in failures)
         )
 
     @property
@@ -140,9 +141,9 @@ class Decision:
         """The earliest time at which a candidate fails no rule any more, or only lacks a place."""
         times: list[dt.datetime] = []
         for _, failures in self.candidates.excluded:
-            untils = [failure.detail.get(rules.UNTIL) for failure in failures]
+            untils = [failure.detail.get(UNTIL) for failure in failures]
             known = [until for until in untils if isinstance(until, dt.datetime)]
-            places = sum(failure.rule == rules.PLACE_LEFT for failure in failures)
+            places = sum(failure.rule == PLACE_LEFT for failure in failures)
             if known and len(known) + places == len(untils):
                 times.append(max(known))
         return min(times, default=None)

@@ -74,12 +74,13 @@ class Directory:
         self._index: dict[_Key, _Entries] = {}
         # By code of the index: the organisations with a service that meets it anywhere.
         self._meeting: dict[str, set[str]] = {}
-        # What searches found, and by key of `_index` those that read it: a change of the key removes them.
+        # The results of searches, and by key of `_index` the searches that read it: a change of the key
+        # removes them.
         self._found: dict[_Search, Shortlist] = {}
         self._searches: dict[_Key, set[_Search]] = {}
         self._agreements: dict[str, Agreement] = {}
         self._agreements_of: dict[str, frozenset[str]] = {}
-        # What `agreements_of` returned; forgotten when an agreement changes, or who is vetted.
+        # The results of `agreements_of`; forgotten when an agreement or an organisation's vetting changes.
         self._granted: dict[tuple[str, str, DisclosureClass, dt.date], frozenset[str]] = {}
 
     def put_organization(self, organization: Organization, revision: int = 0) -> None:

@@ -16,11 +16,18 @@ from itertools import chain
 from typing import Final
 
 from contracts.vocabularies import need_group
-from services.routing.domain import rules
+from services.routing.domain import (
+    capacity_rules,
+    consent_rules,
+    history_rules,
+    organization_rules,
+    service_rules,
+)
 from services.routing.domain.circumstances import Circumstances
+from services.routing.domain.failure import Failure, Rule
 from services.routing.domain.observation import NO_LOAD, Observation
 from services.routing.domain.offered_service import UNNUMBERED, OfferedService, Trait
-from services.routing.domain.rules import Failure, Rule
+from services.routing.domain.rules import RULES
 from services.routing.domain.shortlist import Shortlist
 
 
@@ -40,11 +47,11 @@ _GROUPS = (
     _Group(
         # The organisation's standing
         rules=(
-            rules.organization_active,
-            rules.organization_vetted,
-            rules.kind_consented,
-            rules.can_receive,
-            rules.storage_allowed,
+            organization_rules.organization_active,
+            organization_rules.organization_vetted,
+            consent_rules.kind_consented,
+            organization_rules.can_receive,
+            consent_rules.storage_allowed,
         ),
         reads=lambda given: (
             given.facts.consent.opt_in_kinds,
@@ -54,7 +61,7 @@ _GROUPS = (
     ),
     _Group(
         # The people whom the service is for
-        rules=(rules.settlement_served, rules.person_eligible),
+        rules=(service_rules.settlement_served, service_rules.person_eligible),
         reads=lambda given: (
             given.facts.settlement,
             given.facts.sex,
@@ -66,22 +73,22 @@ _GROUPS = (
     ),
     _Group(
         # Its languages
-        rules=(rules.language_shared,),
+        rules=(service_rules.language_shared,),
         reads=lambda given: given.facts.languages,
     ),
     _Group(
         # Its terms
-        rules=(rules.cost_accepted, rules.capacity_left, rules.open_now),
+        rules=(service_rules.cost_accepted, capacity_rules.capacity_left, service_rules.open_now),
         reads=lambda given: (given.facts.accepts_cost, given.facts.urgency),
     ),
 )
 # Rules that fail for any candidate, but only if something holds for the referral.
 _CONDITIONAL: tuple[tuple[Rule, Callable[[Circumstances], object]], ...] = (
-    (rules.consent_given, lambda given: not given.facts.consent.given),
-    (rules.case_sealed_for, lambda given: given.facts.to),
-    (rules.need_met, lambda given: given.is_for_all_needs),
+    (consent_rules.consent_given, lambda given: not given.facts.consent.given),
+    (organization_rules.case_sealed_for, lambda given: given.facts.to),
+    (service_rules.need_met, lambda given: given.is_for_all_needs),
 )
-_POSITION: Mapping[str, int] = {name: number for number, name in enumerate(rules.RULES)}
+_POSITION: Mapping[str, int] = {name: number for number, name in enumerate(RULES)}
 _NAMED_NOWHERE: Final[frozenset[str]] = frozenset()
 _Failures = tuple[Failure, ...]
 
@@ -112,19 +119,21 @@ class Evaluation:
         self._known = _known_failures(tuple([group.reads(given) for group in _GROUPS]))
         self._for_all = [rule for rule, may_fail in _CONDITIONAL if may_fail(given)]
         if not is_searched:
-            missing = (rules.need_met, rules.area_served)
+            missing = (service_rules.need_met, service_rules.area_served)
             self._for_all += [rule for rule in missing if rule not in self._for_all]
         # The rules that fail for these organisations only. Those that are excluded have branches.
-        self._for_some: list[tuple[Rule, Iterable[str]]] = [(rules.not_the_sender, (given.sender,))]
+        self._for_some: list[tuple[Rule, Iterable[str]]] = [
+            (organization_rules.not_the_sender, (given.sender,))
+        ]
         if consent.excluded_organizations:
             excluded = directory.with_branches(consent.excluded_organizations)
-            self._for_some.append((rules.not_excluded, excluded))
+            self._for_some.append((consent_rules.not_excluded, excluded))
         if given.asked:
-            self._for_some.append((rules.not_asked_before, given.asked))
+            self._for_some.append((history_rules.not_asked_before, given.asked))
         if given.declined_for_person:
-            self._for_some.append((rules.not_declined_for_person, given.declined_for_person))
+            self._for_some.append((history_rules.not_declined_for_person, given.declined_for_person))
         if given.chain is not None:
-            self._for_some.append((rules.not_in_chain, given.chain.holders))
+            self._for_some.append((history_rules.not_in_chain, given.chain.holders))
 
     def failures(self, shortlist: Shortlist) -> list[_Failures]:
         """Return the failures of each service of the shortlist, except those that `add_observed` adds."""
@@ -155,7 +164,10 @@ class Evaluation:
         is_bounded = given.offers_per_sender.most is not None
         for position, seen in zip(positions, observed, strict=True):
             offered = services[position]
-            if seen.full_since and (failure := rules.declined_as_full(offered, given, seen)) is not None:
+            if (
+                seen.full_since
+                and (failure := capacity_rules.declined_as_full(offered, given, seen)) is not None
+            ):
                 found[position] = _with(found[position], failure)
             if not is_bounded:
                 # Nearly always, every sender finds a place within the maximum.
@@ -165,7 +177,7 @@ class Evaluation:
                 roomy = seen.services.get(offered.service_id, NO_LOAD).roomy
                 if roomy is not None and maximum >= roomy:
                     continue
-            if (failure := rules.no_place_left(offered, given, seen)) is not None:
+            if (failure := capacity_rules.no_place_left(offered, given, seen)) is not None:
                 found[position] = _with(found[position], failure)
 
     def _of_profiles(self, shortlist: Shortlist) -> list[_Failures]:
@@ -231,7 +243,7 @@ class Evaluation:
         if key in self._of_named:
             return self._of_named[key]
         needs = given.directory.needs_beyond(named, given.agreements, vetted=is_vetted)
-        failure = self._of_named[key] = rules.not_disclosed(given, needs) if needs else None
+        failure = self._of_named[key] = organization_rules.not_disclosed(given, needs) if needs else None
         return failure
 
     def _add(
@@ -259,7 +271,7 @@ class Evaluation:
                 # Most services fail without a look at the others of their organisation.
                 approved = offered.approved if is_principal else offered.organization_approved
                 if approved.isdisjoint(approvals) or not (
-                    is_principal or rules.approved_for_further(offered, need, self._given)
+                    is_principal or service_rules.approved_for_further(offered, need, self._given)
                 ):
                     unapproved[position] = (*unapproved.get(position, ()), need)
         # Services of several organisations may have the same id.
@@ -267,7 +279,7 @@ class Evaluation:
         for position, needs in unapproved.items():
             key = services[position].service_id, needs
             if (failure := known.get(key)) is None:
-                failure = known[key] = rules.service_not_approved(services[position], list(needs))
+                failure = known[key] = service_rules.service_not_approved(services[position], list(needs))
             found[position] = _with(found[position], failure)
 
 

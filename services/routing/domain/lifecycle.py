@@ -202,7 +202,7 @@ def _answer(
         return _accept_whole(referral, closed, submission.organization, context)
     if not referral.is_answerable and referral.status is not ReferralStatus.split:
         # The offer expired before this timely answer was read, and the referral was accepted elsewhere or has
-        # ended meanwhile. Which of these is not for a candidate to know.
+        # ended meanwhile. A candidate must not learn which of these happened.
         raise Refused("offer-closed", "The offer has already expired.")
     if event is OfferEvent.accept:
         return _accept(referral, closed, submission.organization, context)

@@ -19,10 +19,10 @@ _COUNTS: Final = ("answered", "expired", "answer_seconds", "returned")
 
 
 class ObservedOrganizations:
-    """What a decision observed of its candidates' organisations, as their records by id.
+    """A decision's observations of its candidates' organisations, as records by id.
 
-    An observation keeps its record, once one was made, because decisions record it again and again until it
-    changes. Organisations of which nothing was observed are left out.
+    An observation keeps its record once that was made, because many decisions record it before it changes.
+    Organisations without observations are left out.
     """
 
     __slots__ = ("_each", "_observed", "_organizations")
@@ -32,7 +32,7 @@ class ObservedOrganizations:
         organizations: Sequence[str] = (),
         observed: Callable[[str], Observation] = lambda _: NOTHING_OBSERVED,
     ) -> None:
-        """observed: returns what was observed at the decision's time, however late it is called.
+        """observed: returns an organisation's observation at the decision's time, however late it is called.
 
         organizations: repetitions do not count.
         """
@@ -42,7 +42,7 @@ class ObservedOrganizations:
 
     @property
     def each(self) -> Sequence[Observation]:
-        """What was observed of each organisation."""
+        """The observation of each organisation."""
         if self._each is None:
             self._each = list(map(self._observed, self._organizations))
         return self._each

@@ -63,8 +63,8 @@ UNNUMBERED: Final = 16_384
 class OfferedService:
     """A service and the organisation that offers it. revision: of the organisation's record.
 
-    What each decision reads of the records is derived once, when the record changes, so that a decision that
-    considers hundreds of services reads one object of each.
+    The values that each decision reads are derived once, when the record changes, so that a decision about
+    hundreds of services reads one object for each.
     """
 
     organization: Organization

@@ -73,7 +73,7 @@ def may_refer_onward(referral: Referral, organization: str) -> bool:
 def continued(earlier: Referral, family: Iterable[Referral] = ()) -> Chain:
     """Return the chain of a referral that follows this one.
 
-    family: the referrals that a split has linked with it. Who has held the case of one has held that of all.
+    family: the referrals that a split has linked with it: they share one case.
     """
     before = earlier.chain
     known = () if before is None else before.holders

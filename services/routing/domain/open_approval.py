@@ -1,4 +1,4 @@
-"""Whether the network still approves the holder of an offer for the sensitive needs of its referral."""
+"""Tells whether the network still approves an offer's holder for the sensitive needs of its referral."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from services.routing.domain.offer import Offer
 def is_approved(offer: Offer, given: Circumstances) -> bool:
     """Return whether the network's approvals still cover the sensitive needs of the referral.
 
-    The principal need takes the approval of the service that was asked, a further one that of any service of
-    the organisation. Whether that service serves this person (`rules.approved_for_further`) was checked when
-    the offer was opened and is not checked again: an organisation could otherwise end its offers at will, and
-    so avoid that they expire, by removing a language and adding it again. False if the organisation no longer
-    has the service that was asked.
+    The principal need requires the approval of the service that was asked, a further one that of any service
+    of the organisation. Whether that service serves this person (`service_rules.approved_for_further`) was
+    checked when the offer was opened and is not checked again: otherwise an organisation could remove a
+    language and add it again to end its offers before they expire. False if the organisation no longer has
+    the service that was asked.
     """
     if not given.sensitive:
         return True

@@ -33,15 +33,15 @@ def parts_of(given: Circumstances, in_turns: InTurns = iter) -> tuple[Part, ...]
     rule applies, those about the consent included. A need that nobody could be asked about is a part of its
     own, without organisations. One organisation that could take all needs makes one part.
 
-    Of several solutions with as few parts, the one whose first part is largest is returned, then the one
-    whose first part has the earlier needs, and so on. The result depends on the arguments only. in_turns:
-    iterates over services; it may let other work run between two of them.
+    If several solutions have the fewest parts, the one with the largest first part wins, then the one whose
+    first part has the earlier needs, and so on. The result depends only on the arguments. in_turns: iterates
+    over services; it may let other work run between two of them.
     """
     needs = tuple(dict.fromkeys(given.facts.needs))
     alone = {need: _askable(given, need, in_turns) for need in needs}
     met = tuple(need for need in needs if alone[need])
-    # Which of these needs each organisation could take, as bits. Only `need_met` reads the other needs of a
-    # part, and whoever could be asked about each of them meets all.
+    # The needs that each organisation could take, as bits. Only `need_met` reads the other needs of a part,
+    # and an organisation that could be asked about each of them meets all.
     takes: dict[str, int] = {}
     for number, need in enumerate(met):
         for organization in alone[need]:

@@ -1,11 +1,12 @@
-"""Why organisations that came into question for a referral were not asked, as their statements count it."""
+"""The reasons for which considered organisations were not asked, as their statements count them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-from services.routing.domain.rules import NOT_DECLINED_FOR_PERSON, PLACE_LEFT
+from services.routing.domain.capacity_rules import PLACE_LEFT
+from services.routing.domain.history_rules import NOT_DECLINED_FOR_PERSON
 
 # The rules held, and other organisations came first.
 OTHERS_FIRST: Final = "others_first"

@@ -91,7 +91,7 @@ class RoutingPolicy:
     full_for: FullFor = field(default_factory=FullFor)
     weights: Weights = field(default_factory=Weights)
     fairness: Fairness = field(default_factory=Fairness)
-    # What happens while an offer has no answer.
+    # The steps while an offer has no answer.
     escalation: Escalation = field(default_factory=Escalation)
     # Coordinators are notified of an emergency whose offer has had no answer for so long, or for half of the
     # answer time if that is shorter.

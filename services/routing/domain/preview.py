@@ -18,6 +18,7 @@ from enum import StrEnum
 from contracts.vocabularies import country_of
 from services.routing.domain import rules
 from services.routing.domain.circumstances import Circumstances
+from services.routing.domain.consent_rules import kind_to_opt_in
 from services.routing.domain.experience import Experience
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.parts import parts_of
@@ -88,7 +89,7 @@ def preview(
         organization = offered.organization
         if not failed:
             candidates.add(organization.id)
-            kind = rules.kind_to_opt_in(organization, given.directory)
+            kind = kind_to_opt_in(organization, given.directory)
             if kind is not None:
                 by_kind[kind.value].add(organization.id)
         elif failed == ["language_shared"]:
@@ -163,7 +164,7 @@ def _is_elsewhere(area: str, given: Circumstances) -> bool:
 
 
 def _more(found: Mapping[str, set[str]], candidates: set[str]) -> Mapping[str, Band]:
-    """Return the bands of those who are no candidates yet, for at most MOST_LISTED codes.
+    """Return the bands of organisations that are not candidates yet, for at most MOST_LISTED codes.
 
     Codes of one band are ordered by code: an order by count would say more than the bands.
     """

@@ -13,10 +13,11 @@ from services.routing.domain.chain import Chain
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
+from services.routing.domain.history_rules import NOT_DECLINED_FOR_PERSON
 from services.routing.domain.observation import NOTHING_OBSERVED
 from services.routing.domain.observed_record import observation_of
 from services.routing.domain.policy import RoutingPolicy
-from services.routing.domain.rules import NOT_DECLINED_FOR_PERSON, RULES
+from services.routing.domain.rules import RULES
 
 # The rules of builds that did not record which organisations had declined for the person. Such a decision
 # is made again with none: every other rule is the same.

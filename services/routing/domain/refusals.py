@@ -26,7 +26,7 @@ from contracts.facts import (
     WithdrawalSubmitted,
 )
 
-# The refusals of organisations' submissions. Whoever was asked can cause any number of them, so they are
+# The refusals of organisations' submissions. An organisation that was asked can cause any number, so they are
 # steps of the referral for their author only.
 OF_ORGANIZATIONS: Final = (AnswerRefused, HandBackRefused, SubmissionRefused)
 # Coordinators' submissions and their refusals. They name the offers and organisations for which the referral

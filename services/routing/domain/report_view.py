@@ -84,7 +84,7 @@ def statement_view(
     """Return the figures of an organisation's week. before: of the week before, if it was counted.
 
     All are exact, except `considered`, `passed_over` and `passed_over_by_reason`: how often the organisation
-    came into question depends on choices of persons, so figures below 5 are withheld.
+    was considered depends on choices of persons, so figures below 5 are withheld.
     """
     return {
         "organization": organization,

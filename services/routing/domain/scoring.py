@@ -34,8 +34,8 @@ class Scoring:
         self._region = given.facts.region
         self._needs = given.facts.needs
         first = self._needs[0]
-        # A service that meets a need which takes no approval meets it for its organisation. A referral that
-        # names a group may be met by a need that takes one.
+        # A service that meets a need without a required approval meets it for its organisation. A referral
+        # that names a group may be met by a need that requires one.
         self._is_first_covered = is_searched and first not in sensitive_needs() and first != need_group(first)
         self._languages = given.facts.languages
         self._weights = (

@@ -10,8 +10,8 @@ from contracts.records import plain
 from contracts.responses.form import extended
 from contracts.responses.referrals import OfferView, PartView, ReferralSummary, ReferralView, Step
 from services.routing.domain.fact_readers import end_of_part, may_read_facts
+from services.routing.domain.history_rules import NOT_IN_CHAIN
 from services.routing.domain.referral import Referral
-from services.routing.domain.rules import NOT_IN_CHAIN
 from services.routing.domain.timeline import TimelineEntry
 
 # Network staff see all facts of a referral; the sealed case stays closed to them too.

@@ -100,8 +100,8 @@ def published_by_source(
 ) -> PublishedFigures:
     """Return the rows and the total that may be shown even to one of the sources. counts: by cell and source.
 
-    What may be shown is decided without the largest source of each cell, so that a source that subtracts its
-    own units from a row is left with THRESHOLD or more. The figures count the units of all sources.
+    The decision leaves out the largest source of each cell, so that a source that subtracts its own units
+    from a row is left with THRESHOLD or more. The figures count the units of all sources.
     """
     units = {path: sum(by_source.values()) for path, by_source in counts.items()}
     others = {path: units[path] - max(by_source.values(), default=0) for path, by_source in counts.items()}

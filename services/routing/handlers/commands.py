@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 
 from sqlalchemy import Connection
 
@@ -20,31 +19,26 @@ from contracts.facts import (
     PlacementSubmitted,
     ReferralSubmitted,
 )
-from runtime.identifiers import new_id
-from runtime.messaging.outbox.outbox import Outbox, outgoing
+from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Outgoing
-from runtime.storage.database import Database, after_commit
+from runtime.storage.database import Database
 from runtime.turn import Turn
 from services.routing.consumer_lag import ConsumerLag
 from services.routing.domain import lifecycle
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.consequences import asked_before, declined_as_full, declined_for_person
-from services.routing.domain.decision import Decision, Trigger, decide
+from services.routing.domain.decision import Decision
 from services.routing.domain.ending import withdraw_for
 from services.routing.domain.intervention import awaited, intervene
-from services.routing.domain.observation import Observation
-from services.routing.domain.open_approval import is_approved
 from services.routing.domain.open_offers import place
-from services.routing.domain.parts import parts_of
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.standing import revoke_suspended, suspended_acceptor
 from services.routing.domain.tally import Tally
-from services.routing.domain.transition import Transition, TransitionContext
+from services.routing.domain.transition import Transition
 from services.routing.handlers.coordinator_submissions import CoordinatorSubmissions
 from services.routing.handlers.decision_spans import Decided, not_reported
 from services.routing.handlers.referral_batch import ReferralBatch
-from services.routing.handlers.turns import in_turns
+from services.routing.handlers.transactions import RoutingTransactions
 from services.routing.handlers.unapproved import UnapprovedOffers
 from services.routing.handlers.unplaced import UnplacedReferrals
 from services.routing.live_directory import LiveDirectory
@@ -92,15 +86,22 @@ class RoutingCommands:
         """
         self._database = database
         self._store = store
-        self._outbox = outbox
         self._network = network
-        self._has_live_client = has_live_client
         self._policy = policy
         self._source = source
-        self._after_commit = after_commit
-        self._count = count
-        self._report = report
         self._lag = ConsumerLag()
+        self._transactions = RoutingTransactions(
+            database=database,
+            store=store,
+            outbox=outbox,
+            network=network,
+            has_live_client=has_live_client,
+            policy=policy,
+            source=source,
+            after_commit=after_commit,
+            count=count,
+            report=report,
+        )
         self._coordinators = CoordinatorSubmissions(
             database=database,
             store=store,
@@ -109,29 +110,8 @@ class RoutingCommands:
             source=source,
             after_commit=after_commit,
         )
-        self._unplaced = UnplacedReferrals(
-            database=database,
-            store=store,
-            outbox=outbox,
-            network=network,
-            source=source,
-            settle=self._settle,
-            context=self._context,
-            finish=self._finish,
-            after_commit=after_commit,
-        )
-
-        self._unapproved = UnapprovedOffers(
-            database=database,
-            store=store,
-            outbox=outbox,
-            network=network,
-            source=source,
-            settle=self._settle,
-            context=self._context,
-            finish=self._finish,
-            after_commit=after_commit,
-        )
+        self._unplaced = UnplacedReferrals(database, store, network, self._transactions)
+        self._unapproved = UnapprovedOffers(database, store, network, self._transactions)
 
     def take_facts(
         self, transaction: Connection, events: Sequence[Event[Fact]], now: dt.datetime
@@ -139,14 +119,14 @@ class RoutingCommands:
         """Apply facts of partners and the vault, in order (a `batches.BatchHandler`)."""
         self._lag.note(min(event.time for event in events), now)
         known = self._load(transaction, {event.partition_key for event in events})
-        self._settle(transaction)
+        self._transactions.settle(transaction)
         batch = ReferralBatch(known, self._source, now)
         earlier = self._store.view(transaction, _referred_onward(events))
         onward = {
             one: Counter(sender for _, sender in self._store.onward_of(transaction, one)) for one in earlier
         }
         context = replace(
-            self._context(now, batch.observed),
+            self._transactions.context(now, batch.observed),
             # As this transaction has changed it so far, if it has.
             referral=lambda referral_id: batch.referral(referral_id) or earlier.get(referral_id),
             onward=lambda referral_id, organization: (
@@ -158,7 +138,7 @@ class RoutingCommands:
             turn.end_if_over()
             referral = batch.referral(event.partition_key)
             batch.take(lifecycle.apply(referral, event, context), cause=event)
-        return self._finish(transaction, batch)
+        return self._transactions.finish(transaction, batch)
 
     def _load(self, transaction: Connection, ids: Collection[str]) -> dict[str, Referral]:
         """Return the referrals with those that a split has linked with them, locked for a change.
@@ -182,19 +162,15 @@ class RoutingCommands:
             overdue = self._store.due_referrals(transaction, now, DUE_AT_ONCE)
         if not offers and not overdue:
             return 0
-        with self._database.write() as transaction:
-            ids = {referral_id for referral_id, _ in offers} | set(overdue)
-            batch = ReferralBatch(self._store.load(transaction, ids), self._source, now)
-            self._settle(transaction)
-            context = self._context(now, batch.observed)
+        ids = {referral_id for referral_id, _ in offers} | set(overdue)
+        with self._transactions.changing(ids, now) as change:
+            batch, context = change.batch, change.context
             for referral_id, offer_id in offers:
                 if (referral := batch.referral(referral_id)) is not None:
                     batch.take(lifecycle.act_when_due(referral, offer_id, expiring, context), cause=None)
             for referral_id in overdue:
                 if (referral := batch.referral(referral_id)) is not None:
                     batch.take(lifecycle.remind(referral, context), cause=None)
-            self._outbox.add(transaction, self._finish(transaction, batch))
-        self._after_commit()
         return len(offers) + len(overdue)
 
     def act_on_suspensions(self, now: dt.datetime) -> int:
@@ -211,10 +187,8 @@ class RoutingCommands:
             readmitted = self._store.noted_suspended(transaction) - barred
         if not (offered or held or readmitted):
             return 0
-        with self._database.write() as transaction:
-            batch = ReferralBatch(self._store.load(transaction, {*offered, *held}), self._source, now)
-            self._settle(transaction)
-            context = self._context(now, batch.observed)
+        with self._transactions.changing({*offered, *held}, now) as change:
+            batch, context = change.batch, change.context
             for referral_id in offered:
                 if (referral := batch.referral(referral_id)) is not None:
                     batch.take(revoke_suspended(referral, context), cause=None)
@@ -225,13 +199,11 @@ class RoutingCommands:
                 and (fact := suspended_acceptor(referral, context)) is not None
             }
             acceptors = {referral_id: fact.organization for referral_id, fact in reports.items()}
-            for referral_id in sorted(self._store.note_suspended(transaction, acceptors)):
+            for referral_id in sorted(self._store.note_suspended(change.transaction, acceptors)):
                 step = Transition(referral=batch.referral(referral_id), facts=(reports[referral_id],))
                 batch.take(step, cause=None)
             # A repeated suspension is reported again.
-            self._store.forget_suspended(transaction, readmitted)
-            self._outbox.add(transaction, self._finish(transaction, batch))
-        self._after_commit()
+            self._store.forget_suspended(change.transaction, readmitted)
         return max(len(offered), len(held))
 
     def decide_unplaced_again(self, now: dt.datetime) -> int:
@@ -280,7 +252,7 @@ class RoutingCommands:
         def attempt(referral: Referral) -> PlacementSubmitted:
             if self._network.directory.organization(organization) is None:
                 raise Refused("unknown-organization", "The directory has no organisation with this id.")
-            place(referral, placement, self._context(now, {}))
+            place(referral, placement, self._transactions.context(now))
             seen = tuple(offer.id for offer in referral.awaited_offers) if offers is None else offers
             return replace(placement, offers=seen)
 
@@ -295,7 +267,7 @@ class RoutingCommands:
         """
 
         def attempt(referral: Referral) -> InterventionSubmitted:
-            intervene(referral, intervention, self._context(now, {}))
+            intervene(referral, intervention, self._transactions.context(now))
             return replace(intervention, offers=tuple(offer.id for offer in awaited(referral, intervention)))
 
         return self._coordinators.submit(intervention, now, key, attempt)
@@ -319,78 +291,15 @@ class RoutingCommands:
         )
 
         def attempt(referral: Referral) -> CoordinatorWithdrawalSubmitted:
-            withdraw_for(referral, withdrawal, self._context(now, {}))
+            withdraw_for(referral, withdrawal, self._transactions.context(now))
             return withdrawal
 
         return self._coordinators.submit(withdrawal, now, key, attempt)
 
     def consider(self, referral: Referral, now: dt.datetime, organization: str | None) -> Decision:
-        """Return the decision that a search would make now, or that about one organisation; store nothing."""
-        policy = self._policy()
-        given = self._circumstances(referral, now, {}, policy)
-        return decide(new_id(), given, policy, Trigger.submitted, only=organization)
+        """See `RoutingTransactions.consider`."""
+        return self._transactions.consider(referral, now, organization)
 
     def circumstances(self, referral: Referral, now: dt.datetime) -> Circumstances:
-        """Return the inputs of the rules for a decision about the referral now."""
-        return self._circumstances(referral, now, {}, self._policy())
-
-    def _finish(self, transaction: Connection, batch: ReferralBatch) -> list[Outgoing]:
-        # Before the write: the timer or a retry may decide while it is under way.
-        self._network.observe(transaction, batch.observed)
-        self._store.save(transaction, batch.changes())
-        after_commit(transaction, partial(self._count, batch.tally))
-        if batch.decided:
-            after_commit(transaction, partial(self._report, batch.decided))
-        return [outgoing(event) for event in (*batch.events, *batch.commitments())]
-
-    def _settle(self, transaction: Connection) -> None:
-        with self._network.settling() as organizations:
-            if organizations:
-                self._network.recall(self._store.observations_of(transaction, organizations))
-
-    def _context(self, now: dt.datetime, so_far: Mapping[str, Observation]) -> TransitionContext:
-        """so_far: the observations of this transaction, so that later referrals see those of earlier ones."""
-        policy = self._policy()
-
-        def decide_now(referral: Referral, trigger: Trigger, placed_with: str | None = None) -> Decision:
-            given = self._circumstances(referral, now, so_far, policy)
-            return decide(new_id(), given, policy, trigger, placed_with=placed_with)
-
-        return TransitionContext(
-            now=now,
-            new_id=new_id,
-            policy=policy,
-            decide=decide_now,
-            parts=lambda referral: parts_of(self._circumstances(referral, now, so_far, policy), in_turns),
-            in_good_standing=self._network.directory.in_good_standing,
-            can_submit=self._can_submit,
-            is_approved=lambda referral, offer: is_approved(
-                offer, self._circumstances(referral, now, so_far, policy)
-            ),
-        )
-
-    def _circumstances(
-        self,
-        referral: Referral,
-        now: dt.datetime,
-        so_far: Mapping[str, Observation],
-        policy: RoutingPolicy,
-    ) -> Circumstances:
-        return Circumstances(
-            referral_id=referral.id,
-            sender=referral.sender,
-            facts=referral.facts,
-            asked=asked_before(referral),
-            directory=self._network.directory,
-            observed=self._network.observations(so_far),
-            now=now,
-            offers_per_sender=policy.offers_per_sender,
-            declined_as_full=declined_as_full(referral),
-            declined_for_person=declined_for_person(referral),
-            chain=referral.chain,
-            full_for=policy.counts_as_full(referral.facts.urgency),
-            whole_needs=() if referral.part is None else referral.part.whole_needs,
-        )
-
-    def _can_submit(self, organization: str) -> bool:
-        return self._network.directory.in_good_standing(organization) and self._has_live_client(organization)
+        """See `RoutingTransactions.circumstances`."""
+        return self._transactions.circumstances(referral, now)

@@ -1,4 +1,4 @@
-"""Writing of the coordinators' digest, once for each period."""
+"""Writes the coordinators' digest, once for each period."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Applying policies, and following in every process the one in force."""
+"""Applies policies, and follows the one in force in every process."""
 
 from __future__ import annotations
 

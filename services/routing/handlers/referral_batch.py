@@ -104,7 +104,7 @@ class ReferralBatch:
             recorded(decision, os.urandom(SALT_BYTES), asked=asked, logged_in=self._logged_in)
             for decision in transition.decisions
         ]
-        # Of a refused submission the refusal tells all.
+        # A refused submission needs no entry of its own: the refusal says everything.
         is_refused = any(isinstance(fact, OF_ORGANIZATIONS) for fact in transition.facts)
         if cause is not None and not is_refused and (transition.noted or not is_linked):
             self._timeline.append(entry_of(cause.data, referral.id, cause.time))

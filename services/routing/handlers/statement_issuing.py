@@ -1,4 +1,4 @@
-"""Issuing of monthly statements: each organisation's once, when the month's last report has been made."""
+"""Issues monthly statements: each organisation's once, when the month's last report has been made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads of an organisation's monthly statement, and of what proves it."""
+"""Queries for an organisation's monthly statement and its proofs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contracts.errors import Refused
 from runtime.storage.database import Database
 from services.routing.domain.calendar_month import CalendarMonth
 from services.routing.domain.candidate_tree import CandidateProof, prove_candidate
+from services.routing.domain.kept_proofs import kept_proof
 from services.routing.domain.monthly_statement import monthly_statement
 from services.routing.handlers.turns import in_turns
 from services.routing.report_ports import AskingDecision, IssuedStatement, StatementStore, WeeklyReports
@@ -96,15 +97,18 @@ class StatementQueries:
 def _shown(id: str, stored: AskingDecision | None, organization: str) -> ShownDecision:
     if stored is None or stored.logged_in is None:
         return ShownDecision(id=id, logged_in=None, proof=None, unproven=EARLIER_BUILD)
-    if stored.salt is None or stored.asked is None:
-        return ShownDecision(id=id, logged_in=stored.logged_in, proof=None, unproven=ERASED)
     try:
-        proof = prove_candidate(
-            organization, stored.referral_id, stored.organizations, stored.asked, stored.salt
-        )
+        proof = _proof(stored, organization)
     except ValueError:
         return ShownDecision(id=id, logged_in=stored.logged_in, proof=None, unproven=CONTRADICTED)
-    return ShownDecision(id=id, logged_in=stored.logged_in, proof=proof, unproven=None)
+    unproven = ERASED if proof is None else None
+    return ShownDecision(id=id, logged_in=stored.logged_in, proof=proof, unproven=unproven)
+
+
+def _proof(stored: AskingDecision, organization: str) -> CandidateProof | None:
+    if stored.salt is None or stored.asked is None:
+        return kept_proof(stored.kept, organization, stored.referral_id)
+    return prove_candidate(organization, stored.referral_id, stored.organizations, stored.asked, stored.salt)
 
 
 def _no_report(month: CalendarMonth) -> Refused:

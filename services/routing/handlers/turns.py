@@ -1,4 +1,4 @@
-"""Long loops of routing's queries, cut into turns."""
+"""Splits long loops of routing's queries into turns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Telling the coordinators of emergencies that nobody answers."""
+"""Notifies the coordinators of emergencies that nobody answers."""
 
 from __future__ import annotations
 

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Final
 
-from sqlalchemy import Connection
-
-from runtime.messaging.outbox.outbox import Outbox
-from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
-from services.routing.domain.observation import Observation
 from services.routing.domain.standing import revoke_unapproved
-from services.routing.domain.transition import TransitionContext
-from services.routing.handlers.referral_batch import ReferralBatch
+from services.routing.handlers.transactions import RoutingTransactions
 from services.routing.live_directory import LiveDirectory
 from services.routing.ports import ReferralStore
 
@@ -38,27 +31,15 @@ class UnapprovedOffers:
 
     def __init__(
         self,
-        *,
         database: Database,
         store: ReferralStore,
-        outbox: Outbox,
         network: LiveDirectory,
-        source: str,
-        settle: Callable[[Connection], None],
-        context: Callable[[dt.datetime, Mapping[str, Observation]], TransitionContext],
-        finish: Callable[[Connection, ReferralBatch], list[Outgoing]],
-        after_commit: Callable[[], None],
+        transactions: RoutingTransactions,
     ) -> None:
-        """settle, context, finish: the steps of every routing transaction, see `RoutingCommands`."""
         self._database = database
         self._store = store
-        self._outbox = outbox
         self._network = network
-        self._source = source
-        self._settle = settle
-        self._context = context
-        self._finish = finish
-        self._after_commit = after_commit
+        self._transactions = transactions
         # Organisations to look up, in order, and those of the present look-up with its position.
         self._waiting: dict[str, None] = {}
         self._present: tuple[str, ...] = ()
@@ -104,7 +85,7 @@ class UnapprovedOffers:
         with self._database.read() as transaction:
             ids = self._store.offered_after(transaction, self._present, self._after, limit)
             known = self._store.view(transaction, ids) if ids else {}
-        context = self._context(now, {})
+        context = self._transactions.context(now)
         wanted = [
             id_
             for id_, referral in known.items()
@@ -119,12 +100,7 @@ class UnapprovedOffers:
         return len(ids), len(wanted)
 
     def _revoke(self, ids: list[str], now: dt.datetime) -> None:
-        with self._database.write() as transaction:
-            batch = ReferralBatch(self._store.load(transaction, ids), self._source, now)
-            self._settle(transaction)
-            context = self._context(now, batch.observed)
+        with self._transactions.changing(ids, now) as change:
             for referral_id in ids:
-                if (referral := batch.referral(referral_id)) is not None:
-                    batch.take(revoke_unapproved(referral, context), cause=None)
-            self._outbox.add(transaction, self._finish(transaction, batch))
-        self._after_commit()
+                if (referral := change.batch.referral(referral_id)) is not None:
+                    change.batch.take(revoke_unapproved(referral, change.context), cause=None)

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from sqlalchemy import Connection
 
 from contracts.organization import EVERY_VETTED_ORGANIZATION
-from runtime.messaging.outbox.outbox import Outbox
-from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 from services.routing.domain.decision import Trigger
-from services.routing.domain.observation import Observation
 from services.routing.domain.open_offers import ask_again
 from services.routing.domain.places import ORDER_OF_URGENCY, place_refused
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.transition import TransitionContext
 from services.routing.domain.waiting import WaitingQueue, WaitingReferral, in_turn
-from services.routing.handlers.referral_batch import ReferralBatch
+from services.routing.handlers.transactions import RoutingTransactions
 from services.routing.live_directory import LiveDirectory
 from services.routing.ports import ReferralStore
 
@@ -54,27 +51,15 @@ class UnplacedReferrals:
 
     def __init__(
         self,
-        *,
         database: Database,
         store: ReferralStore,
-        outbox: Outbox,
         network: LiveDirectory,
-        source: str,
-        settle: Callable[[Connection], None],
-        context: Callable[[dt.datetime, Mapping[str, Observation]], TransitionContext],
-        finish: Callable[[Connection, ReferralBatch], list[Outgoing]],
-        after_commit: Callable[[], None],
+        transactions: RoutingTransactions,
     ) -> None:
-        """settle, context, finish: the steps of every routing transaction, see `RoutingCommands`."""
         self._database = database
         self._store = store
-        self._outbox = outbox
         self._network = network
-        self._source = source
-        self._settle = settle
-        self._context = context
-        self._finish = finish
-        self._after_commit = after_commit
+        self._transactions = transactions
         # The day of the last review, and the position of the current one.
         self._reviewed: dt.date | None = None
         self._after: str | None = None
@@ -94,8 +79,8 @@ class UnplacedReferrals:
         Raises DatabaseUnavailable, and Unavailable if another process was faster.
         """
         with self._database.read() as transaction:
-            self._settle(transaction)
-        context = self._context(now, {})
+            self._transactions.settle(transaction)
+        context = self._transactions.context(now)
         self._note_amended(now, context.policy)
         changed = self._network.take_changed()
         try:
@@ -222,15 +207,10 @@ class UnplacedReferrals:
         return sorted(found, key=lambda one: (ORDER_OF_URGENCY[one.facts.urgency], one.submitted_at, one.id))
 
     def _decide(self, triggers: Mapping[str, Trigger], now: dt.datetime) -> None:
-        with self._database.write() as transaction:
-            batch = ReferralBatch(self._store.load(transaction, triggers.keys()), self._source, now)
-            self._settle(transaction)
-            context = self._context(now, batch.observed)
+        with self._transactions.changing(triggers.keys(), now) as change:
             for referral_id, trigger in triggers.items():
-                if (referral := batch.referral(referral_id)) is not None:
-                    batch.take(ask_again(referral, context, trigger), cause=None)
-            self._outbox.add(transaction, self._finish(transaction, batch))
-        self._after_commit()
+                if (referral := change.batch.referral(referral_id)) is not None:
+                    change.batch.take(ask_again(referral, change.context, trigger), cause=None)
 
 
 def _changes(after: Referral | None, before: Referral) -> bool:

@@ -1,4 +1,4 @@
-"""The reports of weeks: made once after each week, then read."""
+"""Weekly reports: made once after the end of each week, then read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The window before whose beginning no message that is still waiting for the vault was sent.
+"""Finds a time before which no message that still waits for the vault was sent: the start of a window.
 
 A busy hub always has new messages in the queue or among the retries, so the counts need not be zero at once.
 A message that was waiting when the window began is in the queue, among the retries or among the dead letters.

@@ -1,4 +1,4 @@
-"""The life of a transit key, to which intake seals the messages for the vault.
+"""The lifecycle of a transit key, to which intake seals the messages for the vault.
 
 The vault makes a key, publishes it, and makes the next one when its period is over. A running intake uses the
 newest key that it knows, whatever its age, so an absent vault stops no admission. An intake that starts uses

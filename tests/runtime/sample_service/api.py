@@ -6,6 +6,13 @@ from runtime.web.request import Request
 from runtime.web.response import Response
 from tests.runtime.sample_service.handlers import Handlers
 
+# The same bytes for every caller, as of an API's description.
+PAGE = Response.json({"text": "x" * 1_000_000})
+
+
+def page() -> Response:
+    return PAGE
+
 
 def echo(request: Request) -> Response:
     return Response.json({"caller": request.principal.id, "document": request.json()}, status=202)

@@ -42,6 +42,10 @@ class SampleService(WebService):
     def hold(self, request: Request) -> Response:
         return api.wait(self.handlers, request)
 
+    @resource("GET", "/v1/page", roles=None)
+    def page(self, _request: Request) -> Response:
+        return api.page()
+
     @resource("GET", "/v1/block", roles=None, query={"seconds"})
     def block(self, request: Request) -> Response:
         return api.block(self.handlers, request)

@@ -80,7 +80,7 @@ def test_check_refuses_changed_content_under_a_used_version(
     assert main(["routing", "policy", "check", changed]) == 0
     told = capsys.readouterr()
     assert "v1: the policy can be applied" in told.out
-    assert "its version was not compared with those in use" in told.err
+    assert "the policy's version was not compared with those in use" in told.err
 
 
 def test_show_check_and_apply_take_the_same_databases(

@@ -5,6 +5,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -116,6 +117,12 @@ def test_response_limit_counts_decompressed_bytes(hub: FakeHub) -> None:
     with pytest.raises(DefectError, match="more than 1,000,000 bytes"):
         Transport(largest_answer=1_000_000).send(reading(hub))
     assert len(Transport(largest_answer=1_000_001).send(reading(hub))) == 1_000_001
+
+
+def test_request_limits_its_response_below_the_transport(hub: FakeHub) -> None:
+    hub.script("GET", HOME, Response(status=200, body=b" " * 101))
+    with pytest.raises(DefectError, match="more than 100 bytes, the limit for this response"):
+        Transport().send(replace(reading(hub), largest_answer=100))
 
 
 def compressed_spaces(megabytes: int) -> bytes:

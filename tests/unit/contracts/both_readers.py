@@ -11,7 +11,7 @@ from marshmallow import Schema, ValidationError
 
 from contracts import moments
 from contracts.checked_reader import Undecided, checked_reader
-from contracts.records import schema_of
+from contracts.record_schema import schema_of
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 

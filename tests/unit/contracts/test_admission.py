@@ -25,7 +25,7 @@ def test_queues_of_sealed_content_admit_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("queue", [*EVENT_QUEUES, *CASE_QUEUES])
-def test_queue_admits_what_is_bound_to_it(queue: str) -> None:
+def test_queue_admits_the_facts_that_are_bound_to_it(queue: str) -> None:
     bound = {
         key
         for binding in hub_topology().bindings

@@ -19,7 +19,8 @@ from contracts.envelope import Envelope
 from contracts.errors import Defect, Refused
 from contracts.facts import CATALOGUE, Fact, OfferOpened, OrganizationChanged, ReferralSubmitted
 from contracts.publish import BODIES
-from contracts.records import load, plain, schema_of
+from contracts.record_schema import schema_of
+from contracts.records import load, plain
 from contracts.referral import ReferralFacts
 from services.audit.log.domain.entry import commitment, entry_of_message, head_json, organizations_of
 from services.audit.log.domain.facets import facets_of

@@ -12,7 +12,7 @@ from contracts.application import ApplicationRequest, ContactPerson
 from contracts.employer import Employer
 from contracts.open_text import NoTelephoneNumber, PlainText
 from contracts.organization import Agreement, Organization, Service
-from contracts.records import schema_of
+from contracts.record_schema import schema_of
 
 # Default_Ignorable_Code_Point of Unicode 17 (DerivedCoreProperties.txt), whole.
 IGNORABLE: Final = (

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 
 from contracts.organization import Agreement
-from contracts.records import schema_of
+from contracts.record_schema import schema_of
 from contracts.rfc3339 import in_utc, parse_date, parse_time
 
 NO_TIMES = (
@@ -39,13 +39,13 @@ NO_DATES = ("20260501", "2026-W18-5", "2026-5-1", "2026-05-01T00:00:00Z", "2026-
 
 
 @pytest.mark.parametrize("text", NO_TIMES)
-def test_parse_time_refuses_what_is_no_rfc_3339_time(text: str) -> None:
+def test_parse_time_refuses_other_texts_than_rfc_3339_times(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         parse_time(text)
 
 
 @pytest.mark.parametrize("text", NO_DATES)
-def test_parse_date_refuses_what_is_no_rfc_3339_date(text: str) -> None:
+def test_parse_date_refuses_other_texts_than_rfc_3339_dates(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         parse_date(text)
 

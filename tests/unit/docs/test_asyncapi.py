@@ -44,7 +44,7 @@ def resolved(reference: str) -> Any:
     return node
 
 
-def test_file_is_what_the_code_declares() -> None:
+def test_file_equals_the_declarations_in_the_code() -> None:
     assert asyncapi.FILE.read_bytes() == asyncapi.content(), "run `python -m docs.asyncapi`"
 
 

@@ -28,7 +28,7 @@ OPERATIONS = {
 }
 
 
-def test_file_is_what_the_code_declares() -> None:
+def test_file_equals_the_declarations_in_the_code() -> None:
     assert openapi.FILE.read_bytes() == openapi.content(), "run `python -m docs.openapi`"
 
 

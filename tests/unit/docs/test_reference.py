@@ -26,7 +26,7 @@ class Links(HTMLParser):
         self.found += [value or "" for name, value in attrs if name in ("href", "src", "action", "srcset")]
 
 
-def test_files_are_what_the_code_declares() -> None:
+def test_files_equal_the_declarations_in_the_code() -> None:
     assert PAGE.encode() == reference.page(), "run `python -m docs.reference`"
     assert TABLE.encode() == reference.endpoints(), "run `python -m docs.reference`"
 

@@ -90,7 +90,9 @@ def test_referral_is_valid_over_http_and_amqp_and_is_read() -> None:
     ],
     ids=str,
 )
-def test_what_intake_refuses_is_invalid(name: str, change: Mapping[str, Any]) -> None:
+def test_submission_that_intake_refuses_is_invalid_in_the_schemas(
+    name: str, change: Mapping[str, Any]
+) -> None:
     wrong = {**golden(name), **change}
     with pytest.raises(Refused):
         _command(dict(wrong), None, NOW)

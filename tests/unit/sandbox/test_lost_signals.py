@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 import benchmarks.__main__ as benchmark_runs
+from benchmarks.runs import Run
 from sandbox.demo import run as demo
 from sandbox.demo.stories import STORIES
 from sandbox.ending_signals import ending_signals_raise
@@ -72,7 +73,7 @@ def test_benchmarks_measure_nothing_further(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(benchmark_runs, "_place", place)
     monkeypatch.setattr("benchmarks.report.machine", lambda _directory: {})
     for name in ("journey", "peers", "fsyncs", "ceiling", "submit", "matching", "webhooks", "amqp", "audit"):
-        monkeypatch.setattr(benchmark_runs.Run, name, measure)
+        monkeypatch.setattr(Run, name, measure)
     with pytest.raises(KeyboardInterrupt):
         benchmark_runs.main(["all", "--quick"])
     assert measured == ["a benchmark"]

@@ -1,7 +1,7 @@
 """Checks of what is stored beside the log against the log. Pure.
 
-Whoever can write to the database can change the leaves and the data beside them, but not the tree that the
-published checkpoints sign.
+An attacker who can write to the database can change the leaves and the data beside them, but not the tree
+that the published checkpoints sign.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def _within(size: int | None, head: Head | None, name: str) -> int:
     if size is None:
         return head.size
     if size > head.size:
-        detail = f"The log has only {head.size} entries."
+        detail = f"The log has {head.size} entries: give a size up to that."
         raise Refused("invalid-parameter", detail, errors=(PointerError(pointer=f"/{name}", detail=detail),))
     return size
 

@@ -35,6 +35,6 @@ class DueReceipts(Protocol):
     def take(self, transaction: Connection, size: int, limit: int) -> list[DueReceipt]:
         """Delete and return the oldest receipts that are due, up to `limit`.
 
-        Of two concurrent transactions that commit, only one gets a receipt.
+        If two concurrent transactions commit, only one of them got the receipt.
         """
         ...

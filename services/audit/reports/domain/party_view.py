@@ -1,10 +1,10 @@
 """The entries of a referral that its parties may read: those that `GET /v1/referrals/{id}` shows them.
 
 The sender reads every step of the referral. An organisation that received an offer reads its own steps, but
-not who else received one, not what an acceptor reported, and not what coordinators submitted. Of a referral
-that ended it no longer reads the facts. Once its own part has ended it reads no content at all, only which
-steps there were: the content is erased when the person withdraws consent, and that is news. Only oversight
-roles see deliveries.
+not who else received one, not what an acceptor reported, and not what coordinators submitted. It cannot read
+the facts of a referral that has ended. Once its own part has ended, it reads only the names of the steps and
+no content: the erasure of the content would reveal that the person withdrew the consent. Only oversight roles
+see deliveries.
 `domain/readers.py` decides which reads a party sees.
 """
 

@@ -64,7 +64,7 @@ class Viewer:
 
     @property
     def sees_everything(self) -> bool:
-        """Whether nothing about the reads is kept from the viewer."""
+        """Whether the viewer may see everything about the reads."""
         return self.organization is None or self.organization == self.sender
 
     def sees(self, read: RecordedRead) -> bool:

@@ -169,7 +169,7 @@ def _sentence(entry: StoryEntry, words: Words, *, number: str) -> str:
 
 
 def _value(name: str, value: object, words: Words, *, inside: bool = False) -> str:
-    """inside: whether the text before it, in a sentence or a list, makes its capital wrong."""
+    """inside: whether the label stands inside a sentence or a list, where a capital would be wrong."""
     if isinstance(value, list | tuple):
         items = [_value(name, item, words, inside=inside or place > 0) for place, item in enumerate(value)]
         return ", ".join(items) or NOTHING

@@ -153,8 +153,8 @@ class History:
         """Return a referral's entries with their inclusion proofs in the published log.
 
         The proofs refer to the newest sufficiently cosigned checkpoint if it covers all entries, otherwise to
-        the newest checkpoint. Entries of the last second may still be missing. Of a referral with more than
-        MOST_EXPORTED entries, the last ones about reads are left out.
+        the newest checkpoint. Entries of the last second may still be missing. A referral with more than
+        MOST_EXPORTED entries is returned without the last ones about reads.
 
         as_party: the reader is an organisation and gets the entries that it may see (`domain/party_view.py`),
         without those about reads, and without the key that recognises the others. An entry whose facts it may
@@ -268,7 +268,7 @@ class History:
         following = page[limit].index if len(page) > limit else None
         items = [seen_by.shown(read) for read in page[:limit]]
         if as_party:
-            # What the party may not see must not show in the record of its own reads.
+            # The record of the party's read must not count steps that the party may not see.
             steps = [leaf for leaf, _ in leaves_for(reader.id, steps)]
         asked = {"readers": "true"}
         self._record_told(reader, referral_id, asked, len(items), as_party=as_party, steps=len(steps))
@@ -319,8 +319,8 @@ class History:
     def _steps(self, referral_id: str, *, stop: int) -> list[OpenedLeaf]:
         """Return the entries of a referral below `stop`, by index, without those about reads.
 
-        Of statements and deliveries only the first MOST_STATEMENTS_TOLD (`domain/statements.py`). Raises
-        Refused `bundle-too-large` for more than MOST_EXPORTED others.
+        Includes only the first MOST_STATEMENTS_TOLD statements and deliveries (`domain/statements.py`).
+        Raises Refused `bundle-too-large` for more than MOST_EXPORTED other entries.
         """
         others = self._leaves(referral_id, stop=stop, without=READ_TYPES | STATEMENT_TYPES)
         steps = list(islice(others, MOST_EXPORTED + 1))

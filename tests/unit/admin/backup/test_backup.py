@@ -248,7 +248,7 @@ def test_backup_older_than_a_published_checkpoint_is_refused(hub: HubPlaces, tmp
         _restore(hub, tmp_path / "backup", seen)
     # The published log that survived proves the same.
     DirectoryPublication(hub.log).swap("checkpoint", later.checkpoint)
-    with pytest.raises(RestoreRefused, match="would fork the log"):
+    with pytest.raises(RestoreRefused, match="would be a fork"):
         _restore(hub, tmp_path / "backup")
     assert not (tmp_path / "data").exists()
     seen.write_bytes(b"kopuro/kg\n1\n")

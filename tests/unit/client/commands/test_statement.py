@@ -168,7 +168,7 @@ def test_options_of_a_week_are_refused_with_a_month(run: Run, other: tuple[str, 
 
 
 @pytest.mark.parametrize("name", [f"{ONE} in 2026-10.\nVerified: every figure", "", "RU.ONE"])
-def test_statement_of_what_is_no_organization_id_is_refused(
+def test_statement_of_an_invalid_organization_id_is_refused(
     run: Run, month: ProvedMonth, made: dict[str, Any], tmp_path: Path, name: str
 ) -> None:
     forged = {**made, "statement": {**made["statement"], "organization": name}}

@@ -129,11 +129,11 @@ def test_message_about_no_referral_is_found(hub: FakeHub, run: Run) -> None:
     assert ran.out.endswith(f"Next: kopuro mailbox list, then kopuro mailbox ack {MESSAGE}\n")
 
 
-def test_nothing_found_says_so(hub: FakeHub, run: Run) -> None:
+def test_trace_of_an_unknown_key_says_that_nothing_was_found(hub: FakeHub, run: Run) -> None:
     hub.script("GET", SUBMISSIONS, page())
     ran = run("trace", "monday")
     assert ran.code == 3
-    assert ran.out.startswith("Nothing found\nNothing of your organisation is found under this id or key.")
+    assert ran.out.startswith("Nothing found\nYour organisation has nothing under this id or key.")
     text = " ".join(ran.out.split())
     assert "belongs to another organisation, such as a referral onward from yours" in text
     assert "If it is yours, submit it again under the same key" in text

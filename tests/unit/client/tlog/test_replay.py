@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from kopuro_client import Transport
+from kopuro_client.errors import DefectError
 from kopuro_client.tlog import (
     Checkpoint,
     ContentError,
@@ -27,6 +29,7 @@ from kopuro_client.tlog import (
     replay,
     verify_log,
 )
+from kopuro_client.tlog.tiles import split_entries
 from tests.unit.client.tlog.log_writer import LOG, WITNESSES, Log, entries, policy_text, proof, write_files
 
 POLICY = TrustPolicy.parse(policy_text())
@@ -165,6 +168,38 @@ def test_replay_over_http_verifies(tmp_path: Path, served: str) -> None:
     with pytest.raises(ContentError, match=r"tile/entries/007 is missing"):
         verify_log(source, POLICY)
     transport.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "reason"),
+    [
+        ("tile/entries/000", b"\0\0" * 257, "more than 256 entries"),
+        ("tile/entries/000", b"\0" * 16_777_473, "more than 16,777,472 bytes"),
+        ("tile/0/000", b"\0" * 8_193, "more than 8,192 bytes"),
+        ("checkpoint", b"\0" * 1_048_577, "more than 1,048,576 bytes"),
+    ],
+)
+def test_resource_larger_than_any_log_has_is_refused(
+    tmp_path: Path, served: str, path: str, content: bytes, reason: str
+) -> None:
+    Log(big()[:300]).write(tmp_path)
+    (tmp_path / path).write_bytes(content)
+    transport = Transport()
+    for source in (DirectorySource(tmp_path), HttpSource(served, transport)):
+        with pytest.raises((ContentError, DefectError), match=reason):
+            verify_log(source, POLICY)
+    transport.close()
+
+
+def test_bundle_of_empty_entries_is_read_no_further_than_its_tile() -> None:
+    bundle = b"\0\0" * 1_000_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(ContentError, match="tile/entries/000 has more than 256 entries"):
+            split_entries(bundle, "tile/entries/000")
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_policy_counts_only_its_own_witnesses() -> None:

@@ -411,7 +411,7 @@ def test_note_is_not_waited_for() -> None:
     )
 
 
-def test_nothing_known_is_said_as_such() -> None:
+def test_trace_without_evidence_says_so_or_names_silent_services() -> None:
     assert next_action(evidence(SENDER, None)) == NextAction(owner=Owner.you, action=Action.submit)
     silent = evidence(STAFF, None, silent=frozenset({"routing", "audit"}))
     assert next_action(silent) == NextAction(

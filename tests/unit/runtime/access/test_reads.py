@@ -239,7 +239,7 @@ def test_read_of_figures_that_may_stand_for_one_person_is_recorded_with_its_quer
     assert '{"region":"RU-KAM"}' in body
 
 
-def test_party_leaves_no_record_nor_does_an_empty_answer(bench: Bench) -> None:
+def test_read_by_a_party_and_empty_response_leave_no_record(bench: Bench) -> None:
     bench.answer = Response.json({}).reading(Read.of_one(FIRST))
     bench.ask("partner")
     bench.answer = Response.json({}).reading(NOTHING_READ)

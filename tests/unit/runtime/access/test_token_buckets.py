@@ -41,7 +41,7 @@ def test_overdrawn_bucket_owes_its_own_size_at_most() -> None:
     assert buckets.take("kg.a", 5) == 1
 
 
-def test_what_is_given_back_fills_the_bucket_and_no_more() -> None:
+def test_returned_tokens_fill_the_bucket_up_to_its_burst() -> None:
     buckets = TokenBuckets(ALLOWANCE, FakeClock())
     assert buckets.take("kg.a", 4) == 4
     buckets.use("kg.a", -4)

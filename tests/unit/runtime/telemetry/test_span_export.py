@@ -93,7 +93,7 @@ def test_long_outage_of_the_receiver_is_logged_once(caplog: pytest.LogCaptureFix
     assert [record.message for record in caplog.records] == ["spans not exported"]
 
 
-def test_stop_exports_what_waits() -> None:
+def test_stop_exports_waiting_spans() -> None:
     receiver = Receiver()
     counted = Counted(receiver)
     counted.export.start(lambda work: threading.Thread(target=work).start())

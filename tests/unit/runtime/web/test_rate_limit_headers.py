@@ -150,7 +150,7 @@ def test_address_is_refused_at_public_resources_beyond_its_requests_and_others_a
     assert (status, problem["type"]) == (429, "urn:kopuro:problem:too-many-requests")
     assert headers["Retry-After"] == "1"
     assert door.ask("kg.a", path="/public", address="198.51.100.7")[0] == 204
-    # Whoever has a token is not counted by address.
+    # A caller with a token is not counted by address.
     assert door.ask("kg.a")[0] == 204
 
 

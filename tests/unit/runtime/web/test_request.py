@@ -40,7 +40,7 @@ def test_body_that_is_not_json_is_refused(body: bytes) -> None:
         assert (caught.value.slug, caught.value.status) == ("malformed-json", 400)
 
 
-def test_refusal_of_malformed_json_says_alone_what_is_wrong_and_where() -> None:
+def test_refusal_of_malformed_json_says_only_what_is_wrong_and_where() -> None:
     """Mailboxes and commands show the detail without the title."""
     with pytest.raises(Refused) as caught:
         parse_json(b'{"a": 1,\n]')

@@ -362,7 +362,20 @@ def test_new_password_that_the_broker_could_not_take_is_applied_later(bench: Ben
     assert bench.hub.applied_passwords == bench.broker.passwords == ["first"]
 
 
+def test_password_that_waits_is_applied_before_the_organization_gets_in(bench: Bench) -> None:
+    """It may replace the password of a client that was revoked meanwhile."""
+    bench.hub.new_passwords.append("unknown")
+    bench.broker.takes_passwords = False
+    bench.turns(2)
+    assert "granted" not in bench.broker.log
+    bench.broker.takes_passwords = True
+    bench.turns()
+    assert bench.broker.passwords == ["unknown"]
+    assert bench.broker.log[-1] == "granted"
+
+
 def test_window_goes_on_while_the_directory_cannot_be_asked_for_passwords(bench: Bench) -> None:
+    bench.turns()
     bench.hub.directory_available = False
     bench.arrive(2)
     bench.turns(2)

@@ -614,7 +614,7 @@ def test_report_of_the_sender_is_refused_at_once(bench: IntakeBench, body: Comma
 
 @pytest.mark.parametrize("role", [Role.acceptor, Role.candidate])
 @pytest.mark.parametrize("body", BY_ACCEPTOR)
-def test_report_of_who_has_accepted_or_may_just_have_is_admitted(
+def test_report_of_an_acceptor_or_a_possible_acceptor_is_admitted(
     bench: IntakeBench, body: CommandBody, role: Role
 ) -> None:
     assert refusal_of(bench, body, role, MOSCOW) is None

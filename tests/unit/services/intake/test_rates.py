@@ -105,7 +105,7 @@ def test_statements_have_a_rate_of_their_own_and_each_organization_too(limited: 
     assert refused(ApiClient(limited, MOSCOW).refer_many(batch(*lines(10)))) == {}
 
 
-def test_what_the_database_did_not_take_does_not_count(
+def test_submission_that_was_not_stored_does_not_count(
     limited: IntakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_admissions: object) -> None:

@@ -93,7 +93,8 @@ def test_facts_and_decisions_are_reduced_when_their_time_is_over(bench: Workbenc
     assert row.facts == {"needs": ["legal"], "urgency": "routine", "region": "RU"}
     assert decisions
     for decision in decisions:
-        assert (decision.record, decision.salt) == ({}, None)
+        assert (decision.record, decision.salt, decision.asked) == ({}, None, None)
+        assert set(decision.proofs) <= {"ru.one", "ru.two"}
         assert decision.commitment == committed[decision.id]
         assert decision.erased_at == NOW + KEPT
 

@@ -146,10 +146,30 @@ def test_issued_statement_does_not_change(asked: ProvedMonth) -> None:
     assert asked.file(ONE)["statement"] == before
 
 
-def test_statement_of_an_erased_referral_says_so(asked: ProvedMonth) -> None:
-    with asked.bench.database.write() as transaction:
+def erase(month: ProvedMonth) -> None:
+    with month.bench.database.write() as transaction:
         transaction.execute(update(REFERRALS).values(facts_state="revoked"))
         SqlFactReduction().reduce(transaction, NOW, NOW, 100)
+
+
+def test_withdrawal_of_consent_leaves_the_decisions_of_a_candidate_as_they_were(asked: ProvedMonth) -> None:
+    before = asked.file(ONE)
+    erase(asked)
+    after = asked.file(ONE)
+    assert after["decisions"] == before["decisions"]
+    assert (asked.verify(after).proved, asked.verify(after).erased) == (3, 0)
+
+
+def test_organization_gets_no_kept_proof_of_another(asked: ProvedMonth) -> None:
+    erase(asked)
+    own = {one["decision_id"] for one in asked.file(ONE)["decisions"]}
+    assert own.isdisjoint(one["decision_id"] for one in asked.file(OTHER)["decisions"])
+
+
+def test_statement_of_a_referral_that_an_earlier_build_erased_says_so(asked: ProvedMonth) -> None:
+    erase(asked)
+    with asked.bench.database.write() as transaction:
+        transaction.execute(update(DECISIONS).values(proofs=None))
     file = asked.file(ONE)
     assert {one["unproven"] for one in file["decisions"]} == {"erased"}
     assert "salt" not in str(file["decisions"])
@@ -259,7 +279,7 @@ TAMPERED: dict[str, tuple[Change, type[TlogError], str]] = {
             0, {"decision_id": new_id(), "message_id": None, "unproven": "contradicted"}
         ),
         ContentError,
-        "no reason",
+        "no known reason",
     ),
     "an entry's content": (
         lambda file: _entry(file, "decisions.recorded")["opening"]["data"]["decisions"][0].update(
@@ -288,7 +308,7 @@ TAMPERED: dict[str, tuple[Change, type[TlogError], str]] = {
     "the missing issue": (
         lambda file: file.update(issued=new_id()),
         ContentError,
-        "no entry that the statement was issued",
+        "no entry about the statement",
     ),
     "an issue that is left out": (
         lambda file: file.update(issued=None),
@@ -331,12 +351,12 @@ TAMPERED: dict[str, tuple[Change, type[TlogError], str]] = {
     "complete without a week": (
         lambda file: file["statement"].update(weeks=file["statement"]["weeks"][:-1]),
         ContentError,
-        "complete exactly if",
+        "contradicts its list of weeks",
     ),
     "incomplete with every week": (
         lambda file: (file.update(issued=None), file["statement"].update(complete=False)),
         ContentError,
-        "complete exactly if",
+        "contradicts its list of weeks",
     ),
     "a proved decision of an earlier build": (
         lambda file: file["decisions"].__setitem__(

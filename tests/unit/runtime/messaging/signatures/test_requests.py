@@ -12,7 +12,7 @@ import pytest
 from contracts.topology import QUERIES, ROUTING_QUERIES
 from runtime.messaging.headers import SIGNED
 from runtime.messaging.ports import Delivery, Outgoing
-from runtime.messaging.signatures.requests import FRESH, AnsweredBefore, Request, RequestProofs
+from runtime.messaging.signatures.requests import FRESH, RepliedBefore, Request, RequestProofs
 from runtime.messaging.signatures.verifier import NotAuthentic
 from tests.support.hub_keys import peers, signer
 from tests.support.settable_clock import SettableClock
@@ -24,7 +24,7 @@ REQUEST = Request(
     reply_key="A" * 43,
     number="1",
     asked_at=NOW,
-    question={"ask": "referrals", "viewer": "kg.osh", "oversight": False},
+    query={"ask": "referrals", "viewer": "kg.osh", "oversight": False},
 )
 
 
@@ -77,14 +77,14 @@ def test_request_sent_by_another_broker_user_is_refused(user: str | None) -> Non
     [
         lambda request: replace(request, reply_to="intake.replies.thief"),
         lambda request: replace(request, reply_key="B" * 43),
-        lambda request: replace(request, question={**request.question, "oversight": True}),
-        lambda request: replace(request, question={**request.question, "viewer": "kg.thief"}),
+        lambda request: replace(request, query={**request.query, "oversight": True}),
+        lambda request: replace(request, query={**request.query, "viewer": "kg.thief"}),
         lambda request: replace(request, number="2"),
         lambda request: replace(request, asked_at=NOW + dt.timedelta(seconds=1)),
     ],
     ids=["reply_to", "reply_key", "oversight", "viewer", "number", "asked_at"],
 )
-def test_proof_covers_whatever_the_reply_depends_on(alter: Callable[[Request], Request]) -> None:
+def test_proof_covers_everything_that_the_reply_depends_on(alter: Callable[[Request], Request]) -> None:
     genuine = delivered(REQUEST.encode())
     assert failed_check(replace(genuine, body=alter(REQUEST).encode())) == "digest"
 
@@ -104,7 +104,7 @@ def test_proof_of_a_fact_proves_no_request() -> None:
         b"{}",
         orjson.dumps({**orjson.loads(REQUEST.encode()), "asked_at": "2026-11-28T12:00:00"}),
         orjson.dumps({**orjson.loads(REQUEST.encode()), "asked_at": 1}),
-        orjson.dumps({**orjson.loads(REQUEST.encode()), "question": []}),
+        orjson.dumps({**orjson.loads(REQUEST.encode()), "query": []}),
         orjson.dumps({**orjson.loads(REQUEST.encode()), "number": None}),
     ],
 )
@@ -138,15 +138,15 @@ def test_captured_request_is_refused_for_as_long_as_it_is_fresh() -> None:
     assert failed_check(message, reader) == "stale"
 
 
-def test_redelivery_of_an_answered_request_is_no_replay() -> None:
+def test_redelivery_of_a_request_that_has_its_reply_is_no_replay() -> None:
     reader, message = proofs(), delivered(REQUEST.encode())
     reader.read(message)
-    with pytest.raises(AnsweredBefore):
+    with pytest.raises(RepliedBefore):
         reader.read(replace(message, redelivered=True))
     assert failed_check(message, reader) == "replayed"
 
 
-def test_redelivery_that_is_not_authentic_or_not_answered_is_treated_as_a_first_delivery() -> None:
+def test_redelivery_that_is_not_authentic_or_has_no_reply_is_treated_as_a_first_delivery() -> None:
     again = replace(delivered(REQUEST.encode()), redelivered=True)
     assert failed_check(replace(again, body=b"x")) == "digest"
     assert failed_check(again, proofs(SettableClock(NOW + 2 * FRESH))) == "stale"
@@ -167,7 +167,7 @@ def test_forgeries_use_up_no_memory_and_genuine_requests_are_forgotten() -> None
 def test_request_whose_reply_was_not_sent_is_read_again() -> None:
     reader, message = proofs(), delivered(REQUEST.encode())
     request = reader.read(message)
-    reader.unanswered([request])
+    reader.forget([request])
     assert reader.read(message) == request
 
 

@@ -47,7 +47,7 @@ def test_search_in_windows_finds_what_a_search_of_all_finds(directory: Directory
         assert found(every[-1], 100) == []
 
 
-def test_search_for_what_nobody_offers_holds_the_process_for_one_window_at_a_time() -> None:
+def test_search_for_a_need_that_nobody_offers_holds_the_process_for_one_window_at_a_time() -> None:
     connection = sqlite3.connect(":memory:", check_same_thread=False)
     engine = create_engine("sqlite://", creator=lambda: connection)
     database = Database(engine)

@@ -67,7 +67,7 @@ def test_second_person_grants_a_request_on_an_unchanged_record() -> None:
     assert granted(APPROVAL, SECOND, basis="revision 3", at=NOON).state is State.granted
 
 
-def test_request_of_a_partner_for_itself_takes_two_members_of_the_staff() -> None:
+def test_request_of_a_partner_for_itself_needs_two_members_of_the_staff() -> None:
     own = replace(APPROVAL, requested_by=OSH)
     endorsed = granted(own, SECOND, basis="revision 3", at=NOON)
     assert (endorsed.state, endorsed.endorsed_by, endorsed.decided_by) == (State.requested, SECOND.id, None)

@@ -123,7 +123,33 @@ def test_password_outlives_clients_that_did_not_set_it(connected: Directory) -> 
     assert passwords.waiting(by=GATEWAY) == SECOND
 
 
-def test_another_key_of_the_gateway_keeps_who_set_the_password(connected: Directory) -> None:
+@pytest.mark.parametrize("first", ["desk", GATEWAY.client_id])
+def test_password_of_a_revoked_client_does_not_come_back_with_the_gateways_client(
+    connected: Directory, first: str
+) -> None:
+    passwords, revoke = connected.amqp_passwords, connected.credentials.revoke
+    passwords.replace(FIRST, by=DESK)
+    passwords.applied(FIRST, by=GATEWAY)
+    for client in sorted({"desk", GATEWAY.client_id}, key=lambda one: one != first):
+        revoke(client, by=OPERATOR.id, operator=True)
+    issue(connected, OSH, GATEWAY.client_id, "h" * 43, precondition=ANY_REVISION)
+    assert passwords.waiting(by=GATEWAY) not in ("", FIRST)
+
+
+def test_password_ends_with_its_client_also_after_the_gateways_client_was_issued_again(
+    connected: Directory,
+) -> None:
+    passwords = connected.amqp_passwords
+    passwords.replace(FIRST, by=DESK)
+    passwords.applied(FIRST, by=GATEWAY)
+    connected.credentials.revoke(GATEWAY.client_id, by=OPERATOR.id, operator=True)
+    issue(connected, OSH, GATEWAY.client_id, "h" * 43, precondition=ANY_REVISION)
+    assert passwords.waiting(by=GATEWAY) == ""  # its owner's password goes on
+    connected.credentials.revoke("desk", by=OPERATOR.id, operator=True)
+    assert passwords.waiting(by=GATEWAY) not in ("", FIRST)
+
+
+def test_another_key_of_the_gateway_keeps_the_author_of_the_password(connected: Directory) -> None:
     connected.amqp_passwords.replace(FIRST, by=DESK)
     issue(connected, OSH, GATEWAY.client_id, "h" * 43, precondition=ANY_REVISION)
     connected.credentials.revoke("desk", by=OPERATOR.id, operator=True)
@@ -143,9 +169,9 @@ def test_organization_without_a_live_client_of_the_gateway_is_refused(connected:
     passwords.replace(FIRST, by=DESK)
     connected.credentials.revoke(GATEWAY.client_id, by=OSH, client=GATEWAY.client_id, operator=False)
     assert slug(lambda: passwords.waiting(by=DESK)) == "not-found"
-    # A password that waited at the revocation is not applied when the client is issued again.
+    # A password that waits is applied when the client is issued again: it may replace a thief's.
     issue(connected, OSH, GATEWAY.client_id, "h" * 43, precondition=ANY_REVISION)
-    assert passwords.waiting(by=GATEWAY) == ""
+    assert passwords.waiting(by=GATEWAY) == FIRST
 
 
 def test_new_key_of_the_gateway_keeps_the_password_that_waits(connected: Directory) -> None:

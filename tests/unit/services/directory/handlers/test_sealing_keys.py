@@ -201,7 +201,7 @@ def test_repeated_challenge_for_one_key_replaces_the_earlier_one(keyed: Director
     assert keyed.keys.prove(OSH, second.challenge.id, answers[1]) == new
 
 
-def test_lost_key_takes_two_operators_where_two_persons_decide(keyed: Directory, old: Pair) -> None:
+def test_lost_key_needs_two_operators_where_two_persons_decide(keyed: Directory, old: Pair) -> None:
     guarded = Directory(keyed.database, policy=Policy.two_person)
     new = new_sealing_key()
     asked = guarded.keys.publish(OSH, new, by=OSH, without_proof=True)
@@ -240,7 +240,7 @@ def test_endorsement_by_a_revoked_operator_does_not_count(keyed: Directory, old:
     assert present(guarded) == new
 
 
-def test_first_key_of_a_partner_takes_two_operators_where_two_persons_decide(directory: Directory) -> None:
+def test_first_key_of_a_partner_needs_two_operators_where_two_persons_decide(directory: Directory) -> None:
     directory.entries.put_organization(OPERATOR, organization())
     guarded = Directory(directory.database, policy=Policy.two_person)
     asked = guarded.keys.publish(OSH, new_sealing_key(), by=OSH)
@@ -389,7 +389,7 @@ def test_request_that_expired_before_its_client_was_revoked_ends_as_expired(stol
 def test_request_of_an_earlier_build_is_refused_by_operators_alone(stolen: Directory) -> None:
     asked = stolen.keys.publish(OSH, new_sealing_key(), by=OSH, without_proof=True)
     assert isinstance(asked, Approval)
-    with pytest.raises(Refused, match="Only the hub's operators can refuse it") as refusal:
+    with pytest.raises(Refused, match="Only an operator can refuse it") as refusal:
         stolen.approvals.refuse(asked.id, owner_with("desk"))
     assert refusal.value.slug == "forbidden"
     assert stolen.approvals.refuse(asked.id, FIRST).state is State.refused

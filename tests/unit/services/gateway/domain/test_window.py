@@ -44,7 +44,7 @@ def test_repeated_reading_of_one_count_proves_nothing() -> None:
     assert proved == ()
 
 
-def test_copy_after_a_count_starts_the_proof_again() -> None:
+def test_copy_after_a_count_restarts_the_proof() -> None:
     window, _ = counted(Window().with_copies(["a"], "c1"), (EMPTY, 1), (EMPTY, 2))
     window, proved = counted(window.with_copies(["b"], "c2"), (EMPTY, 3), (EMPTY, 4))
     assert proved == ()
@@ -62,7 +62,7 @@ def test_queue_that_becomes_empty_later_proves_at_the_next_count() -> None:
     assert proved == ("a",)
 
 
-def test_room_is_what_the_capacity_leaves_in_pages() -> None:
+def test_free_places_of_a_window_are_filled_in_pages() -> None:
     assert Window().free(0, now=0.0)[1] == CAPACITY
     assert Window().free(CAPACITY - LEAST_FREE, now=0.0)[1] == LEAST_FREE
     assert Window().free(CAPACITY - LEAST_FREE + 1, now=0.0)[1] == 0

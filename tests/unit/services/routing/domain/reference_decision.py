@@ -18,6 +18,7 @@ from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.fairness import Contender, Fairness, FairTurn, draw_of
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.service_rules import area_served
 
 COST = {Funding.free: 1.0, Funding.at_cost: 0.5, Funding.commercial: 0.0}
 LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
@@ -40,7 +41,7 @@ def reference(
 
 
 def is_found(offered: OfferedService, given: Circumstances) -> bool:
-    return offered.needs.cover(given.principal_need) and rules.area_served(offered, given) is None
+    return offered.needs.cover(given.principal_need) and area_served(offered, given) is None
 
 
 def candidate(

@@ -18,7 +18,7 @@ from services.routing.domain.calendar_week import CalendarWeek, SeriesSpan
         ("2026-01", "2026-W01", "2026-W05"),
     ],
 )
-def test_month_has_the_weeks_whose_thursday_is_in_it(month: str, first: str, last: str) -> None:
+def test_month_consists_of_the_weeks_whose_thursday_is_in_it(month: str, first: str, last: str) -> None:
     weeks = CalendarMonth.parse(month).weeks
     assert (str(weeks[0]), str(weeks[-1])) == (first, last)
     assert {week.within(SeriesSpan.month) for week in weeks} == {month}

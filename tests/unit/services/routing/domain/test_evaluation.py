@@ -176,7 +176,7 @@ def networks(draw: st.DrawFn) -> Circumstances:
 
 @settings(max_examples=150)
 @given(networks())
-def test_candidates_fail_the_rules_that_each_fails_alone(
+def test_candidates_fail_the_same_rules_together_as_alone(
     given: Circumstances,
 ) -> None:
     directory = given.directory

@@ -112,7 +112,7 @@ def test_handed_back_emergency_asks_several_candidates_at_once() -> None:
     assert len(driver.known.open_offers) == driver.policy.emergency_offers
 
 
-def test_handed_back_emergency_asks_those_again_who_had_lost_to_the_acceptor() -> None:
+def test_handed_back_emergency_is_offered_again_to_those_that_lost_to_the_acceptor() -> None:
     driver = held("ru.one", "ru.two", "ru.three", urgency=Urgency.emergency)
     former = str(driver.known.acceptor)
     driver.apply(submission(former))
@@ -121,7 +121,7 @@ def test_handed_back_emergency_asks_those_again_who_had_lost_to_the_acceptor() -
     assert driver.known.status is ReferralStatus.offered
 
 
-def test_hand_back_does_not_ask_those_again_who_declined_or_let_their_offer_expire() -> None:
+def test_handed_back_referral_is_not_offered_again_after_a_decline_or_an_expiry() -> None:
     driver = ReferralDriver(network("ru.one", "ru.two", "ru.three"))
     driver.submit(urgency=Urgency.emergency)
     silent, unwilling, acceptor = driver.known.open_offers

@@ -87,7 +87,7 @@ def test_service_that_is_full_meets_no_need_of_a_part() -> None:
     assert found == {(LEGAL,): {"ru.one"}, (WORK,): {"ru.work"}}
 
 
-def test_kind_without_opt_in_takes_no_part() -> None:
+def test_organization_of_a_kind_without_opt_in_is_in_no_part() -> None:
     kind = OrganizationKind.consular_representative
     consulate = helping("kg.consulate", LEGAL, WORK, kind=kind)
     apart = (helping("ru.legal", LEGAL), helping("ru.work", WORK))
@@ -97,7 +97,7 @@ def test_kind_without_opt_in_takes_no_part() -> None:
     assert divided(consulate, *apart, needs=wanted, consent=agreed) == {wanted: {"kg.consulate"}}
 
 
-def test_part_without_the_sensitive_need_takes_the_agreements_and_approvals_for_it_all_the_same() -> None:
+def test_part_without_the_sensitive_need_requires_its_agreements_and_approvals() -> None:
     """Its acceptor receives the whole case, which tells of the sensitive need."""
     helper = organization("ru.helper", service(needs=(WORK,)))
     clinic = organization("ru.clinic", service(needs=(HIV,)), approved_services=(approval(),))
@@ -106,7 +106,7 @@ def test_part_without_the_sensitive_need_takes_the_agreements_and_approvals_for_
     assert {part.needs: set(part.organizations) for part in found} == {(WORK,): set(), (HIV,): {"ru.clinic"}}
 
 
-def test_part_without_the_sensitive_need_takes_an_agreement_of_the_class_of_the_whole() -> None:
+def test_part_without_the_sensitive_need_requires_an_agreement_of_the_class_of_the_whole() -> None:
     """The agreement for sensitive referrals is about one need only."""
     clinic = organization("ru.clinic", service(needs=(HIV, WORK)), approved_services=(approval(),))
     directory = network(

@@ -12,7 +12,7 @@ from contracts.codes import OPT_IN_KINDS, CapacityStatus, Funding, OrganizationK
 from contracts.organization import Capacity, Organization
 from contracts.records import plain
 from contracts.referral import ReferralFacts
-from services.routing.domain import rules
+from services.routing.domain.consent_rules import kind_to_opt_in
 from services.routing.domain.decision import Trigger, decide
 from services.routing.domain.experience import NO_EXPERIENCE, Experience
 from services.routing.domain.policy import RoutingPolicy
@@ -198,7 +198,7 @@ def test_preview_is_the_same_as_if_kinds_not_opted_in_did_not_exist(
     hidden = {
         one.id
         for one in members
-        if (kind := rules.kind_to_opt_in(one, whole)) is not None and kind not in wanted.consent.opt_in_kinds
+        if (kind := kind_to_opt_in(one, whole)) is not None and kind not in wanted.consent.opt_in_kinds
     }
     # A hidden parent keeps its record for the branches that are not hidden, but offers nothing.
     without = [replace(one, services=()) if one.id in hidden else one for one in members]

@@ -78,7 +78,7 @@ def test_decision_of_a_build_without_reasons_about_the_person_is_made_again() ->
     assert plain(again)["rules"] == stored()["rules"]
 
 
-def test_decision_that_took_an_approval_for_others_is_made_again() -> None:
+def test_decision_that_counted_an_approval_for_others_is_made_again() -> None:
     needs = ("legal.wage_claim", "protection.trafficking")
     approval = ApprovedService(service="shelter", needs=needs[1:], by="kg.coordinator", at=NOW)
     elsewhere = service(id="shelter", needs=needs[1:], areas=("RU-SPE",))

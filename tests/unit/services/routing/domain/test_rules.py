@@ -37,11 +37,12 @@ from services.routing.domain.disclosure import (
     disclosure_class,
 )
 from services.routing.domain.evaluation import Evaluation
+from services.routing.domain.failure import Failure
 from services.routing.domain.observation import Observation
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.places import Demand, OffersPerSender
 from services.routing.domain.policy import RoutingPolicy, Weights
-from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE, RULES, Failure
+from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE, RULES
 from services.routing.domain.scoring import Scoring
 from services.routing.domain.shortlist import Shortlist
 from tests.unit.services.routing.samples import (
@@ -443,7 +444,7 @@ def test_conditions_must_hold_in_one_agreement() -> None:
     assert covered(referral_facts, wages, replace(sensitive, needs=("legal.wage_claim",)))
 
 
-def test_each_sensitive_need_takes_an_agreement() -> None:
+def test_each_sensitive_need_requires_an_agreement() -> None:
     needs = ("legal.wage_claim", "health.hiv", "money.pension_transfer")
     receiver = replace(with_service(needs=needs), approved_services=(approved("legal", "health.hiv"),))
     legal = agreement(id="legal", needs=("legal",), disclosure=DisclosureClass.sensitive)
@@ -564,7 +565,7 @@ def test_referral_that_names_a_sensitive_group_needs_approval_of_the_group() -> 
 
 @pytest.mark.parametrize("need", sorted(sensitive_needs()))
 @pytest.mark.parametrize("principal", ["legal.wage_claim", TRAFFICKING])
-def test_further_sensitive_need_takes_an_approval(principal: str, need: str) -> None:
+def test_further_sensitive_need_requires_an_approval(principal: str, need: str) -> None:
     def failed(*approvals: ApprovedService) -> set[str]:
         receiver = replace(with_service(needs=(principal, need)), approved_services=approvals)
         return broken(receiver, facts(needs=(principal, need)), agreements=SENSITIVE)

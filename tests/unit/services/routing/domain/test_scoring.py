@@ -79,7 +79,7 @@ def test_score_rises_with_covered_needs() -> None:
     [
         ("legal.wage_claim",),
         ("legal",),
-        # A need of this group takes an approval, which the service does not have.
+        # A need of this group requires an approval, which the service does not have.
         ("health",),
         ("health", "legal"),
         ("legal.wage_claim", "health"),

@@ -371,7 +371,7 @@ def conflicted_family() -> tuple[Families, Offer]:
     return family, offer
 
 
-def test_referral_that_is_whole_again_is_not_offered_to_who_declined_a_part_for_the_person() -> None:
+def test_rejoined_referral_is_not_offered_to_an_organization_that_declined_a_part_for_the_person() -> None:
     family, offer = conflicted_family()
     (asked,) = family.parts[0].open_offers
     assert asked.organization == "ru.legal"
@@ -425,7 +425,7 @@ def test_offer_that_a_coordinator_placed_ends_when_its_holder_declines_another_p
     assert "ru.both" not in [one.organization for one in family.parts[1].open_offers]
 
 
-def test_chain_of_an_onward_referral_from_a_part_holds_who_has_held_any_of_the_family() -> None:
+def test_chain_of_an_onward_referral_from_a_part_names_every_holder_of_the_family() -> None:
     family = families(
         helping("ru.both", LEGAL, SHELTER), helping("ru.legal", LEGAL), helping("ru.home", SHELTER)
     )

@@ -121,7 +121,7 @@ def test_kind_without_opt_in_is_never_a_wish() -> None:
     assert smallest(consulate) == only(ChangeKind.service, region="RU-MOW", need="legal.wage_claim")
 
 
-def test_nobody_in_the_region_or_everybody_asked_is_another_service() -> None:
+def test_wish_is_another_service_if_nobody_in_the_region_is_left_to_ask() -> None:
     expected = only(ChangeKind.service, region="RU-MOW", need="legal.wage_claim")
     assert smallest() == expected
     assert smallest(organization("ru.one"), asked=frozenset({"ru.one"})) == expected

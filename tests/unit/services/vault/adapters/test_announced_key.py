@@ -19,7 +19,7 @@ def test_announced_key_of_another_pair_is_a_warning_until_it_is_the_vaults(tmp_p
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"custody_key": null}'])
-def test_no_announced_key_is_intakes_to_report(tmp_path: Path, text: str | None) -> None:
+def test_missing_custody_key_raises_no_alarm_of_the_vault(tmp_path: Path, text: str | None) -> None:
     file = tmp_path / "discovery.json"
     if text is not None:
         file.write_text(text)

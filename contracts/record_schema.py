@@ -1,0 +1,138 @@
+"""The marshmallow schema of a record, derived from its fields and validators (`contracts/records.py`)."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import types
+import typing
+from collections.abc import Callable, Hashable, Mapping
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from marshmallow import RAISE, Schema, fields, post_load, validates_schema
+from marshmallow.validate import Length, OneOf, Range, Validator
+
+from contracts.canonical import EXACT_INTEGER, JsonObject, Text
+from contracts.field_errors import RECORD, field_messages, with_sentences
+from contracts.rfc3339 import parse_date, parse_time
+
+
+class StrictBoolean(fields.Boolean):
+    """`true` or `false`; not 1, not "yes"."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if value is True or value is False:
+            return value
+        raise self.make_error("invalid", input=value)
+
+
+class UtcDateTime(fields.AwareDateTime):
+    """An RFC 3339 time with an offset, converted to UTC on input, so that equal times have equal text."""
+
+    DESERIALIZATION_FUNCS: dict[str, Callable[[str], dt.datetime]] = {"iso": parse_time}  # noqa: RUF012
+
+
+class CalendarDate(fields.Date):
+    """An RFC 3339 date."""
+
+    DESERIALIZATION_FUNCS: dict[str, Callable[[str], dt.date]] = {"iso": parse_date}  # noqa: RUF012
+
+
+@cache
+def schema_of(cls: Any) -> type[Schema]:
+    """Return the marshmallow schema class of a record; its `load` returns the record itself."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    members: dict[str, Any] = {"record_class": cls, "error_messages": RECORD}
+    for item in dataclasses.fields(cls):
+        options: dict[str, Any] = {"required": True}
+        if item.default is not dataclasses.MISSING:
+            options = {"load_default": item.default}
+        elif item.default_factory is not dataclasses.MISSING:
+            options = {"load_default": item.default_factory}
+        members[item.name] = _field(hints[item.name], options)
+
+    def make(self: Schema, data: dict[str, Any], **kwargs: Any) -> Any:
+        return cls(**data)
+
+    members["make"] = post_load(make)
+    # A record's own cross-field rules: `rules(data) -> None` raising ValidationError with field names.
+    rules = getattr(cls, "rules", None)
+    if rules is not None:
+        members["rules"] = _schema_validator(rules)
+    members["Meta"] = type("Meta", (Schema.Meta,), {"unknown": RAISE})
+    return type(f"{cls.__name__}Schema", (Schema,), members)
+
+
+def _schema_validator(rules: Callable[[Mapping[str, Any]], None]) -> Any:
+    def check(self: Schema, data: Mapping[str, Any], **kwargs: Any) -> None:
+        rules(data)
+
+    return validates_schema(check, skip_on_field_errors=True)
+
+
+def _field(hint: Any, options: dict[str, Any]) -> fields.Field[Any]:
+    validators: list[Validator] = []
+    hint, optional = bare_type(hint, validators)
+    if optional:
+        options = {**options, "allow_none": True}
+    origin = typing.get_origin(hint)
+    validators = with_sentences(validators, "items" if origin is tuple else "characters")
+    if validators:
+        options = {**options, "validate": validators}
+
+    def make(kind: type[fields.Field[Any]], *given: Any, **more: Any) -> fields.Field[Any]:
+        return kind(*given, **options, **more, error_messages=field_messages(kind))
+
+    if origin is tuple:
+        return make(_TupleOf, _field(typing.get_args(hint)[0], {}))
+    if origin in (dict, Mapping) or hint is Mapping:
+        return make(JsonObject)
+    if dataclasses.is_dataclass(hint):
+        return make(fields.Nested, schema_of(typing.cast(Hashable, hint)))
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        made = make(fields.Enum, hint, by_value=True)
+        for allowed in validators:
+            if isinstance(allowed, OneOf):  # fewer codes than the enumeration has, for an unknown code too
+                made.error_messages["unknown"] = allowed.error
+        return made
+    simple: dict[Any, type[fields.Field[Any]]] = {
+        str: Text,
+        bool: StrictBoolean,
+        float: fields.Float,
+        dt.datetime: UtcDateTime,
+        dt.date: CalendarDate,
+    }
+    if hint is int:
+        # Every integer is bounded, even when its field declares no bounds.
+        ranges = [validator for validator in validators if isinstance(validator, Range)]
+        if all(r.min is None for r in ranges) or all(r.max is None for r in ranges):
+            options = {**options, "validate": with_sentences([EXACT_INTEGER, *validators], "")}
+        return make(fields.Integer, strict=True)
+    return make(simple[hint])
+
+
+class _TupleOf(fields.List[Any]):
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, list):
+            # Check the length before the items: a list can be as long as the body allows.
+            for validator in self.validators:
+                if isinstance(validator, Length):
+                    validator(value)
+        return tuple(super()._deserialize(value, attr, data, **kwargs))
+
+
+def bare_type(hint: Any, validators: list[Validator]) -> tuple[Any, bool]:
+    """Return the type without Annotated and `| None`, and whether None is allowed; collect its validators."""
+    optional = False
+    while True:
+        origin = typing.get_origin(hint)
+        if origin is typing.Annotated:
+            hint, *metadata = typing.get_args(hint)
+            validators[:0] = [m for m in metadata if isinstance(m, Validator)]
+        elif origin in (typing.Union, types.UnionType):
+            (hint,) = [a for a in typing.get_args(hint) if a is not type(None)]
+            optional = True
+        else:
+            return hint, optional

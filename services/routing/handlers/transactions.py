@@ -1,0 +1,161 @@
+"""Routing's transactions: the steps around every change of referrals, and the inputs of the domain."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import Connection
+
+from runtime.identifiers import new_id
+from runtime.messaging.outbox.outbox import Outbox, outgoing
+from runtime.messaging.ports import Outgoing
+from runtime.storage.database import Database, after_commit
+from services.routing.domain.circumstances import Circumstances
+from services.routing.domain.consequences import asked_before, declined_as_full, declined_for_person
+from services.routing.domain.decision import Decision, Trigger, decide
+from services.routing.domain.observation import Observation
+from services.routing.domain.open_approval import is_approved
+from services.routing.domain.parts import parts_of
+from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.referral import Referral
+from services.routing.domain.tally import Tally
+from services.routing.domain.transition import TransitionContext
+from services.routing.handlers.decision_spans import Decided
+from services.routing.handlers.referral_batch import ReferralBatch
+from services.routing.handlers.turns import in_turns
+from services.routing.live_directory import LiveDirectory
+from services.routing.ports import ReferralStore
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferralChange:
+    """An open write transaction that changes referrals. context: sees what the batch has observed so far."""
+
+    transaction: Connection
+    batch: ReferralBatch
+    context: TransitionContext
+
+
+class RoutingTransactions:
+    """Opens the transactions of one process, which shares state with others only through the database."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        store: ReferralStore,
+        outbox: Outbox,
+        network: LiveDirectory,
+        has_live_client: Callable[[str], bool],
+        policy: Callable[[], RoutingPolicy],
+        source: str,
+        after_commit: Callable[[], None],
+        count: Callable[[Tally], None],
+        report: Callable[[Sequence[Decided]], None],
+    ) -> None:
+        """See `RoutingCommands`."""
+        self._database = database
+        self._store = store
+        self._outbox = outbox
+        self._network = network
+        self._has_live_client = has_live_client
+        self._policy = policy
+        self._source = source
+        self._after_commit = after_commit
+        self._count = count
+        self._report = report
+
+    @contextmanager
+    def changing(self, ids: Collection[str], now: dt.datetime) -> Iterator[ReferralChange]:
+        """Lock the referrals for a change; store the batch and wake the relay when the block ends.
+
+        Raises DatabaseUnavailable, and Unavailable if another process was faster.
+        """
+        with self._database.write() as transaction:
+            batch = ReferralBatch(self._store.load(transaction, ids), self._source, now)
+            self.settle(transaction)
+            yield ReferralChange(
+                transaction=transaction, batch=batch, context=self.context(now, batch.observed)
+            )
+            self._outbox.add(transaction, self.finish(transaction, batch))
+        self._after_commit()
+
+    def settle(self, transaction: Connection) -> None:
+        """Read the observations that ended transactions have changed. Call it before a decision."""
+        with self._network.settling() as organizations:
+            if organizations:
+                self._network.recall(self._store.observations_of(transaction, organizations))
+
+    def finish(self, transaction: Connection, batch: ReferralBatch) -> list[Outgoing]:
+        """Store the batch; return its messages."""
+        # Before the write: the timer or a retry may decide while it is under way.
+        self._network.observe(transaction, batch.observed)
+        self._store.save(transaction, batch.changes())
+        after_commit(transaction, partial(self._count, batch.tally))
+        if batch.decided:
+            after_commit(transaction, partial(self._report, batch.decided))
+        return [outgoing(event) for event in (*batch.events, *batch.commitments())]
+
+    def context(self, now: dt.datetime, so_far: Mapping[str, Observation] | None = None) -> TransitionContext:
+        """Return the inputs of transitions.
+
+        so_far: the observations of this transaction, so that later referrals see those of earlier ones.
+        """
+        policy, seen = self._policy(), {} if so_far is None else so_far
+
+        def given(referral: Referral) -> Circumstances:
+            return self._circumstances(referral, now, seen, policy)
+
+        def decide_now(referral: Referral, trigger: Trigger, placed_with: str | None = None) -> Decision:
+            return decide(new_id(), given(referral), policy, trigger, placed_with=placed_with)
+
+        return TransitionContext(
+            now=now,
+            new_id=new_id,
+            policy=policy,
+            decide=decide_now,
+            parts=lambda referral: parts_of(given(referral), in_turns),
+            in_good_standing=self._network.directory.in_good_standing,
+            can_submit=self._can_submit,
+            is_approved=lambda referral, offer: is_approved(offer, given(referral)),
+        )
+
+    def consider(self, referral: Referral, now: dt.datetime, organization: str | None) -> Decision:
+        """Return the decision that a search would make now, or that about one organisation; store nothing."""
+        policy = self._policy()
+        given = self._circumstances(referral, now, {}, policy)
+        return decide(new_id(), given, policy, Trigger.submitted, only=organization)
+
+    def circumstances(self, referral: Referral, now: dt.datetime) -> Circumstances:
+        """Return the inputs of the rules for a decision about the referral now."""
+        return self._circumstances(referral, now, {}, self._policy())
+
+    def _circumstances(
+        self,
+        referral: Referral,
+        now: dt.datetime,
+        so_far: Mapping[str, Observation],
+        policy: RoutingPolicy,
+    ) -> Circumstances:
+        return Circumstances(
+            referral_id=referral.id,
+            sender=referral.sender,
+            facts=referral.facts,
+            asked=asked_before(referral),
+            directory=self._network.directory,
+            observed=self._network.observations(so_far),
+            now=now,
+            offers_per_sender=policy.offers_per_sender,
+            declined_as_full=declined_as_full(referral),
+            declined_for_person=declined_for_person(referral),
+            chain=referral.chain,
+            full_for=policy.counts_as_full(referral.facts.urgency),
+            whole_needs=() if referral.part is None else referral.part.whole_needs,
+        )
+
+    def _can_submit(self, organization: str) -> bool:
+        return self._network.directory.in_good_standing(organization) and self._has_live_client(organization)
