@@ -1,7 +1,7 @@
 """Differences between the services' replicas of the directory and the log.
 
-A service decides by its replica. A rewritten row there makes an organisation approved, or somebody an operator,
-for that service alone.
+A service decides by its replica. A rewritten row there makes an organisation approved, or somebody an
+operator, for that service alone.
 """
 
 from __future__ import annotations

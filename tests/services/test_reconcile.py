@@ -785,7 +785,11 @@ def test_rewritten_row_of_a_replica_is_reported(
     hub.revise()
     hub.log_revision()
     replicate(hub, service, **row)
-    status, (found,) = run(hub, capsys)
+    complete(hub, service)
+    status, (found, *others) = run(hub, capsys)
+    assert [one["what"] for one in others] == (
+        ["its replica of the directory lacks the record"] if "key" in row else []
+    )
     assert (status, found["where"]) == (1, service)
     assert found["record"] == f"organization {row.get('key', 'record')}"
     assert what in found["what"]

@@ -3,7 +3,7 @@
 from runtime.messaging.migrations import add_row_codes, drop_row_codes
 
 revision = "91c7e3a05d2f"
-down_revision = "2d6c90a4f1b8"
+down_revision = "9b41d7e2c6a3"
 branch_labels = None
 depends_on = None
 
