@@ -42,9 +42,9 @@ def rewrite(hub: RunningHub, service: str, type: str, key: str, change: dict[str
 
 
 def warned(hub: RunningHub, service: str) -> str | None:
-    """Return the warning about the service's replica."""
-    warning = hub.operations(service, "/readyz").json().get("warnings", {}).get("replica")
-    return None if warning is None else str(warning)
+    """Return the warning about the service's replica; None if there is none."""
+    warning = str(hub.operations(service, "/readyz").json()["warnings"]["replica"])
+    return None if warning == "ok" else warning
 
 
 def test_approval_written_into_routings_replica_opens_no_offer(
