@@ -19,6 +19,7 @@ from admin.reconciliation.compared_rows import (
     logged_fact,
     ranked_services,
     stored_decision,
+    stored_evidence,
     stored_offer,
     stored_step,
     with_content,
@@ -108,7 +109,8 @@ class ServiceStates:
         }
         held = self._rows("vault", CUSTODIES, "referral_id", ids)
         evidence = {
-            (row.referral_id, row.message_id) for row in self._rows("vault", EVIDENCE, "referral_id", ids)
+            (row.referral_id, row.message_id): stored_evidence(bytes(row.body))
+            for row in self._rows("vault", EVIDENCE, "referral_id", ids)
         }
         kept = [row.part_of or row.referral_id for row in held]
         cases = {row.referral_id for row in self._rows("vault", CASES, "referral_id", kept)}
@@ -121,6 +123,7 @@ class ServiceStates:
                 is_part=row.part_of is not None,
                 acceptance_id=row.acceptance_id,
                 has_evidence=(row.referral_id, row.acceptance_id) in evidence,
+                evidence=evidence.get((row.referral_id, row.acceptance_id)),
             )
             for row in held
         }

@@ -468,6 +468,8 @@ def test_erased_decision_is_reported_unless_its_referral_ended_and_its_commitmen
         ("vault", update(CUSTODIES).values(state="erased"), "vault"),
         ("vault", update(CUSTODIES).values(acceptance_id=new_id()), "vault"),
         ("vault", EVIDENCE.delete(), "vault"),
+        ("vault", update(EVIDENCE).values(body=b"{}"), "vault"),
+        ("vault", update(EVIDENCE).values(body=encoded(event())), "vault"),
         ("delivery", MESSAGES.delete(), "delivery"),
         ("delivery", MESSAGES.delete().where(_SENDERS), "delivery"),
         ("delivery", update(MESSAGES).where(_SENDERS).values(organization="kz.other"), "delivery"),
