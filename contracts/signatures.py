@@ -15,6 +15,8 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from contracts.jose import decoded, encoded, thumbprint
 
@@ -49,6 +51,11 @@ class SigningKey:
         """Return the compact JWS `header.payload.signature`."""
         signed = f"{self._header}.{encoded(payload)}"
         return f"{signed}.{encoded(self._key.sign(signed.encode('ascii')))}"
+
+    def derived(self, purpose: str) -> bytes:
+        """Return 32 secret bytes for one purpose, the same for the same key. Source: RFC 5869."""
+        derivation = HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose.encode("ascii"))
+        return derivation.derive(self._key.private_bytes_raw())
 
 
 class VerificationKey:

@@ -60,6 +60,7 @@ class Platform:
         return [
             ("topology", self.messenger.topology_alarm),
             ("messages", self.messenger.stalled_loops.alarm),
+            ("replica", self.messenger.replica_alarm),
             ("parked", self.messenger.dead_letter_counts.alarm),
             ("receipts", self.messenger.unreceipted.alarm),
             ("database", self.database.alarm),

@@ -12,9 +12,10 @@ import orjson
 
 from admin.reconciliation.decision_differences import DecisionRow
 from admin.reconciliation.directory_differences import RecordRevision
-from admin.reconciliation.referral_records import LoggedFact, StoredOffer, StoredStep
+from admin.reconciliation.referral_records import LoggedFact, StoredEvidence, StoredOffer, StoredStep
 from contracts.canonical import content_digest
 from contracts.commitment import SALT_BYTES, commitment_to
+from contracts.envelope import Envelope
 from contracts.facts import CATALOGUE
 from contracts.records import Malformed, dump, read
 from services.audit.log.domain.leaf import fields_of
@@ -58,6 +59,21 @@ def with_content(entry: LoggedFact, opened: OpenedLeaf | None) -> LoggedFact:
     # As the timeline stores it.
     detail = orjson.loads(dump(entry_of(fact, "", entry.time).detail))
     return replace(entry, data=opened.data, detail=detail)
+
+
+def stored_evidence(body: bytes) -> StoredEvidence:
+    """Return what a message says that the vault keeps as evidence."""
+    try:
+        message = Envelope.decode(body)
+    except Malformed:
+        return StoredEvidence()
+    return StoredEvidence(
+        message_id=message.id,
+        fact=fact_of(message.type),
+        actor=message.source,
+        time=message.time,
+        data=message.data,
+    )
 
 
 def stored_step(row: Any) -> StoredStep:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from admin.reconciliation.offer_differences import RankedServices, offer_differences
-from admin.reconciliation.referral_records import LoggedFact, StoredOffer, StoredStep
+from admin.reconciliation.referral_records import LoggedFact, StoredEvidence, StoredOffer, StoredStep
 from admin.reconciliation.timeline_differences import timeline_differences
 
 _WITHDRAWN: Final = "referral.withdrawn"
@@ -65,7 +65,8 @@ class HeldCase:
 
     acceptor: the organisation that the case is for, None without one. is_part: it releases the case of the
     referral of which it is a part; has_case is about that one. acceptance_id: the message with the acceptance
-    that the vault acted on; None without one. has_evidence: whether the vault has kept that message.
+    that the vault acted on; None without one. has_evidence: whether the vault has kept that message;
+    evidence: what that says.
     """
 
     state: str
@@ -75,6 +76,7 @@ class HeldCase:
     is_part: bool = False
     acceptance_id: str | None = None
     has_evidence: bool = True
+    evidence: StoredEvidence | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -280,6 +282,12 @@ def _vault(state: ReferralState, facts: Counter[str], different: _DifferenceFact
             yield different("vault", what, "offer.accepted")
         if not custody.has_evidence:
             yield different("vault", "the acceptance that the vault acted on is missing from its evidence")
+        elif custody.evidence is not None and any(
+            entry.message_id == custody.acceptance_id and not custody.evidence.is_of(entry)
+            for entry in state.entries
+        ):
+            what = "the acceptance in the vault's evidence is not the one in the log: it was rewritten"
+            yield different("vault", what, "offer.accepted")
     # The log must give a reason for each missing record.
     if held in ("held", "released") and custody is not None and not custody.has_case:
         yield different("vault", f"custody state is {held}, but the sealed case is missing")

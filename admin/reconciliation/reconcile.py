@@ -40,6 +40,7 @@ from admin.reconciliation.mailbox_differences import (
     undelivered_messages,
 )
 from admin.reconciliation.mailbox_states import MailboxStates
+from admin.reconciliation.replica_differences import replica_differences
 from admin.reconciliation.service_states import SERVICES, ServiceStates
 from admin.reconciliation.statement_differences import statement_differences
 from admin.reconciliation.unreceipted_events import unlogged_events
@@ -73,7 +74,8 @@ DELIVERED_TYPES: Final = tuple(fact.type for fact in _DELIVERED)
 class Compared:
     """Counts of what was compared. unsettled: referrals that changed too recently.
 
-    unreceipted: settled events of each service for which audit has sent no receipt.
+    replicated: records in the services' replicas. unreceipted: settled events of each service for which audit
+    has sent no receipt.
     """
 
     referrals: int = 0
@@ -82,6 +84,7 @@ class Compared:
     revisions: int = 0
     decisions: int = 0
     statements: int = 0
+    replicated: int = 0
     unreceipted: dict[str, int] = field(default_factory=dict)
 
 
@@ -97,6 +100,7 @@ def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -
             yield from differences(state)
     yield from _mailbox_differences(states.mailboxes, settled, compared)
     yield from _directory_differences(states.directory, settled, compared)
+    yield from _replica_differences(states, settled, compared)
     yield from decision_differences(states, settled, compared)
     yield from _statement_differences(states, settled, compared)
     yield from _unlogged(states, settled, compared)
@@ -176,6 +180,18 @@ def _directory_differences(
     yield from rewritten_records(current, logged, made, settled)
     yield from approval_differences(approvals, directory.logged_approvals(PAGE), settled)
     yield from key_differences(keys, directory.logged_keys(PAGE), settled)
+
+
+def _replica_differences(
+    states: ServiceStates, settled: dt.datetime, compared: Compared
+) -> Iterator[Difference]:
+    # The replicas are read first, so that the directory and the log have their settled changes.
+    replicas = states.replicas.replicas()
+    made, _ = states.directory.revisions()
+    logged = states.replicas.logged(replicas, settled, PAGE)
+    for replica in replicas:
+        compared.replicated += len(replica.records)
+        yield from replica_differences(replica, logged, made, settled)
 
 
 def _unlogged(states: ServiceStates, settled: dt.datetime, compared: Compared) -> Iterator[Difference]:

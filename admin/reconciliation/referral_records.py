@@ -27,6 +27,24 @@ class LoggedFact:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StoredEvidence:
+    """A message that the vault keeps as evidence. data: None, and the other texts empty, if it is damaged."""
+
+    message_id: str = ""
+    fact: str = ""
+    actor: str = ""
+    time: dt.datetime | None = None
+    data: Mapping[str, Any] | None = None
+
+    def is_of(self, entry: LoggedFact) -> bool:
+        """Return whether it is the message of the entry. The content of an erased entry is not compared."""
+        head = (self.message_id, self.fact, self.actor, self.time)
+        if self.data is None or head != (entry.message_id, entry.fact, entry.actor, entry.time):
+            return False
+        return entry.data is None or entry.data == self.data
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StoredStep:
     """A step of the timeline. organization: the party concerned besides the sender, None without one."""
 

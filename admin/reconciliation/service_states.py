@@ -19,6 +19,7 @@ from admin.reconciliation.compared_rows import (
     logged_fact,
     ranked_services,
     stored_decision,
+    stored_evidence,
     stored_offer,
     stored_step,
     with_content,
@@ -33,6 +34,7 @@ from admin.reconciliation.directory_states import DirectoryStates
 from admin.reconciliation.mailbox_states import MailboxStates
 from admin.reconciliation.opened_entries import OpenedEntries
 from admin.reconciliation.referral_records import LoggedFact
+from admin.reconciliation.replica_states import ReplicaStates
 from admin.reconciliation.service_tables import (
     CASES,
     CUSTODIES,
@@ -81,6 +83,11 @@ class ServiceStates:
         """The directory's records."""
         return DirectoryStates(self._engines["directory"], self.entries)
 
+    @property
+    def replicas(self) -> ReplicaStates:
+        """The services' replicas of the directory."""
+        return ReplicaStates(self._engines, self.entries)
+
     def referrals(self, after: str, limit: int) -> list[ReferralState]:
         """Return the next referrals after an id that any service knows, in the order of their ids.
 
@@ -102,7 +109,8 @@ class ServiceStates:
         }
         held = self._rows("vault", CUSTODIES, "referral_id", ids)
         evidence = {
-            (row.referral_id, row.message_id) for row in self._rows("vault", EVIDENCE, "referral_id", ids)
+            (row.referral_id, row.message_id): stored_evidence(bytes(row.body))
+            for row in self._rows("vault", EVIDENCE, "referral_id", ids)
         }
         kept = [row.part_of or row.referral_id for row in held]
         cases = {row.referral_id for row in self._rows("vault", CASES, "referral_id", kept)}
@@ -115,6 +123,7 @@ class ServiceStates:
                 is_part=row.part_of is not None,
                 acceptance_id=row.acceptance_id,
                 has_evidence=(row.referral_id, row.acceptance_id) in evidence,
+                evidence=evidence.get((row.referral_id, row.acceptance_id)),
             )
             for row in held
         }

@@ -11,7 +11,7 @@ tests/services/test_reconcile.py fails until it does:
               timeline(number, referral_id, time, fact, organization, detail)
     vault     custodies(referral_id, state, acceptor, acceptance_id, changed_at, part_of),
               sealed_cases(referral_id)
-              evidence(referral_id, message_id, acted_at)
+              evidence(referral_id, message_id, body, acted_at)
     delivery  mailbox_messages(sequence, organization, message_id, type, referral_id, queued_at, body,
               closed_at),
               case_letters(referral_id, organization, sealed_case)
@@ -21,6 +21,8 @@ tests/services/test_reconcile.py fails until it does:
               endorsed_by),
               sealing_keys(organization, number, key, since)
     each      unreceipted(number, body, published_at)
+    each but the directory
+              replica(type, key, revision, data)
 
 Times are microseconds since 1970 (`runtime.storage.columns.Instant`).
 """
@@ -98,7 +100,13 @@ CUSTODIES = table(
     column("changed_at", Instant),
     column("part_of"),
 )
-EVIDENCE = table("evidence", column("referral_id"), column("message_id"), column("acted_at", Instant))
+EVIDENCE = table(
+    "evidence",
+    column("referral_id"),
+    column("message_id"),
+    column("body", LargeBinary),
+    column("acted_at", Instant),
+)
 CASES = table("sealed_cases", column("referral_id"))
 MESSAGES = table(
     "mailbox_messages",
@@ -130,6 +138,7 @@ REVISIONS = table(
     column("changed_at", Instant),
     column("record", Text),
 )
+REPLICA = table("replica", column("type"), column("key"), column("revision"), column("data", Text))
 APPROVALS = table(
     "approvals",
     column("id"),

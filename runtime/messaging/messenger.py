@@ -31,6 +31,7 @@ from runtime.messaging.ports import Broker
 from runtime.messaging.replica import Replica, ReplicaHistory, ReplicaRecord, ReplicaView
 from runtime.messaging.request_reply import RequestClient, RequestServer
 from runtime.messaging.retries import consumers_due
+from runtime.messaging.row_code import ROW_CODES
 from runtime.messaging.signatures.reloaded_identity import ReloadedIdentity
 from runtime.messaging.signatures.requests import Peers
 from runtime.messaging.stalled_loops import StalledLoops
@@ -195,11 +196,20 @@ class Messenger:
     ) -> tuple[BatchProcessor[Envelope], Callable[[], str | None]]:
         """Return the processor and the readiness check of a replica that `queue` feeds."""
         kinds = [binding.key for binding in self._topology.bindings if binding.destination == queue]
-        replica = Replica(table, queue=queue, source=self.source, kinds=kinds, history=history)
-        view = ReplicaView(self._database, replica, absorb)
-        processor = self.consumer(queue, replica.apply, Envelope.decode, after_commit=view.refresh)
+        replica = Replica(
+            table,
+            queue=queue,
+            source=self.source,
+            secret=lambda: self._identity.key.derived(ROW_CODES),
+            kinds=kinds,
+            history=history,
+        )
+        view = ReplicaView(self._database, replica, absorb, self.outbox)
+        processor = self.consumer(
+            queue, replica.apply, Envelope.decode, after_commit=lambda: view.refresh(self._clock.now())
+        )
         self._replicas.append((replica, view))
-        return processor, lambda: replica.unready(self._database)
+        return processor, lambda: replica.unready(self._database) or view.unready()
 
     def request_client(self, service: str) -> RequestClient:
         """Return the client for requests to a service. It is background work of its own."""
@@ -240,7 +250,7 @@ class Messenger:
         self._identity.remember(self._database, self._tables.manifests)
         for replica, view in self._replicas:
             replica.ensure_requested(self._database, self.outbox, self._clock.now())
-            view.refresh()
+            view.refresh(self._clock.now())
         spawn(self._relay_when_possible)
         spawn(self._keep_time)
         spawn(self._watch_broker)
@@ -260,6 +270,10 @@ class Messenger:
         Nothing is published while something is lost.
         """
         return self._watch.obstacle() or self._watch.surplus()
+
+    def replica_alarm(self) -> str | None:
+        """Return the `/readyz` warning about rows of a replica that somebody else has written."""
+        return next((alarm for _, view in self._replicas if (alarm := view.alarm()) is not None), None)
 
     def await_writer(self) -> None:
         """Wait until no transaction of this process writes (`Database.await_writer`)."""
@@ -303,7 +317,9 @@ class Messenger:
         return self._inbox.forget_before(transaction, self._clock.now() - KEPT, limit)
 
     def _tick(self) -> None:
+        key = self._identity.key
         self._identity.look(self._database, self._tables.manifests)
+        key_changed = self._identity.key is not key
         self._signer.use(self._identity.key)
         with self._database.read() as transaction:
             names = [processor.consumer for processor in self._processors]
@@ -311,8 +327,11 @@ class Messenger:
         for processor in self._processors:
             if processor.consumer in due:
                 processor.retry_due()
-        for _, view in self._replicas:
-            view.refresh()
+        for replica, view in self._replicas:
+            if key_changed:
+                replica.ensure_requested(self._database, self.outbox, self._clock.now())
+            view.refresh(self._clock.now())
+        self._metrics.replica_refused.set(sum(view.refused for _, view in self._replicas))
         with self._database.read() as transaction:
             self.backlog = self.outbox.depth(transaction)
             age = self._outbox_age.look(transaction)

@@ -58,6 +58,11 @@ class MessagingMetrics:
             "Exchanges, queues and bindings at the broker that the hub does not declare",
             registry=registry,
         )
+        self.replica_refused = Gauge(
+            "kopuro_replica_rows_refused",
+            "Rows of the directory's replica that are not used: no signed fact made them",
+            registry=registry,
+        )
         self.not_authentic = Counter(
             "kopuro_messages_not_authentic",
             "Messages without effect because their author is not proven, by consumer and failed check",

@@ -49,6 +49,17 @@ def add_log_offers() -> None:
     )
 
 
+def add_row_codes() -> None:
+    """Add the codes of a replica's rows. Rows without one are not used: the owner sends them again."""
+    op.add_column("replica", sa.Column("code", sa.LargeBinary(), nullable=True))
+
+
+def drop_row_codes() -> None:
+    """Undo `add_row_codes`."""
+    with op.batch_alter_table("replica") as replica:
+        replica.drop_column("code")
+
+
 def drop_log_offers() -> None:
     """Undo `add_log_offers`."""
     op.drop_table("log_offers")

@@ -3,18 +3,24 @@
 At the first start, a service asks the owner to send every record to its queue; the owner's ordinary events
 update the replica afterwards. An older revision of a record never overwrites a newer one, so the snapshot and
 the live events may arrive in any order. `/readyz` returns 503 until the snapshot is complete.
+
+A row that this service did not write for a verified message has no valid code (`row_code`) and is never used:
+the memory keeps the record that it had, and the owner is asked for its records again. A process that finds
+such a row at its start uses no row until they have come. What the owner does not send, no message made: it
+is deleted then. An earlier row that is put back, and a deleted one, are not noticed here.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, func, insert, select, text
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.envelope import Envelope, Event
@@ -23,9 +29,15 @@ from contracts.records import canonical
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
+from runtime.messaging.row_code import has_code, row_code
 from runtime.storage.database import Database
 
+_log = logging.getLogger(__name__)
+
 _STATE = "kopuro.replica.state"
+_INCOMPLETE = "The replica of the directory is not complete yet."
+# Records that one warning names.
+_NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +48,14 @@ class ReplicaRecord:
     key: str
     change: int
     data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplicaChanges:
+    """Records with a valid code, and the type and key of rows without one."""
+
+    records: Sequence[ReplicaRecord]
+    refused: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,10 +97,15 @@ class Replica:
         *,
         queue: str,
         source: str,
+        secret: Callable[[], bytes],
         kinds: Collection[str] = (),
         history: ReplicaHistory | None = None,
     ) -> None:
-        """kinds: the routing keys that the queue is bound to. history: where to record the changes."""
+        """secret: returns the key of the rows' codes, which is not in the database.
+
+        kinds: the routing keys that the queue is bound to. history: where to record the changes.
+        """
+        self._secret = secret
         self._history = history
         self._table = table
         self._queue = queue
@@ -104,6 +129,7 @@ class Replica:
             # Two writers (while the active consumer changes) must not assign the same change numbers, nor
             # commit out of order: a reader that has seen a higher number never reads lower ones.
             transaction.execute(text(f"LOCK TABLE {self._table.name} IN SHARE ROW EXCLUSIVE MODE"))
+        secret = self._secret()
         change = self._latest_change(transaction)
         rows: list[dict[str, Any]] = []
         facts: list[tuple[Envelope, Fact]] = []
@@ -114,25 +140,31 @@ class Replica:
             fact = message.event().data
             completed = message.type == ReplicaCompleted.type
             facts.append((message, fact))
-            rows.append(
-                {
-                    "type": _STATE if completed else message.type,
-                    "key": self._state_key if completed else message.partition_key,
-                    "revision": change if completed else message.data["revision"],
-                    "change": change,
-                    "data": message.data,
-                }
-            )
+            row = {
+                "type": _STATE if completed else message.type,
+                "key": self._state_key if completed else message.partition_key,
+                "revision": change if completed else message.data["revision"],
+                "change": change,
+                "data": message.data,
+            }
+            rows.append({**row, "code": row_code(secret, row)})
         upsert = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert
         statement = upsert(self._table)
+        replaced = {name: statement.excluded[name] for name in ("revision", "change", "data", "code")}
+        same = [self._table.c.type, self._table.c.key]
         newer = statement.on_conflict_do_update(
-            index_elements=[self._table.c.type, self._table.c.key],
-            set_={name: statement.excluded[name] for name in ("revision", "change", "data")},
-            where=statement.excluded.revision > self._table.c.revision,
+            index_elements=same, set_=replaced, where=statement.excluded.revision > self._table.c.revision
         )
+        always = statement.on_conflict_do_update(index_elements=same, set_=replaced)
         # one by one: a batch may contain the same record twice
         for row, (message, fact) in zip(rows, facts, strict=True):
             is_newer = transaction.execute(newer, row).rowcount == 1
+            if not is_newer and not self._is_own(transaction, row, secret):
+                # Whatever revision a row without a valid code says, it is none.
+                transaction.execute(always, row)
+                is_newer = True
+            if row["type"] == _STATE:
+                self._discard_foreign(transaction, secret)
             if is_newer and self._history is not None:
                 self._history.add(transaction, row["change"], message, fact)
         return ()
@@ -140,35 +172,68 @@ class Replica:
     def ensure_requested(self, database: Database, outbox: Outbox, now: dt.datetime) -> None:
         """Request a snapshot from the owner unless the replica is complete. A second request is harmless."""
         with database.write() as transaction:
-            if self._is_complete(transaction):
-                return
-            request = Event(
-                id=(number := new_id()),
-                source=self._source,
-                time=now,
-                partition_key=self._queue,
-                correlation_id=number,
-                causation_id=None,
-                data=ReplicaRequested(queue=self._queue),
-            )
-            outbox.add(transaction, [outgoing(request)])
+            if not self.is_complete(transaction):
+                self.request(transaction, outbox, now)
 
-    def newer_than(self, transaction: Connection, change: int) -> list[ReplicaRecord]:
+    def request(self, transaction: Connection, outbox: Outbox, now: dt.datetime) -> None:
+        """Request a snapshot from the owner."""
+        request = Event(
+            id=(number := new_id()),
+            source=self._source,
+            time=now,
+            partition_key=self._queue,
+            correlation_id=number,
+            causation_id=None,
+            data=ReplicaRequested(queue=self._queue),
+        )
+        outbox.add(transaction, [outgoing(request)])
+
+    def newer_than(self, transaction: Connection, change: int) -> ReplicaChanges:
         """Return the records that changed after the given change, oldest change first."""
-        rows = transaction.execute(self._newer, {"known": change})
-        return [ReplicaRecord(type=r.type, key=r.key, change=r.change, data=r.data) for r in rows]
+        records: list[ReplicaRecord] = []
+        refused: list[tuple[str, str]] = []
+        secret = self._secret()
+        for row in transaction.execute(self._newer, {"known": change}).mappings():
+            if has_code(secret, dict(row)):
+                record = ReplicaRecord(
+                    type=row["type"], key=row["key"], change=row["change"], data=row["data"]
+                )
+                records.append(record)
+            else:
+                refused.append((row["type"], row["key"]))
+        return ReplicaChanges(records=records, refused=refused)
 
     def unready(self, database: Database) -> str | None:
         """Return None once the snapshot is complete, else the reason (a readiness check)."""
         if not self._complete:
             with database.read() as transaction:
-                self._complete = self._is_complete(transaction)
-        return None if self._complete else "The replica of the directory is not complete yet."
+                self._complete = self.is_complete(transaction)
+        return None if self._complete else _INCOMPLETE
 
-    def _is_complete(self, transaction: Connection) -> bool:
+    def is_complete(self, transaction: Connection) -> bool:
+        """Return whether the snapshot is complete, with codes of the present key."""
         table = self._table
-        state = select(table.c.key).where(table.c.type == _STATE, table.c.key == self._state_key)
-        return transaction.execute(state).first() is not None
+        wanted = select(table).where(table.c.type == _STATE, table.c.key == self._state_key)
+        state = transaction.execute(wanted).mappings().first()
+        return state is not None and has_code(self._secret(), dict(state))
+
+    def _is_own(self, transaction: Connection, row: Mapping[str, Any], secret: bytes) -> bool:
+        """Return whether the stored row of the same record has a valid code."""
+        table = self._table
+        wanted = select(table).where(table.c.type == row["type"], table.c.key == row["key"])
+        return has_code(secret, dict(transaction.execute(wanted).mappings().one()))
+
+    def _discard_foreign(self, transaction: Connection, secret: bytes) -> None:
+        """Delete what has no valid code although the owner has sent all its records."""
+        table = self._table
+        foreign = [
+            (row["type"], row["key"])
+            for row in transaction.execute(select(table)).mappings()
+            if not has_code(secret, dict(row))
+        ]
+        for type, key in foreign:
+            _log.error("deleted a record of the replica that the owner did not send", extra={"record": type})
+            transaction.execute(delete(table).where(table.c.type == type, table.c.key == key))
 
     def _latest_change(self, transaction: Connection) -> int:
         latest = select(func.coalesce(func.max(self._table.c.change), 0))
@@ -179,21 +244,68 @@ class ReplicaView:
     """A service's in-memory view of its replica. It follows the table, whichever process writes it."""
 
     def __init__(
-        self, database: Database, replica: Replica, absorb: Callable[[Sequence[ReplicaRecord]], None]
+        self,
+        database: Database,
+        replica: Replica,
+        absorb: Callable[[Sequence[ReplicaRecord]], None],
+        outbox: Outbox,
     ) -> None:
         """absorb: receives the new and changed records."""
         self._database = database
         self._replica = replica
         self._absorb = absorb
+        self._outbox = outbox
         self._seen = 0
+        self._refused: set[tuple[str, str]] = set()
+        # Named by the warning for the life of the process: somebody wrote to the database.
+        self._ever_refused: set[tuple[str, str]] = set()
         # The consumer and the timer both refresh; the slower one must not restore older records.
         self._refreshing = threading.Lock()
 
-    def refresh(self) -> None:
+    @property
+    def refused(self) -> int:
+        """The number of rows in the table that are not used."""
+        return len(self._refused)
+
+    def unready(self) -> str | None:
+        """Return None unless the stored rows are not used until the owner has sent its records again."""
+        return _INCOMPLETE if self._refused and not self._seen else None
+
+    def alarm(self) -> str | None:
+        """Return the `/readyz` warning: which rows somebody else has written. None if there were none."""
+        if not self._ever_refused:
+            return None
+        found = sorted(self._ever_refused)
+        named = ", ".join(f"{type.split('.')[1]} {key}"[:100] for type, key in found[:_NAMED])
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        return (
+            f"Somebody else has written to the table replica of this service's database: {named}{more}. "
+            "These rows are not used. Find out who can write to the database, and run kopuro admin reconcile."
+        )
+
+    def refresh(self, now: dt.datetime) -> None:
         """Absorb the changes since the last call. Cheap when there are none."""
         with self._refreshing:
             with self._database.read() as transaction:
-                records = self._replica.newer_than(transaction, self._seen)
-            if records:
-                self._absorb(records)
-                self._seen = records[-1].change
+                changes = self._replica.newer_than(transaction, self._seen)
+                complete = not changes.refused or self._replica.is_complete(transaction)
+            self._refuse(set(changes.refused), complete, now)
+            if changes.refused and not self._seen:
+                # While the record that suspends an organisation is unusable, it would be in good standing.
+                return
+            if changes.records:
+                self._absorb(changes.records)
+                self._seen = changes.records[-1].change
+
+    def _refuse(self, refused: set[tuple[str, str]], complete: bool, now: dt.datetime) -> None:
+        """Request the owner's records for new rows without a valid code.
+
+        complete: False while the codes of the whole table are of an earlier build or key: that is no alarm,
+        and the records have been requested.
+        """
+        new, self._refused = refused - self._refused, refused
+        if new and complete:
+            self._ever_refused |= new
+            _log.error("rows of the replica are not used: they have no valid code", extra={"rows": len(new)})
+            with self._database.write() as transaction:
+                self._replica.request(transaction, self._outbox, now)

@@ -111,6 +111,8 @@ def replica_table(metadata: MetaData) -> Table:
         # Increases with every change: in-memory views read the rows that are newer than theirs.
         Column("change", RowNumber, nullable=False),
         Column("data", Json, nullable=False),
+        # See `row_code`; null in rows of earlier builds, which are not used.
+        Column("code", LargeBinary),
         Index("replica_change", "change"),
     )
 

@@ -153,7 +153,7 @@ class DirectoryCopy:
             METADATA.create_all(transaction)
         self._publisher = RabbitBroker(amqp_uri).publisher()
         self._consumer = RabbitBroker(amqp_uri).consumer([COPY], 1000)
-        self._replica = Replica(REPLICA, queue=COPY, source="/kg/routing")
+        self._replica = Replica(REPLICA, queue=COPY, source="/kg/routing", secret=lambda: b"s" * 32)
         self._processor = BatchProcessor(
             COPY,
             [COPY],
@@ -193,7 +193,7 @@ class DirectoryCopy:
             messages = [Envelope.decode(delivery.body) for delivery in deliveries]
             self.answers.update(one.id for one in messages if one.type == ReplicaCompleted.type)
         with self._database.read() as transaction:
-            found = self._replica.newer_than(transaction, 0)
+            found = self._replica.newer_than(transaction, 0).records
         return {
             (record.type, record.key): (record.data["revision"], _record(record.data)) for record in found
         }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
 from admin.read_only_engine import open_read_only
 from admin.reconciliation.differences import differences
+from admin.reconciliation.replica_differences import replica_differences
 from admin.reconciliation.service_states import SERVICES, ServiceStates
 from kopuro_client import RefusedError
 from sandbox.demo.stories import STORIES
@@ -34,6 +37,16 @@ def test_hub_that_told_its_stories_agrees_with_its_log(hub: RunningHub) -> None:
                 after = page[-1].referral_id
                 seen |= {state.referral_id for state in page}
                 found += [f"{one.where}: {one.what}" for state in page for one in differences(state)]
+            replicas = states.replicas.replicas()
+            made, _ = states.directory.revisions()
+            now = dt.datetime.now(dt.UTC)
+            logged = states.replicas.logged(replicas, now, 500)
+            assert all(replica.complete and replica.records for replica in replicas)
+            for replica in replicas:
+                found += [
+                    f"{one.where}: {one.record}: {one.what}"
+                    for one in replica_differences(replica, logged, made, now)
+                ]
         finally:
             for engine in engines.values():
                 engine.dispose()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, func, select, update
 
 from contracts.envelope import Envelope
 from contracts.facts import Fact, ReplicaCompleted, ReplicaRequested, TokenKeyChanged
@@ -27,6 +28,8 @@ from tests.support.events import message_of
 from tests.support.hub_keys import identity, signed_body
 
 QUEUE = "test.directory"
+SECRET = b"k" * 32
+OUTBOX = Outbox(TABLES.outbox)
 
 
 def envelope(fact: Fact, key: str) -> Envelope:
@@ -49,11 +52,16 @@ def apply(database: Database, replica: Replica, messages: Sequence[Envelope]) ->
 
 def copy(database: Database, replica: Replica) -> dict[str, int]:
     with database.read() as transaction:
-        return {r.key: r.data["revision"] for r in replica.newer_than(transaction, 0)}
+        return {r.key: r.data["revision"] for r in replica.newer_than(transaction, 0).records}
+
+
+def requests(database: Database) -> list[Fact]:
+    with database.read() as transaction:
+        return [Envelope.decode(m.body).event().data for _, m in OUTBOX.oldest(transaction, 10)]
 
 
 def replica_of(queue: str = QUEUE, kinds: Sequence[str] = ("token_key.changed",)) -> Replica:
-    return Replica(REPLICA, queue=queue, source="/kg/test", kinds=kinds)
+    return Replica(REPLICA, queue=queue, source="/kg/test", secret=lambda: SECRET, kinds=kinds)
 
 
 def test_older_revision_never_overwrites_a_newer_one(database: Database) -> None:
@@ -67,12 +75,12 @@ def test_older_revision_never_overwrites_a_newer_one(database: Database) -> None
 
 def test_history_has_each_newer_revision_under_its_change_number(database: Database) -> None:
     history = ReplicaHistory(table=CHANGES, entry_of=lambda fact: getattr(fact, "key", None))
-    replica = Replica(REPLICA, queue=QUEUE, source="/kg/test", history=history)
+    replica = Replica(REPLICA, queue=QUEUE, source="/kg/test", secret=lambda: SECRET, history=history)
     apply(database, replica, [changed("a", 2), changed("b", 1), changed("a", 1), changed("a", 2)])
     apply(database, replica, [completed(), changed("a", 3), changed("b", 1)])
     with database.read() as transaction:
         rows = transaction.execute(select(CHANGES).order_by(CHANGES.c.change)).all()
-        current = {record.key: record.change for record in replica.newer_than(transaction, 0)}
+        current = {record.key: record.change for record in replica.newer_than(transaction, 0).records}
     assert [(row.key, row.revision) for row in rows] == [("a", 2), ("b", 1), ("a", 3)]
     assert [row.digest for row in rows] == [entry_digest({"kid": f"{r.key} {r.revision}"}) for r in rows]
     assert current == {"a": rows[2].change, "b": rows[1].change}
@@ -94,11 +102,11 @@ def test_snapshot_and_changes_may_come_in_any_order_and_any_number_of_times(
     def absorb(records: Sequence[ReplicaRecord]) -> None:
         seen.update({record.key: record.data["revision"] for record in records})
 
-    view = ReplicaView(database, replica, absorb)
+    view = ReplicaView(database, replica, absorb, OUTBOX)
     messages = order + again
     for start in range(0, len(messages), size):
         apply(database, replica, messages[start : start + size])
-        view.refresh()
+        view.refresh(START)
         assert seen == copy(database, replica), "memory follows the table after every batch"
     assert seen == {"a": 3, "b": 3, "c": 3}
     assert replica.unready(database) is None
@@ -125,31 +133,25 @@ def test_replica_bound_to_another_kind_needs_a_new_snapshot(database: Database) 
 
 
 def test_snapshot_is_requested_until_complete(database: Database) -> None:
-    outbox = Outbox(TABLES.outbox)
-
-    def requests() -> list[Fact]:
-        with database.read() as transaction:
-            return [Envelope.decode(m.body).event().data for _, m in outbox.oldest(transaction, 10)]
-
     replica = replica_of()
     for count in (1, 2):
-        replica.ensure_requested(database, outbox, START)
-        assert requests() == [ReplicaRequested(queue=QUEUE)] * count
+        replica.ensure_requested(database, OUTBOX, START)
+        assert requests(database) == [ReplicaRequested(queue=QUEUE)] * count
     apply(database, replica, [completed()])
-    replica.ensure_requested(database, outbox, START)
-    assert len(requests()) == 2
+    replica.ensure_requested(database, OUTBOX, START)
+    assert len(requests(database)) == 2
 
 
 def test_view_loads_only_changed_records(database: Database) -> None:
     replica = replica_of()
     batches: list[list[str]] = []
-    view = ReplicaView(database, replica, lambda records: batches.append([r.key for r in records]))
-    view.refresh()
+    view = ReplicaView(database, replica, lambda records: batches.append([r.key for r in records]), OUTBOX)
+    view.refresh(START)
     apply(database, replica, [changed("a", 1), changed("b", 1)])
-    view.refresh()
-    view.refresh()
+    view.refresh(START)
+    view.refresh(START)
     apply(database, replica, [changed("b", 1), changed("a", 2)])
-    view.refresh()
+    view.refresh(START)
     assert batches == [["a", "b"], ["a"]]
 
 
@@ -164,19 +166,145 @@ def test_slow_refresh_does_not_restore_replaced_records(database: Database) -> N
             assert go_on.wait(10)
         seen.update({record.key: record.data["revision"] for record in records})
 
-    view = ReplicaView(database, replica, absorb)
+    view = ReplicaView(database, replica, absorb, OUTBOX)
     apply(database, replica, [changed("a", 1)])
-    first = threading.Thread(target=view.refresh)
+    first = threading.Thread(target=view.refresh, args=(START,))
     first.start()
     assert slow.wait(10)
     apply(database, replica, [changed("a", 2)])
-    second = threading.Thread(target=view.refresh)
+    second = threading.Thread(target=view.refresh, args=(START,))
     second.start()
     second.join(0.2)
     go_on.set()
     for thread in (first, second):
         thread.join(10)
     assert seen == {"a": 2}
+
+
+class Service:
+    """A process with a replica of token keys in memory. secret: the key of its rows' codes."""
+
+    def __init__(self, database: Database, secret: bytes = SECRET) -> None:
+        self.database = database
+        self.secret = secret
+        self.replica = Replica(
+            REPLICA, queue=QUEUE, source="/kg/test", secret=lambda: self.secret, kinds=("token_key.changed",)
+        )
+        self.used: dict[str, str] = {}
+        self.view = ReplicaView(database, self.replica, self._absorb, OUTBOX)
+        self.view.refresh(START)
+
+    def _absorb(self, records: Sequence[ReplicaRecord]) -> None:
+        self.used.update({record.key: record.data["key"]["kid"] for record in records})
+
+    def take(self, *messages: Envelope) -> None:
+        apply(self.database, self.replica, messages)
+        self.view.refresh(START)
+
+    @property
+    def is_ready(self) -> bool:
+        return self.replica.unready(self.database) is None and self.view.unready() is None
+
+
+def forge(database: Database, forged: str, /, **columns: object) -> None:
+    """Rewrite a row as somebody who can write to the database, so that running processes read it."""
+    latest = select(func.max(REPLICA.c.change) + 1).scalar_subquery()
+    with database.write() as transaction:
+        values = {"change": latest, **columns}
+        assert (
+            transaction.execute(update(REPLICA).where(REPLICA.c.key == forged).values(values)).rowcount == 1
+        )
+
+
+FALSE = {"revision": 9, "key": {"kid": "false"}}
+
+
+def test_forged_row_is_not_used_by_a_running_process_and_is_replaced(database: Database) -> None:
+    service = Service(database)
+    service.take(changed("a", 1), changed("b", 1), completed())
+    assert service.is_ready
+    assert service.view.alarm() is None
+    forge(database, "a", data=FALSE, revision=9)
+    service.view.refresh(START)
+    service.view.refresh(START)
+    assert service.used == {"a": "a 1", "b": "b 1"}
+    assert service.is_ready, "the memory has the true record"
+    assert service.view.refused == 1
+    assert requests(database) == [ReplicaRequested(queue=QUEUE)]
+    alarm = service.view.alarm()
+    assert alarm is not None
+    assert "token_key a." in alarm
+    service.take(changed("a", 1), changed("b", 1), completed())
+    assert service.view.refused == 0
+    assert copy(database, service.replica) == {"a": 1, "b": 1}
+    assert service.view.alarm() is not None, "somebody can still write to the database"
+
+
+def test_forged_row_is_replaced_by_the_owners_next_change(database: Database) -> None:
+    service = Service(database)
+    service.take(changed("a", 1), completed())
+    forge(database, "a", data=FALSE, revision=900)
+    service.take(changed("a", 2))
+    assert service.used == {"a": "a 2"}
+
+
+def test_process_that_starts_with_a_forged_row_uses_none_until_the_owner_has_sent_its_records(
+    database: Database,
+) -> None:
+    Service(database).take(changed("a", 1), changed("b", 1), completed())
+    forge(database, "a", data=FALSE)
+    service = Service(database)
+    assert (service.used, service.is_ready) == ({}, False)
+    assert requests(database) == [ReplicaRequested(queue=QUEUE)]
+    service.take(changed("a", 1), changed("b", 1), completed())
+    assert (service.used, service.is_ready) == ({"a": "a 1", "b": "b 1"}, True)
+
+
+@pytest.mark.parametrize("column", ["revision", "change", "data", "key", "code"])
+def test_code_covers_each_column(database: Database, column: str) -> None:
+    service = Service(database)
+    service.take(changed("a", 1), changed("b", 1), completed())
+    other = {"revision": 9, "change": 90, "data": FALSE, "key": "c", "code": None}
+    forge(database, "a", **{column: other[column]})
+    restarted = Service(database)
+    assert (restarted.used, restarted.is_ready) == ({}, False)
+
+
+def test_planted_row_is_deleted_once_the_owner_has_sent_its_records(database: Database) -> None:
+    service = Service(database)
+    service.take(changed("a", 1), completed())
+    with database.write() as transaction:
+        plant(transaction)
+    restarted = Service(database)
+    assert not restarted.is_ready
+    restarted.take(changed("a", 1), completed())
+    assert (restarted.used, restarted.is_ready) == ({"a": "a 1"}, True)
+    assert copy(database, service.replica) == {"a": 1}
+    with database.read() as transaction:
+        assert transaction.execute(select(REPLICA).where(REPLICA.c.key == "planted")).first() is None
+
+
+def plant(transaction: Connection) -> None:
+    row = {"type": TokenKeyChanged.type, "key": "planted", "revision": 1, "change": 900, "data": FALSE}
+    transaction.execute(REPLICA.insert(), {**row, "code": b"0" * 32})
+
+
+def test_rows_of_an_earlier_build_or_key_are_requested_again_without_an_alarm(database: Database) -> None:
+    before = Service(database)
+    before.take(changed("a", 1), changed("b", 2), completed())
+    assert before.is_ready
+    before.secret = b"n" * 32
+    before.replica.ensure_requested(database, OUTBOX, START)
+    before.view.refresh(START)
+    assert before.is_ready, "the memory has all records"
+    after = Service(database, b"n" * 32)
+    assert (after.used, after.is_ready) == ({}, False)
+    after.take(changed("a", 1))
+    assert after.used == {}
+    after.take(changed("b", 2), completed())
+    assert (after.used, after.is_ready) == ({"a": "a 1", "b": "b 2"}, True)
+    assert after.view.alarm() is None
+    assert requests(database) == [ReplicaRequested(queue=QUEUE)]
 
 
 def test_changes_of_two_writers_on_postgresql_are_all_seen(postgres_database: str) -> None:
@@ -186,7 +314,10 @@ def test_changes_of_two_writers_on_postgresql_are_all_seen(postgres_database: st
         replica = replica_of()
         seen: dict[str, int] = {}
         view = ReplicaView(
-            database, replica, lambda records: seen.update({r.key: r.data["revision"] for r in records})
+            database,
+            replica,
+            lambda records: seen.update({r.key: r.data["revision"] for r in records}),
+            OUTBOX,
         )
 
         def write(writer: int) -> None:
@@ -197,8 +328,8 @@ def test_changes_of_two_writers_on_postgresql_are_all_seen(postgres_database: st
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
-            view.refresh()
-        view.refresh()
+            view.refresh(START)
+        view.refresh(START)
         assert len(seen) == 120
 
 

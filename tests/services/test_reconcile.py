@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import DBAPIError
 
 from admin.environment_files import write_environment
@@ -34,22 +34,34 @@ from runtime.storage.database import Database
 from sandbox.hub_files import HubFiles
 from services.audit.adapters.tables import FACETS, OPENINGS
 from services.audit.adapters.tables import ORGANIZATIONS as ORGANIZATION_ENTRIES
+from services.audit.adapters.tables import REPLICA as AUDIT_REPLICA
 from services.delivery.adapters.tables import CASE_LETTERS, MESSAGES
+from services.delivery.adapters.tables import REPLICA as DELIVERY_REPLICA
 from services.delivery.domain.recipients import COORDINATORS, RECIPIENTS, recipients_of
 from services.directory.adapters.tables import APPROVALS, CLIENTS, ORGANIZATIONS, REVISIONS, SEALING_KEYS
 from services.directory.domain.client import Client, Role
 from services.directory.domain.entry import Standing
-from services.directory.domain.full_state import full_state
+from services.directory.domain.full_state import full_state, subjects_for
+from services.intake.adapters.tables import REPLICA as INTAKE_REPLICA
 from services.intake.adapters.tables import SUBMISSIONS
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import DECISIONS, OFFERS, REFERRALS, TIMELINE
+from services.routing.adapters.tables import REPLICA as ROUTING_REPLICA
 from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.ports import Changes
 from services.vault.adapters.tables import CUSTODIES, EVIDENCE, SEALED_CASES
+from services.vault.adapters.tables import REPLICA as VAULT_REPLICA
 from tests.servers import PostgresServer
 from tests.support.migrated import upgrade
 from tests.unit.services.audit.logs import LogOnDatabase, event, new_key
 
+REPLICAS = {
+    "audit": AUDIT_REPLICA,
+    "delivery": DELIVERY_REPLICA,
+    "intake": INTAKE_REPLICA,
+    "routing": ROUTING_REPLICA,
+    "vault": VAULT_REPLICA,
+}
 OSH, MOSCOW = "kg.osh-legal-aid", "ru.moscow-union"
 THEN = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
 
@@ -456,6 +468,8 @@ def test_erased_decision_is_reported_unless_its_referral_ended_and_its_commitmen
         ("vault", update(CUSTODIES).values(state="erased"), "vault"),
         ("vault", update(CUSTODIES).values(acceptance_id=new_id()), "vault"),
         ("vault", EVIDENCE.delete(), "vault"),
+        ("vault", update(EVIDENCE).values(body=b"{}"), "vault"),
+        ("vault", update(EVIDENCE).values(body=encoded(event())), "vault"),
         ("delivery", MESSAGES.delete(), "delivery"),
         ("delivery", MESSAGES.delete().where(_SENDERS), "delivery"),
         ("delivery", update(MESSAGES).where(_SENDERS).values(organization="kz.other"), "delivery"),
@@ -709,6 +723,111 @@ def test_directory_entry_without_a_revision_is_named(
     hub.log_revision(2)
     status, found = run(hub, capsys)
     assert (status, [(one["where"], one["index"]) for one in found]) == (1, [("directory", 1)])
+
+
+SAYS: dict[str, dict[str, Any]] = {
+    "organization": {"organization": {"id": "record"}},
+    "agreement": {"agreement": {"id": "record"}},
+    "token_key": {"key": {"kid": "record"}},
+    "client": {"client_id": "record"},
+}
+
+
+def replicate(hub: HubOnDisk, service: str, subject: str = "organization", **row: Any) -> None:
+    """Add a row to a service's replica, as the service has it of the log's first revision."""
+    revision = row.get("revision", 1)
+    said = {"revision": revision, **SAYS[subject]}
+    key = {"type": f"kopuro.{subject}.changed.v1", "key": "record"}
+    hub.write(service, REPLICAS[service], **{**key, "revision": 1, "change": 1, "data": said, **row})
+
+
+def complete(hub: HubOnDisk, service: str) -> None:
+    state = {"type": "kopuro.replica.state", "key": f"{service}.directory", "revision": 9, "change": 9}
+    hub.write(service, REPLICAS[service], **state, data={})
+
+
+@pytest.mark.parametrize("service", REPLICAS)
+def test_replica_that_says_what_the_log_says_is_no_difference(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str], service: str
+) -> None:
+    subjects = list(subjects_for(f"{service}.directory"))
+    for subject in subjects:
+        hub.revise(1, subject=subject)
+        hub.log_revision(1, subject=subject)
+        replicate(hub, service, subject)
+    complete(hub, service)
+    # On its way to the service.
+    hub.revise(2, moved=dt.datetime.now(dt.UTC))
+    hub.log_revision(2, moved=dt.datetime.now(dt.UTC))
+    assert run(hub, capsys) == (0, [])
+    reconcile.main(["--json"])
+    assert json.loads(capsys.readouterr().out)["replicated"] == len(subjects)
+
+
+@pytest.mark.parametrize("service", REPLICAS)
+@pytest.mark.parametrize(
+    ("row", "what", "index"),
+    [
+        ({"data": {"revision": 1, "organization": {"id": "record", "vetting": "vetted"}}}, "rewritten", 0),
+        ({"data": {"revision": 1, "organization": {"id": "other"}}}, "rewritten", 0),
+        ({"data": {}}, "rewritten", 0),
+        ({"revision": 7}, "revision 7, which the log does not have", None),
+        ({"key": "invented"}, "which the log does not have", None),
+    ],
+    ids=["content", "another record", "damaged", "revision", "key"],
+)
+def test_rewritten_row_of_a_replica_is_reported(
+    hub: HubOnDisk,
+    capsys: pytest.CaptureFixture[str],
+    service: str,
+    row: dict[str, Any],
+    what: str,
+    index: int | None,
+) -> None:
+    hub.revise()
+    hub.log_revision()
+    replicate(hub, service, **row)
+    complete(hub, service)
+    status, (found, *others) = run(hub, capsys)
+    assert [one["what"] for one in others] == (
+        ["its replica of the directory lacks the record"] if "key" in row else []
+    )
+    assert (status, found["where"]) == (1, service)
+    assert found["record"] == f"organization {row.get('key', 'record')}"
+    assert what in found["what"]
+    assert found["index"] == index
+
+
+def test_replica_with_an_earlier_revision_or_without_a_record_is_reported(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (1, 2):
+        hub.revise(number)
+        hub.log_revision(number)
+    replicate(hub, "intake")
+    complete(hub, "intake")
+    complete(hub, "vault")
+    _, found = run(hub, capsys)
+    assert [(one["where"], one["what"], one["index"]) for one in found] == [
+        ("intake", "its replica of the directory has revision 1, the log has 2", 1),
+        ("vault", "its replica of the directory lacks the record", 1),
+    ]
+
+
+def test_replica_without_the_mark_of_a_snapshot_is_reported(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.revise()
+    hub.log_revision()
+    replicate(hub, "delivery")
+    with hub.databases["delivery"].write() as transaction:
+        transaction.execute(update(REPLICAS["delivery"]).values(type="kopuro.replica.state"))
+    replicate(hub, "delivery")
+    assert run(hub, capsys) == (0, [])
+    with hub.databases["delivery"].write() as transaction:
+        transaction.execute(delete(REPLICAS["delivery"]).where(REPLICAS["delivery"].c.type.like("%state")))
+    _, (found,) = run(hub, capsys)
+    assert "not complete" in found["what"]
 
 
 def test_equal_and_pending_directory_revisions_are_no_difference(

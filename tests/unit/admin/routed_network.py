@@ -69,11 +69,14 @@ class RoutedNetwork:
             REPLICA,
             queue="routing.directory",
             source="/kg/routing",
+            secret=lambda: b"s" * 32,
             history=ReplicaHistory(table=DIRECTORY_CHANGES, entry_of=directory_entry),
         )
         # Nothing but what the directory says.
         self.bench.network.directory = Directory()
-        self.view = ReplicaView(self.bench.database, self.replica, self.bench.network.absorb)
+        self.view = ReplicaView(
+            self.bench.database, self.replica, self.bench.network.absorb, self.bench.outbox
+        )
         self.read_facts = 0
         self.numbers = 0
         self.put(*(replace(organization(name), country="KG", services=()) for name in SENDERS))
@@ -101,7 +104,7 @@ class RoutedNetwork:
         changes = [one for one in envelopes if "changed" in one.type]
         with self.bench.database.write() as transaction:
             self.replica.apply(transaction, changes, NOW)
-        self.view.refresh()
+        self.view.refresh(NOW)
 
     def apply(self, **changes: object) -> None:
         """Put another policy in force."""
