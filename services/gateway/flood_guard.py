@@ -10,13 +10,7 @@ from typing import Final
 
 from contracts.errors import Unavailable
 from runtime.background import Spawn
-from services.gateway.domain.broker_load import (
-    Account,
-    BrokerSample,
-    fleeting_work,
-    uncounted,
-    work_between,
-)
+from services.gateway.domain.broker_load import Account, BrokerSample, work_between
 from services.gateway.gateway_metrics import GatewayMetrics
 from services.gateway.ports import BrokerUsers, PartnerConnections, UserConflict
 
@@ -24,11 +18,6 @@ _log = logging.getLogger(__name__)
 
 # How often the broker counts.
 LOOK_SECONDS: Final = 5.0
-# Looks at the live connections of each organisation, where many were opened that are not counted: fewer with
-# many organisations.
-_LOOKS: Final = 5
-_MOST_REQUESTS: Final = 100
-_BETWEEN_LOOKS: Final = 0.2
 
 
 class FloodGuard:
@@ -44,9 +33,8 @@ class FloodGuard:
         metrics: GatewayMetrics,
         *,
         clock: Callable[[], float] = time.monotonic,
-        wait: Callable[[float], object] | None = None,
     ) -> None:
-        """clock: seconds, monotonic. wait: for so many seconds; None: until they have passed or `stop`."""
+        """clock: seconds, monotonic."""
         self._users = users
         self._connections = connections
         self._metrics = metrics
@@ -55,10 +43,7 @@ class FloodGuard:
         # Those of the banned organisations whose connections the broker has closed.
         self._closed: set[str] = set()
         self._last: tuple[float, BrokerSample] | None = None
-        # Live connections at the last look: one stands for others once.
-        self._looked_at: set[str] = set()
         self._stopping = threading.Event()
-        self._wait = wait or self._stopping.wait
 
     def banned(self) -> int:
         """Return how many organisations are banned."""
@@ -98,25 +83,10 @@ class FloodGuard:
             return {}  # what was done before this process started is nobody's burst
         at, last = self._last
         work = work_between(last, sample)
-        known, self._looked_at = self._looked_at | {one.name for one in sample.connections}, set()
-        if number := uncounted(last, sample, now - at):
-            live = self._live(organizations)
-            for name, more in fleeting_work(number, known, live).items():
-                work[name] = work.get(name, 0.0) + more
-            self._looked_at = {connection for names in live.values() for connection in names}
         accounts = self._accounts | {
             name: Account(at=at) for name in work.keys() & organizations - self._accounts.keys()
         }
         return {name: account.charged(work.get(name, 0.0), now) for name, account in accounts.items()}
-
-    def _live(self, organizations: set[str]) -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {name: set() for name in organizations}
-        for place in range(max(1, min(_LOOKS, _MOST_REQUESTS // max(1, len(organizations))))):
-            if place:
-                self._wait(_BETWEEN_LOOKS)
-            for name, connections in found.items():
-                connections |= self._connections.live(name)
-        return found
 
     def _ban(self, organization: str, account: Account) -> None:
         seconds = round(account.banned)

@@ -192,12 +192,9 @@ class PartnerConnections(Protocol):
     def sample(self) -> BrokerSample:
         """Return what the connections have done so far, those of other users too.
 
-        The broker counts every five seconds: a connection that was opened after its last count is missing.
+        The broker counts every five seconds: a connection that was opened after its last count is missing,
+        and one that ended before the next is in no sample.
         """
-        ...
-
-    def live(self, organization: str) -> frozenset[str]:
-        """Return the names of the connections that the organisation has at this moment."""
         ...
 
     def ban(self, organization: str, reason: str) -> None:

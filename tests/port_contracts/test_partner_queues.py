@@ -231,22 +231,18 @@ def test_connection_that_is_forced_to_end_is_told_why(node: PrivateBroker) -> No
         users.release(OSH)
 
 
-def test_sample_counts_what_a_connection_did_and_live_sees_one_that_is_not_counted_yet(
-    node: PrivateBroker,
-) -> None:
+def test_sample_counts_what_a_connection_did(node: PrivateBroker) -> None:
     users = ManagementUsers(node.identity.management_uri(HUB))
     users.put(OSH, hashed(PASSWORD, secrets.token_bytes(4)))
     users.grant(OSH)
     before = users.sample()
     link = connected(node)
     try:
-        until(lambda: users.live(OSH) or None, "the connection", within=5)
         until(
             lambda: work_between(before, users.sample()).get(OSH) or None, "the connection's count", within=30
         )
         first = users.sample()
-        assert first.opened > before.opened
-        assert {one.name for one in first.connections if one.organization == OSH} == users.live(OSH)
+        assert [one.organization for one in first.connections].count(OSH) == 1
         link.transport.write(b"\x08\x00\x00\x00\x00\x00\x00\xce" * 100_000)  # heartbeats: no answer
         until(
             lambda: work_between(first, users.sample())[OSH] > 500_000,

@@ -40,12 +40,6 @@ def open_channels(host: str, organization: str, password: str) -> None:
             channel.basic_publish(amqp.Message(_BODY, message_id="same"), exchange_of(organization))
 
 
-def connect(host: str, organization: str, password: str) -> None:
-    """Open connections and close them."""
-    while True:
-        connected(host, organization, password).close()
-
-
 def _again(flood: partial[None]) -> None:
     os.nice(19)
     while True:

@@ -1,7 +1,7 @@
 """The partners' users at RabbitMQ, through its management API, as a user with the tag `administrator`.
 
 Source: RabbitMQ, "Management HTTP API": /api/users, /api/permissions, /api/user-limits,
-/api/connections/username, /api/vhosts/{vhost}/connections, /api/queues, /api/overview. Verified on 3.10.8.
+/api/connections/username, /api/vhosts/{vhost}/connections, /api/queues. Verified on 3.10.8.
 """
 
 from __future__ import annotations
@@ -107,16 +107,9 @@ class ManagementUsers:
         """See `ports.PartnerConnections`. A connection without statistics yet is left out."""
         columns = "user,name,connected_at,reductions,recv_oct,send_oct"
         found = self._ask("GET", f"/vhosts/{self._vhost}/connections?columns={columns}")
-        overview = self._ask("GET", "/overview?columns=churn_rates.connection_created")
         return BrokerSample(
-            opened=overview.get("churn_rates", {}).get("connection_created", 0),
             connections=tuple(_load(one) for one in found or () if isinstance(one.get("reductions"), int)),
         )
-
-    def live(self, organization: str) -> frozenset[str]:
-        """See `ports.PartnerConnections`."""
-        found = self._ask("GET", f"/connections/username/{_quoted(organization)}?columns=name")
-        return frozenset(one["name"] for one in found or ())
 
     def ban(self, organization: str, reason: str) -> None:
         """See `ports.PartnerConnections`."""

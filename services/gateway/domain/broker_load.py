@@ -6,9 +6,8 @@ says. Statistics of messages do not measure work: they leave out heartbeats, dec
 bytes alone: 8 of them are a frame. They count too, at a lower price, because a message that is requeued goes
 out again at a cost to other processes.
 
-A connection that is opened and closed within the five seconds between two counts is in no statistic. So when
-the broker opened many more than it counted, the live connections of each organisation are looked at, and
-those that are not counted yet stand for the missing ones.
+A connection that is opened and closed within the five seconds between two counts is in no statistic, so
+it is not counted here either. Only a limit in front of the broker bounds such connections.
 
 Each organisation has a bucket: work fills it, time empties it. An organisation whose bucket is full is
 banned, each time for twice as long.
@@ -18,7 +17,6 @@ Source: RabbitMQ, "Management HTTP API". The decision with its measurements is 0
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -32,10 +30,6 @@ BURST: Final = 5_000_000.0
 RECEIVED_BYTE: Final = 0.001
 SENT_BYTE: Final = 0.01
 CONNECTION: Final = 20_000.0
-# Connections a second that nobody counted, from which on they are looked for.
-MANY: Final = 2.0
-# The most connections for which one that was looked at may stand. It may be a lawful one that is just new.
-MOST_STOOD_FOR: Final = 100
 # Seconds.
 FIRST_BAN: Final = 60.0
 LONGEST_BAN: Final = 3_600.0
@@ -65,9 +59,8 @@ class ConnectionLoad:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BrokerSample:
-    """The counted connections at one moment. opened: connections to the broker that were ever opened."""
+    """The counted connections at one moment."""
 
-    opened: int
     connections: tuple[ConnectionLoad, ...] = ()
 
 
@@ -88,26 +81,6 @@ def work_between(before: BrokerSample, after: BrokerSample) -> dict[str, float]:
             new = one.work + CONNECTION if one.opened > newest else 0.0
         work[one.organization] = work.get(one.organization, 0.0) + new
     return work
-
-
-def uncounted(before: BrokerSample, after: BrokerSample, seconds: float) -> int:
-    """Return how many connections were opened that neither sample has; 0 if they are few."""
-    known = {(one.name, one.opened) for one in before.connections}
-    new = sum((one.name, one.opened) not in known for one in after.connections)
-    number = after.opened - before.opened - new
-    return number if number > MANY * seconds else 0
-
-
-def fleeting_work(
-    number: int, known: Collection[str], live: Mapping[str, Collection[str]]
-) -> dict[str, float]:
-    """Return the work of that many uncounted connections, for the organisations that have one now.
-
-    known: the names of connections that are counted, or stood for others already. live: those of each
-    organisation at this moment.
-    """
-    seen = [organization for organization, names in live.items() if not set(names) <= set(known)]
-    return dict.fromkeys(seen, CONNECTION * min(number / len(seen), MOST_STOOD_FOR)) if seen else {}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

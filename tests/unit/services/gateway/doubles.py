@@ -131,8 +131,7 @@ class BrokerInMemory:
     log: list[str] = field(default_factory=list)
     passwords: list[str] = field(default_factory=list)
     takes_passwords: bool = True
-    counted_connections: BrokerSample = field(default_factory=lambda: BrokerSample(opened=0))
-    connected: dict[str, frozenset[str]] = field(default_factory=dict)
+    counted_connections: BrokerSample = field(default_factory=BrokerSample)
     banned: dict[str, str] = field(default_factory=dict)
 
     def begin(self, organization: str) -> int:
@@ -200,10 +199,6 @@ class BrokerInMemory:
     def sample(self) -> BrokerSample:
         self._require_available()
         return self.counted_connections
-
-    def live(self, organization: str) -> frozenset[str]:
-        self._require_available()
-        return self.connected.get(organization, frozenset())
 
     def ban(self, organization: str, reason: str) -> None:
         self._require_available()

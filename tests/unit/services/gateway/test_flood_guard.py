@@ -30,7 +30,6 @@ class Scene:
     broker: BrokerInMemory = field(default_factory=lambda: BrokerInMemory(users={OSH: True, OTHER: True}))
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     done: dict[str, int] = field(default_factory=dict)
-    opened: int = 0
     now: float = 0.0
 
     def __post_init__(self) -> None:
@@ -39,14 +38,12 @@ class Scene:
             self.broker,
             GatewayMetrics(self.registry),
             clock=lambda: self.now,
-            wait=lambda seconds: None,
         )
         self.guard.turn()
 
-    def pass_turn(self, *, opened: int = 0, seconds: float = LOOK_SECONDS, **work: float) -> None:
-        """Let users work, and open connections that are not counted; then the guard takes its turn."""
+    def pass_turn(self, *, seconds: float = LOOK_SECONDS, **work: float) -> None:
+        """Let users work; then the guard takes its turn."""
         self.now += seconds
-        self.opened += opened
         for name, user in (("osh", OSH), ("other", OTHER), ("gateway", GATEWAY)):
             if name in work:
                 self.done[user] = self.done.get(user, 0) + int(work[name])
@@ -55,7 +52,7 @@ class Scene:
             for user, done in self.done.items()
             if user not in self.broker.banned
         )
-        self.broker.counted_connections = BrokerSample(opened=self.opened, connections=connections)
+        self.broker.counted_connections = BrokerSample(connections=connections)
         self.guard.turn()
 
     def bans(self) -> float | None:
@@ -85,39 +82,11 @@ def test_ban_ends_after_its_time() -> None:
 def test_what_was_done_before_the_process_began_is_no_flood() -> None:
     scene = Scene()
     scene.broker.counted_connections = BrokerSample(
-        opened=1,
         connections=(ConnectionLoad(organization=OSH, name="a", opened=1, reductions=int(100 * BURST)),),
     )
     guard = FloodGuard(scene.broker, scene.broker, GatewayMetrics(CollectorRegistry()), clock=lambda: 0.0)
     guard.turn()
     guard.turn()
-    assert scene.broker.banned == {}
-
-
-def test_connections_that_no_count_shows_are_found_and_banned() -> None:
-    scene = Scene()
-    turns = 0
-    while OSH not in scene.broker.banned:
-        scene.broker.connected = {OSH: frozenset({f"one that ends at once {turns}"})}
-        scene.pass_turn(opened=500)
-        turns += 1
-    assert 2 <= turns <= 10
-    assert OTHER not in scene.broker.banned
-
-
-def test_connection_stands_for_others_once() -> None:
-    scene = Scene()
-    scene.broker.connected = {OSH: frozenset({"not counted for long"})}
-    for _ in range(100):
-        scene.pass_turn(opened=500)
-    assert scene.broker.banned == {}
-
-
-def test_live_connections_are_not_asked_for_while_few_are_opened() -> None:
-    scene = Scene()
-    scene.broker.connected = {OSH: frozenset({"new"})}
-    for _ in range(100):
-        scene.pass_turn(opened=5)
     assert scene.broker.banned == {}
 
 

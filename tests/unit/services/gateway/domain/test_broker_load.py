@@ -12,15 +12,12 @@ from services.gateway.domain.broker_load import (
     CONNECTION,
     FIRST_BAN,
     LONGEST_BAN,
-    MOST_STOOD_FOR,
     RATE,
     RECEIVED_BYTE,
     SENT_BYTE,
     Account,
     BrokerSample,
     ConnectionLoad,
-    fleeting_work,
-    uncounted,
     work_between,
 )
 
@@ -34,8 +31,8 @@ def load(name: str = "a", *, opened: int = 1, reductions: int = 0, **fields: Any
     )
 
 
-def sample(*connections: ConnectionLoad, opened: int = 0) -> BrokerSample:
-    return BrokerSample(opened=opened, connections=connections)
+def sample(*connections: ConnectionLoad) -> BrokerSample:
+    return BrokerSample(connections=connections)
 
 
 def test_work_is_what_was_done_since_the_last_sample_on_all_connections() -> None:
@@ -66,33 +63,6 @@ def test_connection_whose_statistics_were_missing_owes_nothing_for_the_past() ->
     assert work_between(before, sample(load("a", opened=5), load("b", opened=4, reductions=10**9))) == {
         OSH: 0
     }
-
-
-def test_few_uncounted_connections_are_not_looked_for() -> None:
-    assert uncounted(sample(opened=10), sample(opened=20), 5.0) == 0
-    assert uncounted(sample(opened=10), sample(opened=21), 5.0) == 11
-    # Counted ones are not missing.
-    after = sample(*(load(str(number), opened=2) for number in range(11)), opened=21)
-    assert uncounted(sample(opened=10), after, 5.0) == 0
-
-
-def test_restarted_broker_has_no_uncounted_connections() -> None:
-    assert uncounted(sample(opened=5_000), sample(opened=3), 5.0) == 0
-
-
-def test_live_connection_that_is_not_counted_stands_for_missing_ones() -> None:
-    known = {"a", "b"}
-    assert fleeting_work(40, known, {OSH: ["x"], OTHER: ["b"]}) == {OSH: 40 * CONNECTION}
-    assert fleeting_work(40, known, {OSH: ["x"], OTHER: ["b", "y"]}) == dict.fromkeys(
-        (OSH, OTHER), 20 * CONNECTION
-    )
-    assert fleeting_work(40, known, {OSH: ["a"], OTHER: ["b"]}) == {}
-
-
-def test_organization_that_reconnects_beside_anothers_flood_is_not_banned() -> None:
-    found = fleeting_work(10**6, (), {OSH: ["1", "2", "3", "4", "5"]})
-    assert found == {OSH: MOST_STOOD_FOR * CONNECTION}
-    assert Account(at=0).charged(2 * found[OSH], 5.0).until is None
 
 
 def test_rate_is_never_too_much_and_a_burst_neither() -> None:
