@@ -30,7 +30,7 @@ SHARED_THREATS = frozenset(
     f"tests/threats/test_{name}.py"
     for name in (
         *("access_matrix", "dropped_events", "forged_queries", "hostile_coordinator", "published_log"),
-        *("starvation", "stolen_broker_disk"),
+        *("rewritten_replica", "starvation", "stolen_broker_disk"),
         *("stolen_broker_password", "stolen_token_key", "suspended_member", "unapproved_service"),
     )
 )

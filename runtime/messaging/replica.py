@@ -38,6 +38,7 @@ _STATE = "kopuro.replica.state"
 _INCOMPLETE = "The replica of the directory is not complete yet."
 # Records that one warning names.
 _NAMED = 3
+_MOST_CHANGES = 1 << 62
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,8 +164,8 @@ class Replica:
                 # Whatever revision a row without a valid code says, it is none.
                 transaction.execute(always, row)
                 is_newer = True
-            if row["type"] == _STATE:
-                self._discard_foreign(transaction, secret)
+            if isinstance(fact, ReplicaCompleted):
+                self._discard_foreign(transaction, fact.records, secret)
             if is_newer and self._history is not None:
                 self._history.add(transaction, row["change"], message, fact)
         return ()
@@ -223,21 +224,36 @@ class Replica:
         wanted = select(table).where(table.c.type == row["type"], table.c.key == row["key"])
         return has_code(secret, dict(transaction.execute(wanted).mappings().one()))
 
-    def _discard_foreign(self, transaction: Connection, secret: bytes) -> None:
-        """Delete what has no valid code although the owner has sent all its records."""
+    def _discard_foreign(self, transaction: Connection, sent: int, secret: bytes) -> None:
+        """Delete what has no valid code although the owner has sent all its records.
+
+        sent: their number. If fewer have a valid code, some came under an earlier key, or a row was forged
+        meanwhile: then none is deleted, and the next snapshot replaces them.
+        """
         table = self._table
-        foreign = [
-            (row["type"], row["key"])
-            for row in transaction.execute(select(table)).mappings()
-            if not has_code(secret, dict(row))
-        ]
+        foreign: list[tuple[str, str]] = []
+        valid = 0
+        for row in transaction.execute(select(table).where(table.c.type != _STATE)).mappings():
+            if has_code(secret, dict(row)):
+                valid += 1
+            else:
+                foreign.append((row["type"], row["key"]))
+        if valid < sent:
+            return
         for type, key in foreign:
             _log.error("deleted a record of the replica that the owner did not send", extra={"record": type})
             transaction.execute(delete(table).where(table.c.type == type, table.c.key == key))
 
     def _latest_change(self, transaction: Connection) -> int:
-        latest = select(func.coalesce(func.max(self._table.c.change), 0))
+        # A number that no process reaches was written by somebody else: the next one would not fit.
+        ours = self._table.c.change < _MOST_CHANGES
+        latest = select(func.coalesce(func.max(self._table.c.change), 0)).where(ours)
         return int(transaction.execute(latest).scalar_one())
+
+
+def _short(type: str) -> str:
+    """Return what a record of the type is about."""
+    return type.split(".")[1] if "." in type else type
 
 
 class ReplicaView:
@@ -276,7 +292,8 @@ class ReplicaView:
         if not self._ever_refused:
             return None
         found = sorted(self._ever_refused)
-        named = ", ".join(f"{type.split('.')[1]} {key}"[:100] for type, key in found[:_NAMED])
+        # Somebody else may have written any text.
+        named = ", ".join(ascii(f"{_short(type)} {key}"[:100])[1:-1] for type, key in found[:_NAMED])
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
         return (
             f"Somebody else has written to the table replica of this service's database: {named}{more}. "
@@ -303,9 +320,11 @@ class ReplicaView:
         complete: False while the codes of the whole table are of an earlier build or key: that is no alarm,
         and the records have been requested.
         """
-        new, self._refused = refused - self._refused, refused
+        new = refused - self._refused
         if new and complete:
             self._ever_refused |= new
             _log.error("rows of the replica are not used: they have no valid code", extra={"rows": len(new)})
             with self._database.write() as transaction:
                 self._replica.request(transaction, self._outbox, now)
+        # After the request: one that failed is made again.
+        self._refused = refused

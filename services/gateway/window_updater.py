@@ -129,8 +129,8 @@ class WindowUpdater:
 
     def _apply_password(self) -> None:
         """Apply a password that the organisation has asked for, or that replaces one of a revoked client."""
-        if self._password is None:
-            self._password = self._hub.new_password(self.organization)
+        # One that could not be applied before may have been replaced since.
+        self._password = self._hub.new_password(self.organization) or self._password
         if self._password is not None:
             self._users.replace_password(self.organization, self._password)
             self._hub.password_applied(self.organization, self._password)

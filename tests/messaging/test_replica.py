@@ -41,8 +41,8 @@ def changed(key: str, revision: int) -> Envelope:
     return envelope(TokenKeyChanged(revision=revision, key={"kid": f"{key} {revision}"}), key)
 
 
-def completed(queue: str = QUEUE) -> Envelope:
-    return envelope(ReplicaCompleted(queue=queue, records=1), queue)
+def completed(queue: str = QUEUE, records: int = 1) -> Envelope:
+    return envelope(ReplicaCompleted(queue=queue, records=records), queue)
 
 
 def apply(database: Database, replica: Replica, messages: Sequence[Envelope]) -> None:
@@ -305,6 +305,29 @@ def test_rows_of_an_earlier_build_or_key_are_requested_again_without_an_alarm(da
     assert (after.used, after.is_ready) == ({"a": "a 1", "b": "b 2"}, True)
     assert after.view.alarm() is None
     assert requests(database) == [ReplicaRequested(queue=QUEUE)]
+
+
+def test_snapshot_that_came_under_two_keys_deletes_no_record(database: Database) -> None:
+    apply(database, replica_of(), [changed("a", 1), changed("b", 1)])
+    later = Replica(REPLICA, queue=QUEUE, source="/kg/test", secret=lambda: b"n" * 32)
+    apply(database, later, [changed("b", 1), completed(records=2)])
+    with database.read() as transaction:
+        found = later.newer_than(transaction, 0)
+    assert [one.key for one in found.records] == ["b"]
+    assert found.refused == [(TokenKeyChanged.type, "a")]
+    apply(database, later, [changed("a", 1), changed("b", 1), completed(records=2)])
+    assert copy(database, later) == {"a": 1, "b": 1}
+
+
+def test_forged_change_number_stops_no_later_record(database: Database) -> None:
+    replica = replica_of()
+    apply(database, replica, [changed("a", 1), completed()])
+    with database.write() as transaction:
+        transaction.execute(update(REPLICA).where(REPLICA.c.key == "a").values(change=2**63 - 1))
+    apply(database, replica, [changed("b", 1)])
+    assert copy(database, replica) == {"b": 1}
+    apply(database, replica, [changed("a", 1)])
+    assert copy(database, replica) == {"a": 1, "b": 1}
 
 
 def test_changes_of_two_writers_on_postgresql_are_all_seen(postgres_database: str) -> None:

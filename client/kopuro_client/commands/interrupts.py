@@ -17,6 +17,8 @@ def repeat_dropped_interrupts() -> None:
     Python prints and drops what is raised in `__del__` and in a weak reference's callback. A dropped
     KeyboardInterrupt is not printed, and SIGINT is raised again for the handler that it has by then.
     """
+    if not hasattr(signal, "setitimer"):
+        return  # Windows has no timers of signals
     unraisable = sys.unraisablehook
 
     def hook(dropped: sys.UnraisableHookArgs) -> None:
@@ -31,7 +33,8 @@ def repeat_dropped_interrupts() -> None:
 
 def ignore_repeated_interrupts() -> None:
     """Let no repetition arrive while Python ends: it would restore SIGALRM's action, which ends a process."""
-    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -33,8 +33,6 @@ CAUSES: Final[Mapping[str, str]] = {
     facts.ReferralOverdue.type: "organization",
     facts.OfferRevoked.type: "organization",
     facts.DirectoryCorrectionSuggested.type: "organization",
-    facts.ReferralAcceptorDeclinedPart.type: "organization",
-    facts.ReferralAcceptorSuspended.type: "organization",
     facts.ServiceApprovalEnded.type: "organization",
 }
 
@@ -46,8 +44,11 @@ SINGLY: Final[Mapping[str, str]] = {
     facts.InterventionApplied.type: "one for each organisation that an act of a coordinator concerns",
     facts.CoordinatorWithdrawalRefused.type: "one for each act of a coordinator",
     facts.AcceptanceRevoked.type: "one for each act of a coordinator",
+    # These referrals stand in no queue until a report is overdue.
+    facts.ReferralAcceptorSuspended.type: "one for each referral that it holds; only the staff suspend",
+    facts.ReferralAcceptorDeclinedPart.type: "one for each part of a referral that it has accepted",
     facts.CoordinationDigest.type: "the hub writes one for each period",
-    facts.SealingKeyReplaced.type: "five a day with proof (the directory's `KEYS`), others by two operators",
+    facts.SealingKeyReplaced.type: "a few a day with proof (the directory's `KEYS`), others by two operators",
     facts.ApplicationSubmitted.type: "the directory takes a bounded number, and few of one address",
 }
 

@@ -41,7 +41,7 @@ class ChangeRates:
 
     def require_record(self, organization: str, wanted: Organization) -> None:
         """Raise RateLimited if the organisation may not store this record yet. Counts nothing."""
-        wait_for = cost(wanted)
+        wait_for = min(cost(wanted), RECORDS.burst)
         if self._records.remaining(organization).left >= wait_for:
             return
         raise RateLimited(
@@ -52,7 +52,7 @@ class ChangeRates:
 
     def count_record(self, organization: str, stored: Organization) -> None:
         """Count a record that was stored or waits for a second person."""
-        self._records.use(organization, cost(stored))
+        self._records.use(organization, min(cost(stored), RECORDS.burst))
 
     def take_key(self, organization: str) -> None:
         """Count the replacement of a sealing key with proof. Raises RateLimited."""

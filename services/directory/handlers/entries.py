@@ -168,9 +168,9 @@ class Entries:
             wanted = with_approvals_that_hold(before, decide(present))
             if wanted != before:
                 check_size(before, wanted)
-                if not editor.operator:
+                if not editor.operator and not _leaves(before, wanted):
                     self._rates.require_record(editor.id, wanted)
-            if not editor.operator and before is not None and wanted.is_excluded > before.is_excluded:
+            if not editor.operator and _leaves(before, wanted):
                 self._require_root(writing, organization, editor.client_id)
             change = RecordChange(organization=wanted)
             vouches = needs_second_person(before, wanted, by_operator=editor.operator)
@@ -245,6 +245,11 @@ def _as_loaded(writing: Writing, wanted: E, present: Standing[E] | None) -> E:
             before, key, manner=KeyManner.approved, at=writing.now
         ).sealing_key_change,
     )
+
+
+def _leaves(before: Organization | None, wanted: Organization) -> bool:
+    """Return whether the organisation shuts itself out: once, and never too often."""
+    return before is not None and wanted.is_excluded > before.is_excluded
 
 
 def _batches(entries: Sequence[E]) -> Iterator[Sequence[E]]:

@@ -32,11 +32,12 @@ def keep_role(
             if len(kept) > 1:
                 raise Refused("conflict", f"Several clients have the role; name one of {sorted(kept)}.")
         changed = []
-        for client in clients:
-            if client.id in kept:
-                wanted = replace(client, roles=(role,))
-            else:
-                wanted = replace(client, live=False, amqp_password_hash="", amqp_password_by="")
+        for listed in clients:
+            # Read again: the end of an earlier one may have replaced a password in it.
+            present = writing.standing(Client, listed.id)
+            assert present is not None
+            client = present.entry
+            wanted = replace(client, roles=(role,)) if client.id in kept else replace(client, live=False)
             if wanted != client:
                 writing.put(wanted, by=by)
                 changed.append(wanted)

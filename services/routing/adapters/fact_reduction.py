@@ -119,15 +119,12 @@ def _commitment(record: str, salt: bytes | None) -> str | None:
 
 
 def _proofs(referral_id: str, record: str, asked: str | None, salt: bytes | None) -> str:
-    candidates = orjson.loads(record).get("candidates", ())
-    return dump(
-        kept_proofs(
-            referral_id,
-            (one["organization"] for one in candidates),
-            None if asked is None else orjson.loads(asked),
-            salt,
-        )
-    ).decode()
+    try:
+        candidates = [one["organization"] for one in orjson.loads(record).get("candidates", ())]
+        proofs = kept_proofs(referral_id, candidates, None if asked is None else orjson.loads(asked), salt)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        proofs = {}  # Somebody else wrote the record. It must not keep others from being erased.
+    return dump(proofs).decode()
 
 
 def _shorten_timeline(transaction: Connection, referral_ids: Sequence[str]) -> None:

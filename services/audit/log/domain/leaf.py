@@ -54,8 +54,8 @@ def leaf_bytes(*, head: bytes, data_commitment: str, minute: str, key: bytes | N
     """Return a leaf of format 3, the input of `merkle.leaf_hash`.
 
     head: 32 bytes of salt and the head's canonical JSON; data_commitment: of `data_commitment`; minute: of
-    the appending, as `minute_of` writes it; key: the referral's, None without a referral; filler: 16 random
-    bytes, the tag of an entry without a referral.
+    the appending, with a cover rate of the publication before it, as `minute_of` writes it; key: the
+    referral's, None without a referral; filler: 16 random bytes, the tag of an entry without a referral.
     """
     digest = sha256(HEAD_DOMAIN + head).digest()
     tag = filler if key is None else hmac.digest(key, digest, "sha256")[:TAG_BYTES]

@@ -56,15 +56,19 @@ class Cover:
         if self._period is None:
             # After a start: the time of the start must not become a time of publication.
             self._period = period
+        if self._filled is not None and self._filled.size <= published:
+            # It was published, but the publisher failed before it could say so.
+            self.was_published()
         if period == self._period:
             return None
-        if self._filled is None or self._filled.size <= published:
+        if self._filled is None:
             self._filled = self._fill(published)
         return self._filled
 
     def was_published(self) -> None:
         """Note that the head of `next_head` is public: the next one follows in the next period."""
         self._period = self._rate.period(self._clock.now())
+        self._filled = None
 
     def _fill(self, published: int) -> Head:
         now = self._clock.now()

@@ -374,6 +374,16 @@ def test_password_that_waits_is_applied_before_the_organization_gets_in(bench: B
     assert bench.broker.log[-1] == "granted"
 
 
+def test_password_that_was_replaced_before_it_could_be_applied_is_never_applied(bench: Bench) -> None:
+    bench.hub.new_passwords.append("of a thief")
+    bench.broker.takes_passwords = False
+    bench.turns(2)
+    bench.hub.new_passwords[:] = ["unknown"]
+    bench.broker.takes_passwords = True
+    bench.turns(2)
+    assert bench.broker.passwords == ["unknown"]
+
+
 def test_window_goes_on_while_the_directory_cannot_be_asked_for_passwords(bench: Bench) -> None:
     bench.turns()
     bench.hub.directory_available = False

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from contracts.codes import Answer, Outcome, WithdrawalReason
 from contracts.errors import Refused
@@ -97,6 +97,18 @@ def test_facts_and_decisions_are_reduced_when_their_time_is_over(bench: Workbenc
         assert set(decision.proofs) <= {"ru.one", "ru.two"}
         assert decision.commitment == committed[decision.id]
         assert decision.erased_at == NOW + KEPT
+
+
+@pytest.mark.parametrize("record", [{"candidates": [{}]}, {"candidates": 1}, [1]])
+def test_decision_that_somebody_rewrote_keeps_no_other_from_being_reduced(
+    bench: Workbench, record: Any
+) -> None:
+    referral = completed(bench)
+    with bench.database.write() as transaction:
+        transaction.execute(update(DECISIONS).values(record=record))
+    turn(bench, after=KEPT)
+    _, decisions, _ = stored(bench, referral)
+    assert [(decision.record, decision.proofs) for decision in decisions] == [({}, {})] * len(decisions)
 
 
 def test_reduced_referral_is_shown_without_facts_and_decisions(bench: Workbench) -> None:

@@ -80,6 +80,6 @@ def test_alerts_of_one_hour_count_together() -> None:
 
 def test_alert_without_its_optional_urgency_is_of_no_urgency() -> None:
     data = {"organization": "kg.one", "urgency": None}
-    assert alert_kind(facts.ReferralAcceptorSuspended.type, data) == AlertKind(
-        organization="kg.one", type=facts.ReferralAcceptorSuspended.type
+    assert alert_kind(facts.OfferRevoked.type, data) == AlertKind(
+        organization="kg.one", type=facts.OfferRevoked.type
     )

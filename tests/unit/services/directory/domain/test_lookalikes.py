@@ -75,3 +75,15 @@ def test_new_organization_that_resembles_an_existing_client_or_organization_is_r
     assert "another organisation" in (staff.wrong_organization("kg.n-ame") or "")
     for organization in ("kg.name-and-more", "kg.osh", "kg.desk"):
         assert staff.wrong_organization(organization) is None, organization
+
+
+def test_gateways_client_of_an_organization_that_resembles_another_is_issued() -> None:
+    """Two organisations of an earlier build may read alike, and the id of the gateway's client is fixed."""
+    known = KnownIds(["kg.osh-1", "kg.osh-l"], {"kg.osh-1.amqp": "kg.osh-1"})
+    gateway = client(client_id="kg.osh-l.amqp", principal="kg.osh-l", roles=(Role.partner,), secret="s" * 43)
+    assert known.wrong_client(gateway) is None
+
+
+def test_staff_have_no_id_that_begins_with_their_own_and_resembles_an_organization() -> None:
+    assert "reads like the organisation kg.name" in (wrong("kg.na_me", "kg", Role.operator) or "")
+    assert "reads like the organisation kg.name" in (wrong("kg.na_me.desk", "kg", Role.operator) or "")

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from contracts.codes import CapacityStatus
 from contracts.errors import Refused
 from contracts.organization import Organization
 from contracts.records import dump
@@ -33,8 +34,13 @@ def test_record_has_a_most_and_the_refusal_says_how_large_it_is() -> None:
 def test_record_that_operators_loaded_may_stay_as_large_but_not_grow() -> None:
     loaded = of_size(MOST_RECORD_BYTES + 100)
     check_size(loaded, replace(loaded, name=loaded.name[::-1]))
+    check_size(loaded, replace(loaded, active=False))
+    full = replace(loaded.services[0].capacity, status=CapacityStatus.no_capacity)
+    check_size(
+        loaded, replace(loaded, services=(replace(loaded.services[0], capacity=full), *loaded.services[1:]))
+    )
     with pytest.raises(Refused):
-        check_size(loaded, of_size(MOST_RECORD_BYTES + 101))
+        check_size(loaded, of_size(MOST_RECORD_BYTES + 165))
 
 
 def test_change_costs_what_it_stores_and_at_least_four_kib() -> None:

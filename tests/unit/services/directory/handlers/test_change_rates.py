@@ -75,6 +75,13 @@ def test_what_large_records_store_is_bounded_in_bytes() -> None:
     assert number * len(dump(large)) <= RECORDS.burst * 1024
 
 
+def test_organization_shuts_itself_out_whatever_it_has_changed(filled: Directory) -> None:
+    refused_at(lambda number: rename(filled, number), 1000)
+    shut = organization(active=False)
+    by = replace(OSH_ITSELF, client_id="desk")
+    filled.entries.put_organization(by, shut, precondition=ANY_REVISION)
+
+
 def test_repetition_and_refused_change_cost_nothing_and_operators_have_no_rate(filled: Directory) -> None:
     for _ in range(300):
         filled.entries.put_organization(OSH_ITSELF, organization(), precondition=ANY_REVISION)

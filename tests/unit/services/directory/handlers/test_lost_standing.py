@@ -219,6 +219,25 @@ def test_revoked_client_of_a_kept_role_leaves_no_password_that_it_has_set(hub: H
     assert kept.entry.amqp_password_hash != ""
 
 
+@pytest.mark.parametrize("setter", ["desk", "zebra"])
+def test_password_ends_with_its_client_also_where_the_gateways_client_is_revoked_too(
+    hub: Hub, setter: str
+) -> None:
+    gateway = member(f"{OSH}.amqp", Role.partner, principal=OSH)
+    hub.clients(
+        replace(gateway, amqp_password_by=setter),
+        member(setter, Role.partner, principal=OSH),
+        member("spare", Role.partner, principal=OSH),
+    )
+    keep_role(hub.two.ledger, OSH, Role.partner, client_id="spare", by="admin")
+    with hub.two.ledger.writing() as writing:
+        revoked = writing.standing(Client, gateway.id)
+    assert revoked is not None
+    assert not revoked.entry.live
+    assert revoked.entry.amqp_password_by == ""
+    assert revoked.entry.amqp_password_hash != ""
+
+
 def test_standing_that_is_not_lost_ends_nothing(hub: Hub) -> None:
     hub.clients(member("desk", Role.partner, principal=OSH), member(ANN, Role.operator))
     partners = asked(publish(hub, new_sealing_key(), "desk", without_proof=True))

@@ -13,6 +13,7 @@ from runtime.storage.database import Database
 from services.audit.log.domain.cover_rate import CoverRate
 from services.audit.log.domain.entry import COVER
 from services.audit.log.domain.leaf import FORMAT
+from services.audit.log.handlers.cover import Cover
 from services.audit.log.ports import Search
 from tests.support.migrated import upgrade
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, auditor, event, new_key
@@ -163,6 +164,28 @@ def test_failed_publication_is_repeated_without_later_entries(audit: LogOnDataba
     covered.append(4)
     covered.run(10)
     assert covered.seen == [(10.5, 10), (20.0, 10)]
+
+
+def test_publication_whose_end_was_not_noted_is_followed_in_the_next_period(
+    audit: LogOnDatabase, clock: Hand
+) -> None:
+    """The publisher may fail after the checkpoint is public."""
+    cover = Cover(
+        database=audit.database,
+        log=audit.log,
+        sequencer=audit.sequencer,
+        rate=RATE,
+        source="/kg/audit",
+        clock=clock,
+    )
+    assert cover.next_head(0) is None
+    clock.pass_(10)
+    head = cover.next_head(0)
+    assert head is not None
+    clock.pass_(0.5)
+    assert cover.next_head(head.size) is None
+    clock.pass_(10)
+    assert cover.next_head(head.size) is not None
 
 
 def test_receipts_come_with_the_publication(covered: CoveredLog, audit: LogOnDatabase) -> None:

@@ -67,7 +67,9 @@ def test_export_of_a_large_page_lets_other_greenlets_run(
     monkeypatch.setattr(time, "sleep", turns.append)
     page = exported(audit).page(auditor("ann"), Search(), None, 50, form="ndjson")
     assert [leaf.index for leaf in page.leaves] == list(range(7))
-    assert turns == [0] * (2 + 3 + 1)  # the last one for the record of the read
+    # The last one is for the record of the read. A transaction that takes long gives way too.
+    assert len(turns) >= 2 + 3 + 1
+    assert not any(turns)
 
 
 def test_page_ends_before_its_content_is_too_long(
