@@ -23,6 +23,7 @@ from admin.reconciliation.service_tables import REPLICA
 from contracts.facts import CATALOGUE
 from contracts.records import Malformed, plain, read
 from contracts.topology import REPLICA_QUEUES
+from runtime.messaging.replica import STATE
 from services.directory.domain.full_state import subjects_for
 
 # What is no part of the record: a snapshot does not say it, and earlier builds logged no digest.
@@ -69,7 +70,7 @@ class ReplicaStates:
             for row in connection.execute(select(REPLICA)):
                 subject = _CHANGED.get(row.type)
                 if subject is None:
-                    complete = True
+                    complete |= row.type == STATE
                     continue
                 revision = RecordRevision(subject=subject, id=row.key, number=row.revision)
                 records.append(ReplicatedRecord(revision=revision, content=_stored(row)))

@@ -34,7 +34,8 @@ from runtime.storage.database import Database
 
 _log = logging.getLogger(__name__)
 
-_STATE = "kopuro.replica.state"
+# The type of the row that says that the snapshot is complete.
+STATE = "kopuro.replica.state"
 _INCOMPLETE = "The replica of the directory is not complete yet."
 # Records that one warning names.
 _NAMED = 3
@@ -118,7 +119,7 @@ class Replica:
         # Built once: every process asks for changes every second.
         self._newer = (
             select(table)
-            .where(table.c.change > bindparam("known"), table.c.type != _STATE)
+            .where(table.c.change > bindparam("known"), table.c.type != STATE)
             .order_by(table.c.change)
         )
 
@@ -142,7 +143,7 @@ class Replica:
             completed = message.type == ReplicaCompleted.type
             facts.append((message, fact))
             row = {
-                "type": _STATE if completed else message.type,
+                "type": STATE if completed else message.type,
                 "key": self._state_key if completed else message.partition_key,
                 "revision": change if completed else message.data["revision"],
                 "change": change,
@@ -214,7 +215,7 @@ class Replica:
     def is_complete(self, transaction: Connection) -> bool:
         """Return whether the snapshot is complete, with codes of the present key."""
         table = self._table
-        wanted = select(table).where(table.c.type == _STATE, table.c.key == self._state_key)
+        wanted = select(table).where(table.c.type == STATE, table.c.key == self._state_key)
         state = transaction.execute(wanted).mappings().first()
         return state is not None and has_code(self._secret(), dict(state))
 
@@ -233,7 +234,7 @@ class Replica:
         table = self._table
         foreign: list[tuple[str, str]] = []
         valid = 0
-        for row in transaction.execute(select(table).where(table.c.type != _STATE)).mappings():
+        for row in transaction.execute(select(table).where(table.c.type != STATE)).mappings():
             if has_code(secret, dict(row)):
                 valid += 1
             else:

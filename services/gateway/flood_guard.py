@@ -58,9 +58,12 @@ class FloodGuard:
         self._stopping.set()
 
     def turn(self) -> None:
-        """Count what was done since the last turn, and ban and release. Raises Unavailable."""
+        """Count what was done since the last turn, and ban and release.
+
+        Raises Unavailable, but not before the others' turns if it concerns one organisation.
+        """
         organizations = {access.organization for access in self._users.all()}
-        self._release_due()
+        failed = self._release_due()
         now, sample = self._clock(), self._connections.sample()
         for organization, account in self._charged(organizations, now, sample).items():
             self._accounts[organization] = account
@@ -69,7 +72,10 @@ class FloodGuard:
         for organization, account in self._accounts.items():
             # Again too, where a connection was about to open while the others were closed.
             if account.until is not None and (organization not in self._closed or organization in connected):
-                self._ban(organization, account)
+                try:
+                    self._ban(organization, account)
+                except Unavailable as error:
+                    failed = error
         gone = [
             name
             for name, one in self._accounts.items()
@@ -77,6 +83,8 @@ class FloodGuard:
         ]
         for name in gone:
             del self._accounts[name]
+        if failed is not None:
+            raise failed
 
     def _charged(self, organizations: set[str], now: float, sample: BrokerSample) -> dict[str, Account]:
         if self._last is None:
@@ -103,16 +111,22 @@ class FloodGuard:
                 extra={"organization": organization, "seconds": seconds},
             )
 
-    def _release_due(self) -> None:
+    def _release_due(self) -> Unavailable | None:
+        """Release those whose ban has ended; return the error of one that could not be released."""
         now = self._clock()
+        failed: Unavailable | None = None
         for organization in [name for name, one in self._accounts.items() if one.is_due(now)]:
             try:
                 self._connections.release(organization)
             except UserConflict:
                 _log.error("the broker user is not the gateway's", extra={"organization": organization})
+            except Unavailable as error:
+                failed = error
+                continue
             self._accounts[organization] = self._accounts[organization].after_release(now)
             self._closed.discard(organization)
             _log.info("ban at the partners' broker ended", extra={"organization": organization})
+        return failed
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -6,6 +6,7 @@ Source: RabbitMQ, "Management HTTP API": /api/users, /api/permissions, /api/user
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -39,6 +40,8 @@ class ManagementUsers:
         self._http = ManagementHttp(uri, tls, api="The partners' management API")
         self._vhost = quote(vhost, safe="")
         self._banned: set[str] = set()
+        # The limit at the broker and `_banned` change together: windows grant while the guard releases.
+        self._limiting = threading.Lock()
 
     def all(self) -> list[Access]:
         """See `ports.BrokerUsers`."""
@@ -76,7 +79,9 @@ class ManagementUsers:
         if not self._require_ours(organization):
             raise UserConflict(organization)
         user, rights = _quoted(organization), rights_of(organization)
-        self._limit(organization, "max-connections", 0 if organization in self._banned else MOST_CONNECTIONS)
+        with self._limiting:
+            is_banned = organization in self._banned
+            self._limit(organization, "max-connections", 0 if is_banned else MOST_CONNECTIONS)
         self._limit(organization, "max-channels", MOST_CHANNELS)
         permissions = {"configure": rights.configure, "write": rights.write, "read": rights.read}
         self._ask("PUT", f"/permissions/{self._vhost}/{user}", permissions)
@@ -113,17 +118,21 @@ class ManagementUsers:
 
     def ban(self, organization: str, reason: str) -> None:
         """See `ports.PartnerConnections`."""
-        self._banned.add(organization)
-        if self._require_ours(organization):
+        with self._limiting:
+            self._banned.add(organization)
+            if not self._require_ours(organization):
+                return
             # First the limit, so that a closed connection cannot be opened again.
             self._limit(organization, "max-connections", 0)
             self._ask("DELETE", f"/connections/username/{_quoted(organization)}", reason=reason)
 
     def release(self, organization: str) -> None:
         """See `ports.PartnerConnections`."""
-        if self._require_ours(organization):
-            self._limit(organization, "max-connections", MOST_CONNECTIONS)
-        self._banned.discard(organization)
+        with self._limiting:
+            # First, so that `grant` lets it in whatever comes of this.
+            self._banned.discard(organization)
+            if self._require_ours(organization):
+                self._limit(organization, "max-connections", MOST_CONNECTIONS)
 
     def submitters(self) -> list[str]:
         """Return the organisations with a queue of submissions, also those without a user any more.

@@ -67,6 +67,25 @@ def test_flood_is_banned_and_others_are_not() -> None:
     assert (scene.guard.banned(), scene.bans()) == (1, 1.0)
 
 
+def test_error_about_one_organization_keeps_no_other_from_its_ban(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    scene.pass_turn(osh=0, other=0)
+    ban = scene.broker.ban
+
+    def failing(organization: str, reason: str) -> None:
+        if organization == OSH:
+            raise Unavailable("down")
+        ban(organization, reason)
+
+    monkeypatch.setattr(scene.broker, "ban", failing)
+    with pytest.raises(Unavailable):
+        scene.pass_turn(osh=BURST * 2, other=BURST * 2)
+    assert set(scene.broker.banned) == {OTHER}
+    monkeypatch.setattr(scene.broker, "ban", ban)
+    scene.pass_turn()
+    assert set(scene.broker.banned) == {OSH, OTHER}
+
+
 def test_ban_ends_after_its_time() -> None:
     scene = Scene()
     scene.pass_turn(osh=0)
