@@ -124,8 +124,6 @@ class AlertsCounted(Fact):
                 "kopuro.referral.overdue.v1",
                 "kopuro.offer.revoked.v1",
                 "kopuro.directory_correction.suggested.v1",
-                "kopuro.referral.acceptor_declined_part.v1",
-                "kopuro.referral.acceptor_suspended.v1",
                 "kopuro.service_approval.ended.v1",
             ]
         ),
