@@ -100,6 +100,7 @@ class Messenger:
             strays=self._metrics.strays,
             stalled_loops=self.stalled_loops,
         )
+        self._requested_under: object | None = None
         self._authors = authors
         self.clocks = Clocks()
         self._metrics.clock_ahead_seconds.set_function(self.clocks.furthest)
@@ -248,8 +249,8 @@ class Messenger:
         Raises SettingsError for a manifest that is older than the newest one this service has used.
         """
         self._identity.remember(self._database, self._tables.manifests)
-        for replica, view in self._replicas:
-            replica.ensure_requested(self._database, self.outbox, self._clock.now())
+        self._request_snapshots()
+        for _, view in self._replicas:
             view.refresh(self._clock.now())
         spawn(self._relay_when_possible)
         spawn(self._keep_time)
@@ -316,20 +317,27 @@ class Messenger:
     def _forget(self, transaction: Connection, limit: int) -> int:
         return self._inbox.forget_before(transaction, self._clock.now() - KEPT, limit)
 
-    def _tick(self) -> None:
+    def _request_snapshots(self) -> None:
+        """Request what replicas lack. The codes of their rows hold under one key only."""
         key = self._identity.key
+        for replica, _ in self._replicas:
+            replica.ensure_requested(self._database, self.outbox, self._clock.now())
+        # After the requests: if one fails, all are made again.
+        self._requested_under = key
+
+    def _tick(self) -> None:
         self._identity.look(self._database, self._tables.manifests)
-        key_changed = self._identity.key is not key
-        self._signer.use(self._identity.key)
+        key = self._identity.key
+        self._signer.use(key)
         with self._database.read() as transaction:
             names = [processor.consumer for processor in self._processors]
             due = consumers_due(transaction, names, self._clock.now())
         for processor in self._processors:
             if processor.consumer in due:
                 processor.retry_due()
-        for replica, view in self._replicas:
-            if key_changed:
-                replica.ensure_requested(self._database, self.outbox, self._clock.now())
+        if self._requested_under is not key:
+            self._request_snapshots()
+        for _, view in self._replicas:
             view.refresh(self._clock.now())
         self._metrics.replica_refused.set(sum(view.refused for _, view in self._replicas))
         with self._database.read() as transaction:
