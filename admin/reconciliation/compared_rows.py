@@ -1,4 +1,4 @@
-"""Rows of the services' databases and entries of the log, in the form in which they are compared."""
+"""Rows of the services' databases and entries of the log, in comparable form."""
 
 from __future__ import annotations
 

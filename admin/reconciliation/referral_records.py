@@ -1,4 +1,4 @@
-"""What the log and routing's tables say of one referral, in the form in which they are compared."""
+"""The records of one referral in the log and in routing's tables, in comparable form."""
 
 from __future__ import annotations
 

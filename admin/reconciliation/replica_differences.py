@@ -50,7 +50,7 @@ class LoggedState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoggedStates:
-    """What the log says of the records.
+    """The records according to the log.
 
     contents: the digest and the entry of each revision that some replica has.
     """

@@ -6,7 +6,7 @@ altered, and an entry without a step means that one was deleted. Two kinds of fa
 - A submission that routing refused. The refusal is a step in its place.
 - A replaced case that concerns no acceptor, and a refused case after the end of the referral.
 
-Of an entry whose content is erased, the fact, the time and the organisation are compared.
+An entry whose content is erased is compared by its fact, time and organisation.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from contracts.topology import OWNERS, ROUTING_KEYS
 from services.routing.domain.reduced_facts import DROPPED_DETAILS
 
 _OWN: Final = frozenset(key for key, owners in OWNERS.items() if owners == {"routing"})
-# What organisations submit. Routing notes what coordinators submit even if it refuses it.
+# Submissions of organisations. Routing also records those of coordinators that it refuses.
 _SUBMISSIONS: Final = frozenset(ROUTING_KEYS) - _OWN
 _MAY_CHANGE_NOTHING: Final = frozenset({"replacement.submitted", "case.refused"})
 _REFUSED: Final = "submission.refused"

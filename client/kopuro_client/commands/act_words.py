@@ -1,4 +1,4 @@
-"""What an act would affect, its question and its note, in English, Russian and Kyrgyz."""
+"""The effect of an act, its question and its note, in English, Russian and Kyrgyz."""
 
 from __future__ import annotations
 
@@ -311,7 +311,7 @@ def question(name: str, language: str, /, **values: object) -> str:
 
 
 def recorded(name: str, language: str, /, **values: object) -> str:
-    """Return what is said once an act is done."""
+    """Return the sentence that reports an act as done."""
     return _filled(RECORDED, name, language, values)
 
 

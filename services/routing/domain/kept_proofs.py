@@ -55,7 +55,8 @@ def kept_proofs(
 def kept_proof(kept: Mapping[str, Any], organization: str, referral_id: str) -> CandidateProof | None:
     """Return the organisation's proof; None if none was kept.
 
-    Raises ValueError if somebody else has written it.
+    Raises ValueError if it has another form. One with other values is returned: the reader finds that it does
+    not fit the log.
     """
     if organization not in kept:
         return None
