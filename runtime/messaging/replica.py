@@ -15,12 +15,25 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, text
+import orjson
+from sqlalchemy import (
+    Connection,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    type_coerce,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.envelope import Envelope, Event
@@ -39,6 +52,8 @@ STATE = "kopuro.replica.state"
 _INCOMPLETE = "The replica of the directory is not complete yet."
 # Records that one warning names.
 _NAMED = 3
+# From here on, a change number counts only in a row with a valid code: one that no process reaches was
+# probably written by somebody else, and after the last number of the column none would follow.
 _MOST_CHANGES = 1 << 62
 
 
@@ -116,11 +131,17 @@ class Replica:
         # those records, and the replica needs a new one.
         self._state_key = " ".join((queue, *sorted(kinds)))
         self._complete = False
+        # The highest change number that this process has assigned or read in a valid row. Whoever deletes
+        # rows or rewrites their numbers must not make the next ones lower than those that views have seen.
+        self._highest = 0
+        # `data` as it is stored: the text may be no JSON.
+        columns = [
+            column if column.name != "data" else type_coerce(column, Text).label("data") for column in table.c
+        ]
+        self._rows = select(*columns)
         # Built once: every process asks for changes every second.
-        self._newer = (
-            select(table)
-            .where(table.c.change > bindparam("known"), table.c.type != STATE)
-            .order_by(table.c.change)
+        self._newer = self._rows.where(table.c.change > bindparam("known"), table.c.type != STATE).order_by(
+            table.c.change
         )
 
     def apply(
@@ -150,6 +171,8 @@ class Replica:
                 "data": message.data,
             }
             rows.append({**row, "code": row_code(secret, row)})
+        # Also if the transaction fails: numbers may be left out.
+        self._highest = max(self._highest, change)
         upsert = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert
         statement = upsert(self._table)
         replaced = {name: statement.excluded[name] for name in ("revision", "change", "data", "code")}
@@ -160,13 +183,15 @@ class Replica:
         always = statement.on_conflict_do_update(index_elements=same, set_=replaced)
         # one by one: a batch may contain the same record twice
         for row, (message, fact) in zip(rows, facts, strict=True):
+            if isinstance(fact, ReplicaCompleted):
+                transaction.execute(always, row)
+                self._discard_foreign(transaction, fact.records)
+                continue
             is_newer = transaction.execute(newer, row).rowcount == 1
-            if not is_newer and not self._is_own(transaction, row, secret):
+            if not is_newer and not self._is_own(transaction, row):
                 # Whatever revision a row without a valid code says, it is none.
                 transaction.execute(always, row)
                 is_newer = True
-            if isinstance(fact, ReplicaCompleted):
-                self._discard_foreign(transaction, fact.records, secret)
             if is_newer and self._history is not None:
                 self._history.add(transaction, row["change"], message, fact)
         return ()
@@ -194,15 +219,16 @@ class Replica:
         """Return the records that changed after the given change, oldest change first."""
         records: list[ReplicaRecord] = []
         refused: list[tuple[str, str]] = []
-        secret = self._secret()
-        for row in transaction.execute(self._newer, {"known": change}).mappings():
-            if has_code(secret, dict(row)):
+        for row, is_valid in self._checked(transaction, self._newer, known=change):
+            if is_valid:
                 record = ReplicaRecord(
                     type=row["type"], key=row["key"], change=row["change"], data=row["data"]
                 )
                 records.append(record)
             else:
-                refused.append((row["type"], row["key"]))
+                refused.append((str(row["type"]), str(row["key"])))
+        if records:
+            self._highest = max(self._highest, records[-1].change)
         return ReplicaChanges(records=records, refused=refused)
 
     def unready(self, database: Database) -> str | None:
@@ -215,17 +241,30 @@ class Replica:
     def is_complete(self, transaction: Connection) -> bool:
         """Return whether the snapshot is complete, with codes of the present key."""
         table = self._table
-        wanted = select(table).where(table.c.type == STATE, table.c.key == self._state_key)
-        state = transaction.execute(wanted).mappings().first()
-        return state is not None and has_code(self._secret(), dict(state))
+        wanted = self._rows.where(table.c.type == STATE, table.c.key == self._state_key)
+        return any(is_valid for _, is_valid in self._checked(transaction, wanted))
 
-    def _is_own(self, transaction: Connection, row: Mapping[str, Any], secret: bytes) -> bool:
+    def _checked(
+        self, transaction: Connection, wanted: Select[Any], **parameters: object
+    ) -> Iterator[tuple[dict[str, Any], bool]]:
+        """Yield rows of `self._rows`, each with its data parsed, and whether its code is valid."""
+        secret = self._secret()
+        for found in transaction.execute(wanted, parameters).mappings():
+            row = dict(found)
+            try:
+                row["data"] = orjson.loads(row["data"])
+            except (TypeError, ValueError):
+                yield row, False
+            else:
+                yield row, has_code(secret, row)
+
+    def _is_own(self, transaction: Connection, row: Mapping[str, Any]) -> bool:
         """Return whether the stored row of the same record has a valid code."""
         table = self._table
-        wanted = select(table).where(table.c.type == row["type"], table.c.key == row["key"])
-        return has_code(secret, dict(transaction.execute(wanted).mappings().one()))
+        wanted = self._rows.where(table.c.type == row["type"], table.c.key == row["key"])
+        return all(is_valid for _, is_valid in self._checked(transaction, wanted))
 
-    def _discard_foreign(self, transaction: Connection, sent: int, secret: bytes) -> None:
+    def _discard_foreign(self, transaction: Connection, sent: int) -> None:
         """Delete what has no valid code although the owner has sent all its records.
 
         sent: their number. If fewer have a valid code, some came under an earlier key, or a row was forged
@@ -234,8 +273,9 @@ class Replica:
         table = self._table
         foreign: list[tuple[str, str]] = []
         valid = 0
-        for row in transaction.execute(select(table).where(table.c.type != STATE)).mappings():
-            if has_code(secret, dict(row)):
+        # All at once: the same connection deletes.
+        for row, is_valid in list(self._checked(transaction, self._rows.where(table.c.type != STATE))):
+            if is_valid:
                 valid += 1
             else:
                 foreign.append((row["type"], row["key"]))
@@ -246,10 +286,17 @@ class Replica:
             transaction.execute(delete(table).where(table.c.type == type, table.c.key == key))
 
     def _latest_change(self, transaction: Connection) -> int:
-        # A number that no process reaches was written by somebody else: the next one would not fit.
-        ours = self._table.c.change < _MOST_CHANGES
-        latest = select(func.coalesce(func.max(self._table.c.change), 0)).where(ours)
-        return int(transaction.execute(latest).scalar_one())
+        """Return a number that no row, entry of the history and view of this service's records exceeds."""
+        numbers = [self._table.c.change] + ([self._history.table.c.change] if self._history else [])
+        latest = self._highest
+        for number in numbers:
+            found = select(func.coalesce(func.max(number), 0)).where(number < _MOST_CHANGES)
+            latest = max(latest, int(transaction.execute(found).scalar_one()))
+        beyond = self._rows.where(self._table.c.change >= _MOST_CHANGES)
+        for row, is_valid in self._checked(transaction, beyond):
+            if is_valid:
+                latest = max(latest, row["change"])
+        return latest
 
 
 def _short(type: str) -> str:

@@ -27,6 +27,15 @@ def row_code(secret: bytes, row: Mapping[str, Any]) -> bytes:
 
 
 def has_code(secret: bytes, row: Mapping[str, Any]) -> bool:
-    """Return whether the row has the code that this service's key makes of it."""
+    """Return whether the row has the code that this service's key makes of it.
+
+    SQLite stores any value in any column: a row with one that no code can cover has none.
+    """
     code = row["code"]
-    return code is not None and hmac.compare_digest(bytes(code), row_code(secret, row))
+    if not isinstance(code, bytes | memoryview):
+        return False
+    try:
+        expected = row_code(secret, row)
+    except (TypeError, ValueError):
+        return False
+    return hmac.compare_digest(bytes(code), expected)

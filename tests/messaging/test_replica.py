@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, text, update
 
 from contracts.envelope import Envelope
 from contracts.facts import Fact, ReplicaCompleted, ReplicaRequested, TokenKeyChanged
@@ -184,11 +185,18 @@ def test_slow_refresh_does_not_restore_replaced_records(database: Database) -> N
 class Service:
     """A process with a replica of token keys in memory. secret: the key of its rows' codes."""
 
-    def __init__(self, database: Database, secret: bytes = SECRET) -> None:
+    def __init__(
+        self, database: Database, secret: bytes = SECRET, history: ReplicaHistory | None = None
+    ) -> None:
         self.database = database
         self.secret = secret
         self.replica = Replica(
-            REPLICA, queue=QUEUE, source="/kg/test", secret=lambda: self.secret, kinds=("token_key.changed",)
+            REPLICA,
+            queue=QUEUE,
+            source="/kg/test",
+            secret=lambda: self.secret,
+            kinds=("token_key.changed",),
+            history=history,
         )
         self.used: dict[str, str] = {}
         self.view = ReplicaView(database, self.replica, self._absorb, OUTBOX)
@@ -328,6 +336,73 @@ def test_forged_change_number_stops_no_later_record(database: Database) -> None:
     assert copy(database, replica) == {"b": 1}
     apply(database, replica, [changed("a", 1)])
     assert copy(database, replica) == {"a": 1, "b": 1}
+
+
+@pytest.mark.parametrize("forged", [2**62 - 1, 2**62, 2**63 - 1])
+def test_record_changed_after_a_forged_number_is_used_at_once_and_after_a_restart(
+    database: Database, forged: int
+) -> None:
+    service = Service(database)
+    service.take(changed("a", 1), changed("b", 1), completed(records=2))
+    forge(database, "a", change=forged, code=b"0" * 32)
+    service.view.refresh(START)
+    service.take(changed("a", 1), changed("b", 1), completed(records=2))
+    service.take(changed("b", 2))
+    assert service.used == {"a": "a 1", "b": "b 2"}
+    restarted = Service(database)
+    restarted.take(changed("a", 2))
+    assert restarted.used == {"a": "a 2", "b": "b 2"}
+    service.view.refresh(START)
+    assert service.used == restarted.used
+
+
+def test_record_changed_after_the_latest_rows_were_deleted_is_used(database: Database) -> None:
+    history = ReplicaHistory(table=CHANGES, entry_of=lambda fact: getattr(fact, "key", None))
+    service = Service(database, history=history)
+    service.take(changed("a", 1), changed("b", 1), changed("c", 1))
+    with database.write() as transaction:
+        transaction.execute(delete(REPLICA).where(REPLICA.c.key.in_(["b", "c"])))
+    service.take(changed("a", 2))
+    assert service.used == {"a": "a 2", "b": "b 1", "c": "c 1"}
+    with database.write() as transaction:
+        transaction.execute(delete(REPLICA))
+    restarted = Service(database, history=history)
+    restarted.take(changed("a", 3))
+    assert restarted.used == {"a": "a 3"}
+
+
+_ODD = {
+    "code as text": "code = 'abc'",
+    "data that is no JSON": "data = '{'",
+    "data that is empty": "data = ''",
+    "number that no code covers": 'data = \'{"revision": 1, "key": 36893488147419103232}\'',
+    "revision as text": "revision = 'abc'",
+    "change as text": "change = 'abc'",
+    "data as a blob": "data = x'ff'",
+    "code of no bytes": "code = x''",
+}
+
+
+@pytest.mark.parametrize("odd", _ODD.values(), ids=_ODD.keys())
+def test_row_with_values_of_another_kind_is_refused_and_replaced(tmp_path: Path, odd: str) -> None:
+    """SQLite stores any value in any column."""
+    with opened(f"sqlite:///{tmp_path}/replica.sqlite") as database:
+        with database.write() as transaction:
+            METADATA.create_all(transaction)
+        service = Service(database)
+        service.take(changed("a", 1), changed("b", 1), completed(records=2))
+        with database.write() as transaction:
+            transaction.execute(text("UPDATE replica SET change = change + 100 WHERE key = 'a'"))
+            transaction.execute(text(f"UPDATE replica SET {odd} WHERE key = 'a'"))  # noqa: S608 - from above
+        service.view.refresh(START)
+        assert service.view.refused == 1
+        assert service.view.alarm() is not None
+        restarted = Service(database)
+        assert (restarted.used, restarted.is_ready) == ({}, False)
+        restarted.take(changed("a", 1), changed("b", 1), completed(records=2))
+        assert (restarted.used, restarted.is_ready) == ({"a": "a 1", "b": "b 1"}, True)
+        service.take(changed("a", 2))
+        assert service.used == {"a": "a 2", "b": "b 1"}
 
 
 def test_changes_of_two_writers_on_postgresql_are_all_seen(postgres_database: str) -> None:
