@@ -92,8 +92,8 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
     application_store = SqlApplicationStore()
     approval_store = SqlApprovalStore()
     application_steps = ApplicationSteps(application_store, approval_store, settings.application_traces_kept)
-    approvals = Approvals(ledger, approval_store, policy, application_steps.approval_settled)
     rates = ChangeRates()
+    approvals = Approvals(ledger, approval_store, policy, rates, application_steps.approval_settled)
     entries = Entries(ledger, approvals, rates)
     try:
         signing_keys = SigningKeys(
@@ -170,7 +170,7 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         approvals=approvals,
         credentials=Credentials(ledger, approvals, check_points),
         own_credentials=OwnCredentials(ledger, check_points, rates),
-        amqp_passwords=AmqpPasswords(ledger),
+        amqp_passwords=AmqpPasswords(ledger, rates),
         keys=SealingKeys(ledger, keys, approvals, sealed_answer, rates),
         service_approvals=ServiceApprovals(ledger, approvals),
         suspensions=Suspensions(ledger),

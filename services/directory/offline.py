@@ -16,6 +16,7 @@ from services.directory.adapters.tables import MESSAGING
 from services.directory.domain.approval import Policy
 from services.directory.handlers.application_steps import ApplicationSteps
 from services.directory.handlers.approvals import Approvals
+from services.directory.handlers.change_rates import ChangeRates
 from services.directory.handlers.ledger import Ledger
 
 
@@ -38,4 +39,4 @@ def offline_approvals(ledger: Ledger, policy: Policy) -> Approvals:
     store = SqlApprovalStore()
     # A request that ends lets its application wait again; how long traces are kept does not matter for that.
     steps = ApplicationSteps(SqlApplicationStore(), store, kept=dt.timedelta(0))
-    return Approvals(ledger, store, policy, steps.approval_settled)
+    return Approvals(ledger, store, policy, ChangeRates(), steps.approval_settled)

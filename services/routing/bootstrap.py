@@ -212,7 +212,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
             # After the messenger, which reads the stored directory when it starts.
             network,
             policy,
-            DeadlineTimer(commands, platform.clock),
+            DeadlineTimer(commands, platform.clock, directory_unready),
             Periodic("reduction of facts", reducing.turn, seconds=_SECONDS_BETWEEN_REDUCTIONS),
             Periodic("unanswered emergencies", unanswered.turn, seconds=_SECONDS_BETWEEN_ALERTS),
             Periodic("weekly reports", reporting.turn, seconds=_SECONDS_BETWEEN_REPORTS),

@@ -1,4 +1,8 @@
-"""The timer that fires deadlines, ends offers and decides unplaced referrals again, by polling."""
+"""The timer that fires deadlines, ends offers and decides unplaced referrals again, by polling.
+
+It waits while the directory is not complete: a decision would find no candidate, an approval would seem to be
+missing, and answers that came in time wait too.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from collections.abc import Callable
 from contracts.errors import KopuroError
 from runtime.background import Spawn
 from runtime.clock import Clock
+from runtime.entrypoints.batches import LONGEST_PAUSE_SECONDS
 from services.routing.handlers.commands import DUE_AT_ONCE, RoutingCommands
 
 _log = logging.getLogger(__name__)
@@ -17,6 +22,8 @@ _log = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
 # After a restart the consumer first reads the answers that arrived meanwhile.
 SECONDS_AFTER_START = 2.0
+# The same once the directory is complete: a consumer that was held back may pause so long before it reads.
+SECONDS_AFTER_WAITING = SECONDS_AFTER_START + LONGEST_PAUSE_SECONDS
 POLLS_BETWEEN_RECALLS = 40
 # One second: an offer to a suspended organisation must move to the next candidate within five.
 POLLS_BETWEEN_STANDINGS = 4
@@ -25,10 +32,14 @@ POLLS_BETWEEN_STANDINGS = 4
 class DeadlineTimer:
     """A background thread beside the consumers (`runtime.application.Background`)."""
 
-    def __init__(self, commands: RoutingCommands, clock: Clock) -> None:
+    def __init__(self, commands: RoutingCommands, clock: Clock, unready: Callable[[], str | None]) -> None:
+        """unready: returns why the directory is not complete, or None."""
         self._commands = commands
         self._clock = clock
+        self._unready = unready
         self._stopping = threading.Event()
+        self._polls = 0
+        self._waits = False
 
     def start(self, spawn: Spawn) -> None:
         """Start polling."""
@@ -40,11 +51,27 @@ class DeadlineTimer:
         self._stopping.set()
 
     def _run(self) -> None:
-        polls = 0
-        self._stopping.wait(SECONDS_AFTER_START)
-        while not self._stopping.wait(POLL_SECONDS):
-            self.poll(polls)
-            polls += 1
+        pause = SECONDS_AFTER_START
+        while not self._stopping.wait(pause):
+            pause = self.turn()
+
+    def turn(self) -> float:
+        """Poll if the directory is complete. Return the seconds until the next turn."""
+        waited, self._waits = self._waits, not self._is_complete()
+        if self._waits:
+            return POLL_SECONDS
+        if waited:
+            return SECONDS_AFTER_WAITING
+        self.poll(self._polls)
+        self._polls += 1
+        return POLL_SECONDS
+
+    def _is_complete(self) -> bool:
+        try:
+            return self._unready() is None
+        except KopuroError as error:
+            _log.warning("deadline poll failed", extra={"reason": str(error)})
+            return False
 
     def poll(self, number: int) -> None:
         """Do what is due. A step that fails delays none of the others. number: of the earlier polls."""

@@ -70,7 +70,9 @@ class CrashingDirectory(Crashing):
         )
         self._database = Database.open(f"sqlite:///{directory / 'directory.sqlite'}")
         ledger = offline_ledger(self._database, HUB)
-        entries = Entries(ledger, Approvals(ledger, SqlApprovalStore(), Policy.one_person), ChangeRates())
+        rates = ChangeRates()
+        approvals = Approvals(ledger, SqlApprovalStore(), Policy.one_person, rates)
+        entries = Entries(ledger, approvals, rates)
         entries.enter(
             type(osh := admission.organization(organization_record(), SystemClock().now())), [osh], by="load"
         )

@@ -80,7 +80,7 @@ def may_connect(hub: AmqpHub, organization: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("flood", [broker_floods.publish_wide_headers, broker_floods.open_channels])
+@pytest.mark.parametrize("flood", [broker_floods.publish, broker_floods.open_channels])
 def test_flood_is_banned_while_others_go_on_and_its_messages_wait(
     hub: AmqpHub, flood: Callable[[str, str, str], None]
 ) -> None:

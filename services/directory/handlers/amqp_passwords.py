@@ -19,6 +19,7 @@ from contracts.broker_rights import gateway_client
 from contracts.errors import Refused
 from runtime.access.tokens import Principal
 from services.directory.domain.client import Client
+from services.directory.handlers.change_rates import ChangeRates
 from services.directory.handlers.earlier_clients import require_earlier
 from services.directory.handlers.ledger import Ledger, Writing
 from services.directory.handlers.owner_secrets import check_password
@@ -30,21 +31,24 @@ _HASH_BYTES: Final = 36
 class AmqpPasswords:
     """Each method raises Refused `not-found` for an organisation without a live client of the gateway."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, rates: ChangeRates) -> None:
         self._ledger = ledger
+        self._rates = rates
 
     def replace(self, password_hash: str, *, by: Principal) -> None:
         """Let a password wait for the gateway, in place of one that waits. A repetition changes nothing.
 
         The organisation's mailbox gets the notice `credential.issued` about the gateway's client. Raises
         Refused `invalid-submission` for a password that everybody knows, and `forbidden` for a client that is
-        newer than the gateway's: its thief would get the mailbox at the partners' broker.
+        newer than the gateway's: its thief would get the mailbox at the partners' broker. Raises RateLimited
+        for a client that changes credentials too often.
         """
         check_password(password_hash, by.id)
         with self._ledger.writing() as writing:
             client = _gateways_client(self._ledger, writing.transaction, by.id)
             require_earlier(writing, by.client_id, client.id)
             if client.amqp_password_hash != password_hash:
+                self._rates.take_credential_change(by.client_id)
                 waiting = replace(client, amqp_password_hash=password_hash, amqp_password_by=by.client_id)
                 writing.put(waiting.without_tokens(writing.now), by=by.id)
 

@@ -33,6 +33,7 @@ from services.directory.domain.approval import (
 from services.directory.domain.change import Change, digest, restored, shown_change, stored
 from services.directory.domain.client import Client
 from services.directory.domain.entry import DirectoryEntry, Standing
+from services.directory.handlers.change_rates import ChangeRates
 from services.directory.handlers.earlier_clients import has_power_over
 from services.directory.handlers.effects import basis_of, check, take_effect
 from services.directory.handlers.ledger import Ledger, Writing
@@ -54,6 +55,7 @@ class Approvals:
         ledger: Ledger,
         store: ApprovalStore,
         policy: Policy,
+        rates: ChangeRates,
         settled: Callable[[Writing, Approval], None] = lambda _writing, _approval: None,
     ) -> None:
         """settled: called with each approval that was endorsed or decided, in the same transaction."""
@@ -61,6 +63,7 @@ class Approvals:
         self._ledger = ledger
         self._store = store
         self._policy = policy
+        self._rates = rates
         ledger.followers.append(self._end_what_lost_standing)
 
     @property
@@ -86,7 +89,8 @@ class Approvals:
 
         client: of a partner that requests the change itself. Raises Refused as `effects.take_effect` does,
         `too-many-open-requests`, and `forbidden` for a client that was revoked: its token may be admitted for
-        some seconds more, and a request would outlive it.
+        some seconds more, and a request would outlive it. Raises RateLimited for a client that requests
+        too often.
         """
         known = None if client is None else writing.standing(Client, client)
         if known is not None and not known.entry.live:
@@ -106,6 +110,8 @@ class Approvals:
             if change.kind is not ApprovalKind.sealing_key:
                 self._settle(writing, earlier.step(ApprovalStep.overtake, by=by, at=writing.now))
         self._make_room(writing, change, by, client)
+        if client is not None:
+            self._rates.take_request(client)
         approval = Approval(
             id=new_id(),
             kind=change.kind,

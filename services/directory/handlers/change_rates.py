@@ -20,10 +20,13 @@ from services.directory.domain.record_size import cost
 RECORDS: Final = Allowance(name="record-kib", burst=1024, per_minute=16)
 # Replacements of a sealing key with proof: each tells the coordinators, and its key is kept for ever.
 KEYS: Final = Allowance(name="sealing-keys", burst=5, per_minute=5 / (24 * 60))
-# New secrets and sets of keys of a client. It changes only itself, so a thief uses up nobody else's.
+# New secrets and sets of keys of a client, and the passwords at the partners' broker that it sets. A thief of
+# one client uses up no other's.
 CREDENTIALS: Final = Allowance(name="credential-changes", burst=20, per_minute=20 / 60)
 # A client ends tokens, its own and those of later clients.
 REVOCATIONS: Final = Allowance(name="token-revocations", burst=5, per_minute=5)
+# Requests for a second person's approval: each stays in the operators' list, also once it is withdrawn.
+REQUESTS: Final = Allowance(name="approval-requests", burst=20, per_minute=20 / 60)
 
 
 class ChangeRates:
@@ -38,6 +41,7 @@ class ChangeRates:
         self._keys = TokenBuckets(KEYS, clock)
         self._credentials = TokenBuckets(CREDENTIALS, clock)
         self._revocations = TokenBuckets(REVOCATIONS, clock)
+        self._requests = TokenBuckets(REQUESTS, clock)
 
     def require_record(self, organization: str, wanted: Organization) -> None:
         """Raise RateLimited if the organisation may not store this record yet. Counts nothing."""
@@ -64,8 +68,12 @@ class ChangeRates:
         )
 
     def take_credential_change(self, client: str) -> None:
-        """Count a new secret or set of keys. Raises RateLimited."""
-        _take(self._credentials, client, "This client has changed its secret and keys too often.")
+        """Count a new secret, set of keys or password. Raises RateLimited."""
+        _take(self._credentials, client, "This client has changed its secret, keys or passwords too often.")
+
+    def take_request(self, client: str) -> None:
+        """Count a partner's request for an approval, also one that it withdraws. Raises RateLimited."""
+        _take(self._requests, client, "This client has requested too many approvals.")
 
     def take_revocation(self, client: str) -> None:
         """Count an end of tokens. client: the one that asks for it. Raises RateLimited."""

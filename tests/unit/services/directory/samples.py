@@ -185,16 +185,18 @@ class Directory:
         self.ledger = ledger
         approval_store = SqlApprovalStore()
         self.steps = ApplicationSteps(SqlApplicationStore(), approval_store, dt.timedelta(days=30))
-        self.approvals = Approvals(ledger, approval_store, self.policy, self.steps.approval_settled)
+        self.rates = ChangeRates(lambda: self.seconds)
+        self.approvals = Approvals(
+            ledger, approval_store, self.policy, self.rates, self.steps.approval_settled
+        )
         self.waiting = 0
         self.most_applications(200)
-        self.rates = ChangeRates(lambda: self.seconds)
         self.entries = Entries(ledger, self.approvals, self.rates)
         self.credentials = Credentials(ledger, self.approvals, check_points)
         self.expiring: Mapping[int, int] = {}
         self.expiry = ExpiryNotices(ledger, SqlExpiryNoticeStore(), self._count_expiring)
         self.own_credentials = OwnCredentials(ledger, check_points, self.rates)
-        self.amqp_passwords = AmqpPasswords(ledger)
+        self.amqp_passwords = AmqpPasswords(ledger, self.rates)
         self.keys = SealingKeys(ledger, keys, self.approvals, sealed_answer, self.rates)
         self.service_approvals = ServiceApprovals(ledger, self.approvals)
         self.suspensions = Suspensions(ledger)

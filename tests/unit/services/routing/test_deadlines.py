@@ -8,7 +8,12 @@ from typing import cast
 import pytest
 
 from contracts.errors import Unavailable
-from services.routing.deadlines import POLLS_BETWEEN_RECALLS, DeadlineTimer
+from services.routing.deadlines import (
+    POLL_SECONDS,
+    POLLS_BETWEEN_RECALLS,
+    SECONDS_AFTER_WAITING,
+    DeadlineTimer,
+)
 from services.routing.handlers.commands import DUE_AT_ONCE, RoutingCommands
 from tests.unit.services.routing.samples import NOW
 
@@ -58,7 +63,7 @@ class Noon:
 
 
 def timer(commands: FailingCommands) -> DeadlineTimer:
-    return DeadlineTimer(cast(RoutingCommands, commands), Noon())
+    return DeadlineTimer(cast(RoutingCommands, commands), Noon(), lambda: None)
 
 
 @pytest.mark.parametrize("failing", ["", *STEPS])
@@ -81,3 +86,25 @@ def test_nothing_is_begun_after_the_stop() -> None:
     stopped.stop()
     stopped.poll(0)
     assert commands.taken == []
+
+
+def test_nothing_is_done_while_the_directory_is_incomplete_nor_before_waiting_answers_are_read() -> None:
+    commands = FailingCommands()
+    reasons: list[str | Exception | None] = [
+        "incomplete",
+        Unavailable("The database does not answer."),
+        "incomplete",
+    ]
+
+    def unready() -> str | None:
+        reason = reasons.pop(0) if reasons else None
+        if isinstance(reason, Exception):
+            raise reason
+        return reason
+
+    waiting = DeadlineTimer(cast(RoutingCommands, commands), Noon(), unready)
+    assert [waiting.turn() for _ in range(3)] == [POLL_SECONDS] * 3
+    assert waiting.turn() == SECONDS_AFTER_WAITING
+    assert commands.taken == []
+    assert waiting.turn() == POLL_SECONDS
+    assert commands.taken == list(STEPS)

@@ -13,9 +13,17 @@ import pytest
 from contracts.errors import RateLimited, Refused
 from contracts.records import dump
 from services.directory import admission
+from services.directory.domain.approval import Approval, Decider
 from services.directory.domain.client import digest
 from services.directory.domain.precondition import ANY_REVISION
-from services.directory.handlers.change_rates import CREDENTIALS, KEYS, RECORDS, REVOCATIONS, ChangeRates
+from services.directory.handlers.change_rates import (
+    CREDENTIALS,
+    KEYS,
+    RECORDS,
+    REQUESTS,
+    REVOCATIONS,
+    ChangeRates,
+)
 from tests.support.client_assertions import new_key, public_set
 from tests.unit.services.directory.samples import (
     DESK,
@@ -25,6 +33,7 @@ from tests.unit.services.directory.samples import (
     OSH_ITSELF,
     Directory,
     issue,
+    new_sealing_key,
     organization,
     service_record,
 )
@@ -126,3 +135,35 @@ def test_a_day_has_five_replacements_of_a_sealing_key_with_proof() -> None:
     rates.take_key("kg.other")
     now[0] += wait
     rates.take_key(OSH)
+
+
+def test_client_sets_the_password_at_the_partners_broker_at_the_same_rate(filled: Directory) -> None:
+    filled.clock.time += dt.timedelta(days=1)
+    issue(filled, OSH, f"{OSH}.amqp", "g" * 43)
+
+    def replace_password(number: int) -> None:
+        filled.amqp_passwords.replace(f"{number:048}", by=DESK)
+
+    number, wait = refused_at(replace_password, 100)
+    assert (number, wait) == (CREDENTIALS.burst, 180)
+    replace_password(number - 1)  # a repetition after a lost answer
+    with pytest.raises(RateLimited):
+        filled.own_credentials.rotate("desk", digest("n" * 43), by=DESK)
+
+
+def test_requests_for_approval_that_are_withdrawn_have_a_rate(filled: Directory) -> None:
+    filled.keys.publish(OSH, new_sealing_key(), by=OSH, client="desk")
+    owner = Decider(id=OSH, roles=frozenset({"partner"}), client="desk")
+
+    def request(_: int) -> None:
+        wanted = new_sealing_key()
+        asked = filled.keys.publish(OSH, wanted, by=OSH, client="desk", without_proof=True)
+        assert isinstance(asked, Approval)
+        again = filled.keys.publish(OSH, wanted, by=OSH, client="desk", without_proof=True)
+        assert again == asked, "a repetition after a lost answer"
+        filled.approvals.refuse(asked.id, owner)
+
+    number, wait = refused_at(request, 100)
+    assert (number, wait) == (REQUESTS.burst, 180)
+    filled.seconds += wait
+    request(number)
