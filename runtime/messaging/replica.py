@@ -4,17 +4,15 @@ At the first start, a service asks the owner to send every record to its queue; 
 update the replica afterwards. An older revision of a record never overwrites a newer one, so the snapshot and
 the live events may arrive in any order. `/readyz` returns 503 until the snapshot is complete.
 
-A row that this service did not write for a verified message has no valid code (`row_code`) and is never used:
-the memory keeps the record that it had, and the owner is asked for its records again. A process that finds
-such a row at its start uses no row until they have come. What the owner does not send, no message made: it
-is deleted then. An earlier row that is put back, and a deleted one, are not noticed here.
+A row that this service did not write for a verified message has no valid code (`row_code`). `ReplicaView`
+never uses such a row, and it is deleted once the owner has sent all its records. The codes do not reveal an
+earlier row that was put back, nor that a row was deleted.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -36,9 +34,7 @@ _log = logging.getLogger(__name__)
 
 # The type of the row that says that the snapshot is complete.
 STATE = "kopuro.replica.state"
-_INCOMPLETE = "The replica of the directory is not complete yet."
-# Records that one warning names.
-_NAMED = 3
+INCOMPLETE = "The replica of the directory is not complete yet."
 _MOST_CHANGES = 1 << 62
 
 
@@ -210,7 +206,7 @@ class Replica:
         if not self._complete:
             with database.read() as transaction:
                 self._complete = self.is_complete(transaction)
-        return None if self._complete else _INCOMPLETE
+        return None if self._complete else INCOMPLETE
 
     def is_complete(self, transaction: Connection) -> bool:
         """Return whether the snapshot is complete, with codes of the present key."""
@@ -250,82 +246,3 @@ class Replica:
         ours = self._table.c.change < _MOST_CHANGES
         latest = select(func.coalesce(func.max(self._table.c.change), 0)).where(ours)
         return int(transaction.execute(latest).scalar_one())
-
-
-def _short(type: str) -> str:
-    """Return what a record of the type is about."""
-    return type.split(".")[1] if "." in type else type
-
-
-class ReplicaView:
-    """A service's in-memory view of its replica. It follows the table, whichever process writes it."""
-
-    def __init__(
-        self,
-        database: Database,
-        replica: Replica,
-        absorb: Callable[[Sequence[ReplicaRecord]], None],
-        outbox: Outbox,
-    ) -> None:
-        """absorb: receives the new and changed records."""
-        self._database = database
-        self._replica = replica
-        self._absorb = absorb
-        self._outbox = outbox
-        self._seen = 0
-        self._refused: set[tuple[str, str]] = set()
-        # Named by the warning for the life of the process: somebody wrote to the database.
-        self._ever_refused: set[tuple[str, str]] = set()
-        # The consumer and the timer both refresh; the slower one must not restore older records.
-        self._refreshing = threading.Lock()
-
-    @property
-    def refused(self) -> int:
-        """The number of rows in the table that are not used."""
-        return len(self._refused)
-
-    def unready(self) -> str | None:
-        """Return None unless the stored rows are not used until the owner has sent its records again."""
-        return _INCOMPLETE if self._refused and not self._seen else None
-
-    def alarm(self) -> str | None:
-        """Return the `/readyz` warning: which rows somebody else has written. None if there were none."""
-        if not self._ever_refused:
-            return None
-        found = sorted(self._ever_refused)
-        # Somebody else may have written any text.
-        named = ", ".join(ascii(f"{_short(type)} {key}"[:100])[1:-1] for type, key in found[:_NAMED])
-        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-        return (
-            f"Somebody else has written to the table replica of this service's database: {named}{more}. "
-            "These rows are not used. Find out who can write to the database, and run kopuro admin reconcile."
-        )
-
-    def refresh(self, now: dt.datetime) -> None:
-        """Absorb the changes since the last call. Cheap when there are none."""
-        with self._refreshing:
-            with self._database.read() as transaction:
-                changes = self._replica.newer_than(transaction, self._seen)
-                complete = not changes.refused or self._replica.is_complete(transaction)
-            self._refuse(set(changes.refused), complete, now)
-            if changes.refused and not self._seen:
-                # While the record that suspends an organisation is unusable, it would be in good standing.
-                return
-            if changes.records:
-                self._absorb(changes.records)
-                self._seen = changes.records[-1].change
-
-    def _refuse(self, refused: set[tuple[str, str]], complete: bool, now: dt.datetime) -> None:
-        """Request the owner's records for new rows without a valid code.
-
-        complete: False while the codes of the whole table are of an earlier build or key: that is no alarm,
-        and the records have been requested.
-        """
-        new = refused - self._refused
-        if new and complete:
-            self._ever_refused |= new
-            _log.error("rows of the replica are not used: they have no valid code", extra={"rows": len(new)})
-            with self._database.write() as transaction:
-                self._replica.request(transaction, self._outbox, now)
-        # After the request: one that failed is made again.
-        self._refused = refused

@@ -20,7 +20,8 @@ from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.messenger import Messenger
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery
-from runtime.messaging.replica import Replica, ReplicaHistory, ReplicaRecord, ReplicaView, entry_digest
+from runtime.messaging.replica import Replica, ReplicaHistory, ReplicaRecord, entry_digest
+from runtime.messaging.replica_view import ReplicaView
 from runtime.messaging.signatures.reloaded_identity import ReloadedIdentity
 from runtime.storage.database import Database
 from tests.messaging.consumer_harness import CHANGES, METADATA, REPLICA, START, TABLES, HandClock, opened
