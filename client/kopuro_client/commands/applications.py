@@ -10,9 +10,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from kopuro_client.commands.act_words import application_state, effect, question, recorded
+from kopuro_client.commands.act_words import application_state, question, recorded
 from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.confirmation import YES, ask, confirm, require_terminal
+from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.input_file import read_json, read_text
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page

@@ -14,8 +14,9 @@ import typer
 
 from kopuro_client.amqp_password import generate_amqp_password
 from kopuro_client.client_key import generate_client_key
-from kopuro_client.commands.act_words import effect, question
+from kopuro_client.commands.act_words import question
 from kopuro_client.commands.confirmation import YES, ask
+from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.input_file import read_json
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page

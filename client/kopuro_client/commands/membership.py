@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from kopuro_client.commands.act_words import counted, effect, question, recorded
+from kopuro_client.commands.act_words import question, recorded
 from kopuro_client.commands.confirmation import YES, confirm, require_terminal
+from kopuro_client.commands.effect_words import counted, effect
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.organization_words import word
 from kopuro_client.commands.session import Session

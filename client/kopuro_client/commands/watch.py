@@ -8,9 +8,10 @@ from typing import Annotated, Final
 
 import typer
 
-from kopuro_client.commands.act_words import effect, question
+from kopuro_client.commands.act_words import question
 from kopuro_client.commands.code_words import Texts, in_words
 from kopuro_client.commands.confirmation import YES, ask
+from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.input_file import read_text
 from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.language import LANGUAGE

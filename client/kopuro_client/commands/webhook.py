@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from kopuro_client.commands.act_words import effect, question
+from kopuro_client.commands.act_words import question
 from kopuro_client.commands.confirmation import YES, ask
+from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.new_file import new_file

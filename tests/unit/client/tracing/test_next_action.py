@@ -10,7 +10,8 @@ import pytest
 from contracts.codes import ReferralStatus
 from contracts.topology import ROUTING_KEYS
 from kopuro_client.commands.labels import LANGUAGES
-from kopuro_client.commands.trace_words import OWNERS, REASONS, TO_DO, reason_of, to_do, whose_turn
+from kopuro_client.commands.to_do_words import TO_DO, to_do
+from kopuro_client.commands.whose_turn_words import OWNERS, REASONS, reason_of, whose_turn
 from kopuro_client.tracing.evidence import DECIDED, TraceRecords
 from kopuro_client.tracing.next_action import ENDS, RULES, Action, NextAction, Owner, next_action
 from services.routing.domain.referral import REFERRAL_TRANSITIONS
