@@ -158,7 +158,7 @@ class Replica:
         for row, (message, fact) in zip(rows, facts, strict=True):
             is_newer = transaction.execute(newer, row).rowcount == 1
             if not is_newer and not self._is_own(transaction, row, secret):
-                # Whatever revision a row without a valid code says, it is none.
+                # The revision of a row without a valid code does not count.
                 transaction.execute(always, row)
                 is_newer = True
             if isinstance(fact, ReplicaCompleted):

@@ -40,7 +40,7 @@ def group() -> typer.Typer:
     """Return the commands under `kopuro coordination`."""
     commands = typer.Typer(
         no_args_is_help=True,
-        help="For coordinators: find the referrals that need a person, act on them, and withdraw them for "
+        help="For coordinators: find the referrals that need you, act on them, and withdraw them for "
         "organisations that cannot.",
     )
     for command in (
@@ -67,7 +67,7 @@ def queue(
     session: Session,
     kind: Annotated[
         str | None,
-        typer.Option(help="emergency, overdue, silent or unplaced; by default the start of each."),
+        typer.Option(help="emergency, overdue, silent or unplaced; by default the first entries of each."),
     ] = None,
     region: Annotated[str | None, typer.Option(help="Only this region, or this country.")] = None,
     need: Annotated[str | None, typer.Option(help="Only this need, or this group of needs.")] = None,
@@ -78,7 +78,7 @@ def queue(
     limit: LIMIT = None,
     language: LANGUAGE = "en",
 ) -> None:
-    """List the referrals that need a person: most urgent first, then the oldest."""
+    """List the referrals that need a coordinator: most urgent first, then the oldest."""
     if kind is None and after is not None:
         raise InvalidArgumentError("--after requires --kind: each queue has its own cursors")
     now, out = dt.datetime.now(dt.UTC), session.out
@@ -164,7 +164,7 @@ REASON = Annotated[
     ),
 ]
 ONLY = Annotated[
-    str | None, typer.Option(help="Only this organisation; by default all that the referral waits for.")
+    str | None, typer.Option(help="Only this organisation; by default all for which the referral waits.")
 ]
 
 

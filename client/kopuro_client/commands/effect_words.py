@@ -1,4 +1,4 @@
-"""What an act affects, in English, Russian and Kyrgyz."""
+"""The effects of acts, in English, Russian and Kyrgyz."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ EFFECTS: Final[Mapping[str, Texts]] = {
         "{counted}: аларды башкаларга жайгаштыруу керек; почта кутусун караңыз",
     ),
     "sent_go_on": (
-        "{counted} that it sent: go on, but it can neither read nor withdraw them",
+        "{counted} that it sent: continue, but it can neither read nor withdraw them",
         "{counted}: продолжаются, но она не может ни читать, ни отозвать их",
         "{counted}: улантылат, бирок ал аларды окуй да, кайтарып ала да албайт",
     ),
@@ -121,7 +121,7 @@ EFFECTS: Final[Mapping[str, Texts]] = {
         "кимге чалууну жазып алыңыз, кийин өчүрүлөт: {contact}",
     ),
     "application_refused": (
-        "{name} ({state}): refused for good; it may apply again",
+        "{name} ({state}): permanently refused; it may apply again",
         "{name} ({state}): окончательный отказ; заявку можно подать снова",
         "{name} ({state}): биротоло четке кагылат; кайра арыз берсе болот",
     ),

@@ -67,8 +67,8 @@ def suspend(
 def vet(
     session: Session,
     organization: ORGANIZATION,
-    vetted_by: Annotated[str | None, typer.Option(help="Who examined it; part of its record.")] = None,
-    vetted_on: Annotated[str | None, typer.Option(help="The day of the examination (2026-03-07).")] = None,
+    vetted_by: Annotated[str | None, typer.Option(help="Who examined it, for its record.")] = None,
+    vetted_on: Annotated[str | None, typer.Option(help="Date of the examination (2026-03-07).")] = None,
     yes: YES = False,
     language: LANGUAGE = "en",
 ) -> None:

@@ -31,13 +31,13 @@ from kopuro_client.paging import following
 from kopuro_client.records import ApprovedService
 
 _PAGE = 200
-_SERVICE = Annotated[str, typer.Argument(help="The id of its service.")]
+_SERVICE = Annotated[str, typer.Argument(help="The service's id.")]
 _WITHDRAWN_FOR = Annotated[
     str,
     typer.Option(
         "--reason",
         help="person_at_risk, agreement_breached, data_misused, service_changed, asked_by_organization or "
-        "other; the organisation is told, and it is recorded.",
+        "other; the organisation is notified, and it is recorded.",
     ),
 ]
 

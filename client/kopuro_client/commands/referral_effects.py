@@ -1,4 +1,4 @@
-"""What an act on a referral affects, as lines before the question."""
+"""The effects of an act on a referral, as lines before the question."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ TO_DO: Final[Mapping[tuple[Owner, Action], Texts]] = {
     (Owner.other, Action.report): _NOTHING,
     (Owner.you, Action.report_overdue): (
         "kopuro referral progress {subject} in_progress, or kopuro referral complete {subject} OUTCOME. If "
-        "you cannot go on: kopuro referral hand-back {subject} --reason REASON",
+        "you cannot continue: kopuro referral hand-back {subject} --reason REASON",
         "kopuro referral progress {subject} in_progress или kopuro referral complete {subject} ИТОГ. Если "
         "не можете продолжать: kopuro referral hand-back {subject} --reason ПРИЧИНА",
         "kopuro referral progress {subject} in_progress же kopuro referral complete {subject} ЖЫЙЫНТЫК. "

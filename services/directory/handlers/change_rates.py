@@ -27,7 +27,7 @@ REVOCATIONS: Final = Allowance(name="token-revocations", burst=5, per_minute=5)
 
 
 class ChangeRates:
-    """What each organisation stores by changing its record and key, and each client of its credentials.
+    """Counts what organisations store by changes of records and keys, and clients by those of credentials.
 
     To end a client is not counted: it happens once, and must always be possible.
     """

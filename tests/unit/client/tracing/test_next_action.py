@@ -384,7 +384,7 @@ def test_submission_without_a_decision_is_the_hubs_turn(published: bool, action:
     assert next_action(stuck) == NextAction(owner=Owner.hub, action=action, since=at(0), subject=REFERRAL)
 
 
-def test_answer_on_its_way_is_the_hubs_turn_and_no_longer_the_candidates() -> None:
+def test_answer_in_transit_is_the_hubs_turn_and_no_longer_the_candidates() -> None:
     found = referral("offered", offer(), timeline=(step("offer.opened", 1, CANDIDATE),))
     sent = evidence(
         CANDIDATE, found, messages=[OFFERED], submissions=[submission("answer.submitted", 3, by=CANDIDATE)]
