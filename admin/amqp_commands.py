@@ -38,7 +38,9 @@ def init_gateway(
     ],
     hub: Annotated[str, typer.Option(help="Country code of the hub, two lower-case letters.")],
     broker: Annotated[str, typer.Option(help="The partners' broker: amqps://HOST:5671, without a user.")],
-    management: Annotated[str, typer.Option(help="Its management API: https://HOST:15671, without a user.")],
+    management: Annotated[
+        str, typer.Option(help="Its management API, without a user, such as https://HOST:15671.")
+    ],
     discovery: Annotated[Path, typer.Option(help="The hub's discovery document.", dir_okay=False)],
     broker_ca: Annotated[
         Path | None,

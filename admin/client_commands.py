@@ -36,7 +36,7 @@ def create(
     file: Annotated[Path, typer.Argument(help="New file (mode 0600) for the client's id and secret.")],
     client_id: Annotated[
         str | None,
-        typer.Option(help="The client's id; by default the principal, for the staff without `kg.`."),
+        typer.Option(help="The client's id; by default the principal (for staff, without `kg.`)."),
     ] = None,
 ) -> None:
     """Create a client with a new secret, for a system that you run yourself.

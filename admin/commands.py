@@ -107,13 +107,13 @@ def remove_broker_strays(
         ),
     ],
     vhost: Annotated[str, typer.Option(help="The hub's virtual host at the broker.")] = "kopuro",
-    yes: Annotated[bool, typer.Option("--yes", help="Remove them; otherwise they are listed only.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them; by default they are only listed.")] = False,
     as_json: Documents = False,
 ) -> None:
     """Remove exchanges, queues and bindings that the hub does not declare, after an import of definitions.
 
-    Whoever held a service's password may have declared some, and they outlive it. So may those of an earlier
-    build. The exit status is 1 if some are left.
+    Somebody who had a service's password may have declared some, and they outlive it. So do those of an
+    earlier build. The exit status is 1 if some are left.
     """
     from admin.broker_strays import strays_at
     from kopuro_client.commands.output import Output

@@ -36,7 +36,10 @@ def read_of(consumer: str, opened: Opened, *, now: dt.datetime) -> Event[Fact] |
         return None
     hubs = [found[1] for event, _ in shown if (found := _HUB.match(event.source)) is not None]
     if not hubs:
-        raise Refused("conflict", "No event names its hub, so the log cannot record that its data was read.")
+        raise Refused(
+            "conflict",
+            "No event in the message names its hub, so the log cannot record the read.",
+        )
     number = new_id()
     return Event(
         id=number,

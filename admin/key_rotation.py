@@ -161,7 +161,7 @@ def retire_custody(places: KeyPlaces, *, now: dt.datetime) -> Rotated:
 def rotate_token(places: KeyPlaces, *, at_once: bool = False) -> Rotated:
     """Add a key for access tokens. The directory announces it and signs with it ten seconds later.
 
-    at_once: remove the earlier keys now, because one is in other hands: all tokens become invalid.
+    at_once: remove the earlier keys now, because one was stolen: all tokens become invalid.
     Raises RotationRefused while an earlier key is still in the file; InvalidArgumentError.
     """
     keys = _keys(places.token)

@@ -214,7 +214,7 @@ def _write_discovery(directory: Path, plan: Plan, outcome: WrittenHub) -> None:
 
 
 def _write_webhook_key(file: Path, outcome: WrittenHub) -> None:
-    # Not left to delivery, whose user may not be able to write here.
+    # Delivery could make it, but its user may not be able to write here.
     if os.path.lexists(file):
         outcome.kept.append(file)
     else:

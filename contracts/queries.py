@@ -70,7 +70,7 @@ class PartyQuery(Query):
 class Role(StrEnum):
     """The present role of an organisation in a referral.
 
-    acceptor: also after the end. candidate: it has an open offer, so that its acceptance may be on its way.
+    acceptor: also after the end. candidate: it has an open offer, so that its acceptance may be in transit.
     none: it has declined, not answered in time, or lost the referral again, or it was never asked.
     """
 

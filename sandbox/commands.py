@@ -27,7 +27,7 @@ def up(
     ] = None,
     fast: Annotated[
         bool,
-        typer.Option("--fast", help="Deadlines of seconds, to see expiries and reminders within a minute."),
+        typer.Option("--fast", help="Set deadlines of seconds, to see expiries and reminders soon."),
     ] = False,
     two_person: Annotated[
         bool,

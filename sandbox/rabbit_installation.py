@@ -1,10 +1,10 @@
 """RabbitMQ's and Erlang's files on this machine, as far as they shorten the start of a private node.
 
 Erlang looks for a module in one directory of its code path after the other. A start loads 1,300 modules, and
-RabbitMQ puts the directories of all 70 plugins in front of Erlang's own: 51,000 files are looked for in vain.
-A node that sees no plugin, and searches the directories with most modules first, looks for 7,500 in vain,
-reads one configuration schema instead of those of all plugins, and starts with about half of the CPU time.
-With the management API it sees that plugin and those that it needs.
+RabbitMQ puts the directories of all 70 plugins in front of Erlang's own: it looks for 51,000 files that do
+not exist. A node that sees no plugin, and searches the directories with most modules first, looks for 7,500
+of them, reads one configuration schema instead of those of all plugins, and starts with about half of the CPU
+time. With the management API it sees that plugin and those that it needs.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ the queues were empty before and after, and no message began or ended its way me
 which the databases were copied does not matter.
 
 AMQP does not count messages that a consumer holds. A consumer holds one for a moment only, unless its
-database is away, which a copy would notice. So the queues must be empty for `SETTLE_SECONDS` before copying.
+database cannot be reached, which a copy would notice. So the queues must be empty for `SETTLE_SECONDS` before
+copying.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class HubMark:
 
 
 def in_transit(mark: HubMark) -> list[str]:
-    """Return what is on its way, such as `3 in vault.sealed`; empty if nothing is."""
+    """Return the messages in transit, such as `3 in vault.sealed`; empty if there are none."""
     return [f"{count} in {queue}" for queue, count in sorted(mark.queues.items()) if count]
 
 

@@ -42,7 +42,8 @@ from services.delivery.adapters.released_cases import SqlReleasedCases
 from services.delivery.domain.closing import End
 from services.vault.adapters.tables import SEALED_CASES
 
-# What `MessageClosed` says of the content of these referrals. It says the least: nobody knows how they ended.
+# The reason in `MessageClosed` for the content of these referrals: the least specific one, because their ends
+# are unknown.
 _REASON: Final = "withdrawn"
 
 

@@ -36,7 +36,7 @@ _QUEUES = tuple(queue.name for queue in hub_topology().queues)
 
 
 class NeverQuiet(Exception):
-    """Raised when the hub was not quiet in time; the text says what was on its way."""
+    """Raised when the hub was not quiet in time; the text names the messages in transit."""
 
 
 def take_backup(
@@ -113,7 +113,7 @@ def newest_key(file: Path) -> int | None:
 def _attempt(
     places: HubPlaces, target: Path, look: Callable[[HubPlaces], HubMark], sleep: Callable[[float], None]
 ) -> tuple[str | None, int]:
-    """Copy everything; return what was on its way, None if nothing was, and `_copy`'s size of the log."""
+    """Copy everything; return the messages in transit, or None, and `_copy`'s size of the log."""
     first = look(places)
     if transit := in_transit(first):
         return ", ".join(transit), 0

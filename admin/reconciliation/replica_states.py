@@ -83,7 +83,7 @@ class ReplicaStates:
 
 
 def _stored(row: Any) -> str:
-    """Return the digest of a row's content. What names another record than the row is damaged."""
+    """Return the digest of a row's content, or `damaged` if the content names another record than the row."""
     try:
         data = orjson.loads(row.data)
         named = revision_of(row.type, data)

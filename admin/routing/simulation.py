@@ -62,7 +62,7 @@ def simulate(stored: Stored, policy: RoutingPolicy, last: int) -> Simulation:
         if before.trigger is Trigger.submitted:
             at_once = then.offers_at_once(facts.urgency), policy.offers_at_once(facts.urgency)
         else:
-            # One that opened none, such as a retry in vain, might have asked the next organisation.
+            # One that opened none, such as a retry without effect, might have asked the next organisation.
             at_once = (decision.opened or 1,) * 2
         effect = effect_of(before, after, at_once=at_once)
         if effect is not None:

@@ -158,7 +158,7 @@ class Administration:
         return cast("list[RegisteredClient]", self._connection.post(url, {}, repeatable=True)["items"])
 
     def name_root_client(self, client_id: str) -> RegisteredClient | Approval:
-        """Name a client the first one of its organisation, as an operator.
+        """Make a client the root client of its organisation, as an operator.
 
         It may then end the others, and none of them ends it. Returns the client, or the request if a second
         person must approve it.

@@ -106,7 +106,7 @@ class ReferralWithdrawn(Fact):
 @fact("referral.failed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralFailed(Fact):
-    """The referral cannot go on. organization: the acceptor, when there is one.
+    """The referral cannot continue. organization: the acceptor, when there is one.
 
     not_the_acceptor: `onward_from` names no referral that the sender has accepted; whether it exists is not
     said. chain_too_long: too many onward referrals precede it. too_many_onward: too many follow the earlier

@@ -1,6 +1,6 @@
 """Sealed messages: ciphertext, published only on `kopuro.cases`.
 
-Messages from intake to the vault are sealed once more, to a short-lived key of the vault, the transit key.
+Messages from intake to the vault are sealed again, to a short-lived key of the vault, the transit key.
 Only the JWE's header and wrapped content key are sealed again: without them the rest of the JWE cannot be
 opened, even with the key that the JWE was sealed to.
 """

@@ -213,7 +213,7 @@ class TokenVerifier:
             wrong = "The key that got the token was removed."
         else:
             return
-        # The signature is good. Either the client has just changed, or the signing key is in other hands.
+        # The signature is good. Either the client has just changed, or the signing key was stolen.
         _log.warning(
             "token refused",
             extra={"client": principal.client_id, "jti": principal.token_id, "reason": wrong},
@@ -229,7 +229,8 @@ def permit(principal: Principal, roles: frozenset[str]) -> None:
 
 def _is_revoked(principal: Principal, client: RegisteredClient) -> bool:
     # A later epoch than the client's is forged, or the revocation has not reached this service: that takes
-    # milliseconds, or as long as its broker is away. Accepted, a forged one would outlive every revocation.
+    # milliseconds, or as long as its broker is unavailable. Accepted, a forged one would outlive every
+    # revocation.
     return principal.epoch != client.token_epoch
 
 

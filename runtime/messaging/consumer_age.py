@@ -15,8 +15,8 @@ REMEMBERED: Final = dt.timedelta(seconds=30)
 class ConsumerAge:
     """How far one consumer of one process is behind the events that it takes.
 
-    A batch that cannot be applied, because the database is away, ages until it is. A queue that nobody reads
-    has no age here: `StalledLoops` and the broker's own metrics show it.
+    A batch that cannot be applied, because the database is unavailable, ages until it is. A queue that nobody
+    reads has no age here: `StalledLoops` and the broker's own metrics show it.
     """
 
     def __init__(self, clock: Clock) -> None:

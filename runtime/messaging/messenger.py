@@ -28,7 +28,8 @@ from runtime.messaging.outbox.receipt_watch import ReceiptWatch
 from runtime.messaging.outbox.relay import Relay
 from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.ports import Broker
-from runtime.messaging.replica import Replica, ReplicaHistory, ReplicaRecord, ReplicaView
+from runtime.messaging.replica import Replica, ReplicaHistory, ReplicaRecord
+from runtime.messaging.replica_view import ReplicaView
 from runtime.messaging.request_reply import RequestClient, RequestServer
 from runtime.messaging.retries import consumers_due
 from runtime.messaging.row_code import ROW_CODES

@@ -4,17 +4,15 @@ At the first start, a service asks the owner to send every record to its queue; 
 update the replica afterwards. An older revision of a record never overwrites a newer one, so the snapshot and
 the live events may arrive in any order. `/readyz` returns 503 until the snapshot is complete.
 
-A row that this service did not write for a verified message has no valid code (`row_code`) and is never used:
-the memory keeps the record that it had, and the owner is asked for its records again. A process that finds
-such a row at its start uses no row until they have come. What the owner does not send, no message made: it
-is deleted then. An earlier row that is put back, and a deleted one, are not noticed here.
+A row that this service did not write for a verified message has no valid code (`row_code`). `ReplicaView`
+never uses such a row, and it is deleted once the owner has sent all its records. The codes do not reveal an
+earlier row that was put back, nor that a row was deleted.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -29,7 +27,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
-    insert,
     select,
     text,
     type_coerce,
@@ -49,11 +46,9 @@ _log = logging.getLogger(__name__)
 
 # The type of the row that says that the snapshot is complete.
 STATE = "kopuro.replica.state"
-_INCOMPLETE = "The replica of the directory is not complete yet."
-# Records that one warning names.
-_NAMED = 3
-# From here on, a change number counts only in a row with a valid code: one that no process reaches was
-# probably written by somebody else, and after the last number of the column none would follow.
+INCOMPLETE = "The replica of the directory is not complete yet."
+# From here on, a change number counts only in a row with a valid code: no process reaches such a number, so
+# somebody else has probably written it, and after the last number of the column none would follow.
 _MOST_CHANGES = 1 << 62
 
 
@@ -97,7 +92,13 @@ class ReplicaHistory:
                 "revision": message.data["revision"],
                 "digest": entry_digest(entry),
             }
-            transaction.execute(insert(self.table), row)
+            upsert = postgresql.insert if transaction.dialect.name == "postgresql" else sqlite.insert
+            statement = upsert(self.table)
+            # A row that somebody else has written in advance must not keep the record out of the replica.
+            replaced = {name: statement.excluded[name] for name in row if name != "change"}
+            transaction.execute(
+                statement.on_conflict_do_update(index_elements=[self.table.c.change], set_=replaced), row
+            )
 
 
 def entry_digest(entry: object) -> str:
@@ -134,6 +135,8 @@ class Replica:
         # The highest change number that this process has assigned or read in a valid row. Whoever deletes
         # rows or rewrites their numbers must not make the next ones lower than those that views have seen.
         self._highest = 0
+        # How many of its records the last snapshot lacked.
+        self._lacking = 0
         # `data` as it is stored: the text may be no JSON.
         columns = [
             column if column.name != "data" else type_coerce(column, Text).label("data") for column in table.c
@@ -181,20 +184,21 @@ class Replica:
             index_elements=same, set_=replaced, where=statement.excluded.revision > self._table.c.revision
         )
         always = statement.on_conflict_do_update(index_elements=same, set_=replaced)
+        again: list[Outgoing] = []
         # one by one: a batch may contain the same record twice
         for row, (message, fact) in zip(rows, facts, strict=True):
             if isinstance(fact, ReplicaCompleted):
                 transaction.execute(always, row)
-                self._discard_foreign(transaction, fact.records)
+                again.extend(self._again(self._discard_foreign(transaction, fact.records), now))
                 continue
             is_newer = transaction.execute(newer, row).rowcount == 1
             if not is_newer and not self._is_own(transaction, row):
-                # Whatever revision a row without a valid code says, it is none.
+                # The revision of a row without a valid code does not count.
                 transaction.execute(always, row)
                 is_newer = True
             if is_newer and self._history is not None:
                 self._history.add(transaction, row["change"], message, fact)
-        return ()
+        return again
 
     def ensure_requested(self, database: Database, outbox: Outbox, now: dt.datetime) -> None:
         """Request a snapshot from the owner unless the replica is complete. A second request is harmless."""
@@ -204,6 +208,20 @@ class Replica:
 
     def request(self, transaction: Connection, outbox: Outbox, now: dt.datetime) -> None:
         """Request a snapshot from the owner."""
+        outbox.add(transaction, [self._request(now)])
+
+    def _again(self, lacking: int, now: dt.datetime) -> Sequence[Outgoing]:
+        """Return the request for another snapshot, if this one lacks fewer records than the one before.
+
+        Otherwise a record that cannot be taken would be requested for ever; the service stays unready.
+        """
+        before, self._lacking = self._lacking, lacking
+        if lacking == 0:
+            return []
+        _log.error("the replica lacks records of the owner's snapshot", extra={"records": lacking})
+        return [self._request(now)] if before == 0 or lacking < before else []
+
+    def _request(self, now: dt.datetime) -> Outgoing:
         request = Event(
             id=(number := new_id()),
             source=self._source,
@@ -213,7 +231,7 @@ class Replica:
             causation_id=None,
             data=ReplicaRequested(queue=self._queue),
         )
-        outbox.add(transaction, [outgoing(request)])
+        return outgoing(request)
 
     def newer_than(self, transaction: Connection, change: int) -> ReplicaChanges:
         """Return the records that changed after the given change, oldest change first."""
@@ -236,13 +254,18 @@ class Replica:
         if not self._complete:
             with database.read() as transaction:
                 self._complete = self.is_complete(transaction)
-        return None if self._complete else _INCOMPLETE
+        return None if self._complete else INCOMPLETE
 
     def is_complete(self, transaction: Connection) -> bool:
-        """Return whether the snapshot is complete, with codes of the present key."""
+        """Return whether a snapshot has arrived under the present key, and no fewer records than it had."""
         table = self._table
         wanted = self._rows.where(table.c.type == STATE, table.c.key == self._state_key)
-        return any(is_valid for _, is_valid in self._checked(transaction, wanted))
+        states = [row for row, is_valid in self._checked(transaction, wanted) if is_valid]
+        if not states:
+            return False
+        count = select(func.count()).select_from(table).where(table.c.type != STATE)
+        sent = int(states[0]["data"].get("records", 0))
+        return int(transaction.execute(count).scalar_one()) >= sent
 
     def _checked(
         self, transaction: Connection, wanted: Select[Any], **parameters: object
@@ -264,11 +287,11 @@ class Replica:
         wanted = self._rows.where(table.c.type == row["type"], table.c.key == row["key"])
         return all(is_valid for _, is_valid in self._checked(transaction, wanted))
 
-    def _discard_foreign(self, transaction: Connection, sent: int) -> None:
+    def _discard_foreign(self, transaction: Connection, sent: int) -> int:
         """Delete what has no valid code although the owner has sent all its records.
 
-        sent: their number. If fewer have a valid code, some came under an earlier key, or a row was forged
-        meanwhile: then none is deleted, and the next snapshot replaces them.
+        sent: their number. Returns how many of them lack a valid code: they came under an earlier key, were
+        dead-lettered, or rewritten meanwhile. Then none is deleted, and the next snapshot replaces them.
         """
         table = self._table
         foreign: list[tuple[str, str]] = []
@@ -280,10 +303,11 @@ class Replica:
             else:
                 foreign.append((row["type"], row["key"]))
         if valid < sent:
-            return
+            return sent - valid
         for type, key in foreign:
             _log.error("deleted a record of the replica that the owner did not send", extra={"record": type})
             transaction.execute(delete(table).where(table.c.type == type, table.c.key == key))
+        return 0
 
     def _latest_change(self, transaction: Connection) -> int:
         """Return a number that no row, entry of the history and view of this service's records exceeds."""
@@ -297,82 +321,3 @@ class Replica:
             if is_valid:
                 latest = max(latest, row["change"])
         return latest
-
-
-def _short(type: str) -> str:
-    """Return what a record of the type is about."""
-    return type.split(".")[1] if "." in type else type
-
-
-class ReplicaView:
-    """A service's in-memory view of its replica. It follows the table, whichever process writes it."""
-
-    def __init__(
-        self,
-        database: Database,
-        replica: Replica,
-        absorb: Callable[[Sequence[ReplicaRecord]], None],
-        outbox: Outbox,
-    ) -> None:
-        """absorb: receives the new and changed records."""
-        self._database = database
-        self._replica = replica
-        self._absorb = absorb
-        self._outbox = outbox
-        self._seen = 0
-        self._refused: set[tuple[str, str]] = set()
-        # Named by the warning for the life of the process: somebody wrote to the database.
-        self._ever_refused: set[tuple[str, str]] = set()
-        # The consumer and the timer both refresh; the slower one must not restore older records.
-        self._refreshing = threading.Lock()
-
-    @property
-    def refused(self) -> int:
-        """The number of rows in the table that are not used."""
-        return len(self._refused)
-
-    def unready(self) -> str | None:
-        """Return None unless the stored rows are not used until the owner has sent its records again."""
-        return _INCOMPLETE if self._refused and not self._seen else None
-
-    def alarm(self) -> str | None:
-        """Return the `/readyz` warning: which rows somebody else has written. None if there were none."""
-        if not self._ever_refused:
-            return None
-        found = sorted(self._ever_refused)
-        # Somebody else may have written any text.
-        named = ", ".join(ascii(f"{_short(type)} {key}"[:100])[1:-1] for type, key in found[:_NAMED])
-        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-        return (
-            f"Somebody else has written to the table replica of this service's database: {named}{more}. "
-            "These rows are not used. Find out who can write to the database, and run kopuro admin reconcile."
-        )
-
-    def refresh(self, now: dt.datetime) -> None:
-        """Absorb the changes since the last call. Cheap when there are none."""
-        with self._refreshing:
-            with self._database.read() as transaction:
-                changes = self._replica.newer_than(transaction, self._seen)
-                complete = not changes.refused or self._replica.is_complete(transaction)
-            self._refuse(set(changes.refused), complete, now)
-            if changes.refused and not self._seen:
-                # While the record that suspends an organisation is unusable, it would be in good standing.
-                return
-            if changes.records:
-                self._absorb(changes.records)
-                self._seen = changes.records[-1].change
-
-    def _refuse(self, refused: set[tuple[str, str]], complete: bool, now: dt.datetime) -> None:
-        """Request the owner's records for new rows without a valid code.
-
-        complete: False while the codes of the whole table are of an earlier build or key: that is no alarm,
-        and the records have been requested.
-        """
-        new = refused - self._refused
-        if new and complete:
-            self._ever_refused |= new
-            _log.error("rows of the replica are not used: they have no valid code", extra={"rows": len(new)})
-            with self._database.write() as transaction:
-                self._replica.request(transaction, self._outbox, now)
-        # After the request: one that failed is made again.
-        self._refused = refused

@@ -111,7 +111,7 @@ class RequestClient:
             transient=True,
         )
         if message.is_too_large:
-            raise Refused("body-too-large", "The request is too large to be sent on inside the hub.")
+            raise Refused("body-too-large", "The request is too large to be forwarded inside the hub.")
         pending = self._pending[number] = _Pending()
         try:
             self._unsent.append(message)

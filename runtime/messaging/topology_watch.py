@@ -85,7 +85,7 @@ class TopologyWatch:
         if missing and missing != self._missing:
             _log.error("the broker lacks exchanges, queues or bindings", extra={"reason": ", ".join(missing)})
         if strays and strays != self._strays:
-            _log.error("the broker has strays", extra={"reason": _listed(strays)})
+            _log.error("the broker has undeclared queues or exchanges", extra={"reason": _listed(strays)})
         if self._stray_count is not None:
             self._stray_count.set(len(strays))
         self._strays = strays

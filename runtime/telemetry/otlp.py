@@ -48,7 +48,7 @@ class _OtlpExporter:
         # `SpanExport` reports failures; the library's lines would only repeat them for every batch.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self._otlp = OTLPSpanExporter(endpoint=endpoint, timeout=TIMEOUT_SECONDS, session=StatusOnlySession())
-        # Not `Resource.create`, which would add whatever the environment says about host and process.
+        # `Resource.create` would add what the environment says about host and process.
         self._resource = Resource(
             {"service.namespace": "kopuro", "service.name": service, "service.version": version("kopuro")}
         )

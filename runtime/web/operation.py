@@ -134,7 +134,7 @@ class Operation:
         elif body and body.strip() not in (b"", b"{}"):
             raise Refused(
                 "invalid-parameter",
-                "The resource takes no body, and would ignore it. It takes the parameters in the URL.",
+                "The resource takes no body. Send the parameters in the URL.",
             )
 
     def require_declared(

@@ -1,4 +1,4 @@
-"""Responses on their way to peers that take them slowly: how many bytes may wait, of one address and in all.
+"""Responses that peers read slowly: how many bytes may wait, for one address and in all.
 
 A response stays in memory until its peer has taken it. Each is short for others, but some thousands of them
 would fill the memory of the process.

@@ -59,7 +59,7 @@ class ConsumerSettings:
     Members that are left out stay as they are. types: such as `offer.opened`, or with prefix and version,
     which `contract` decides; an empty list reads all, as a new consumer does. contract: the version in which
     it reads messages, one that the hub writes; today `1`. start: where it reads next, a cursor or an RFC 3339
-    time. Without one it goes on where it was, and a new consumer begins with the oldest message.
+    time. Without one it continues where it was, and a new consumer begins with the oldest message.
     """
 
     types: Annotated[tuple[str, ...], Length(max=_MOST_TYPES)] | None = None

@@ -299,7 +299,7 @@ class ConsumerHandlers:
         """Create or change a consumer. None leaves a setting as it is.
 
         start: where it reads next, a sequence to read after or a time.
-        Without a start a new consumer begins with the oldest message that is kept, and another one goes on.
+        Without a start a new consumer begins with the oldest message that is kept, and another one continues.
         Raises Refused `conflict` for one consumer too many.
         """
         with self._database.write() as transaction:

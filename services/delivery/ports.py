@@ -179,7 +179,7 @@ class Mailboxes(Protocol):
     def newer_than(self, transaction: Connection, sequence: int | None) -> tuple[int, list[str]]:
         """Return the mailboxes of the messages above the sequence, and the sequence of the last of these.
 
-        Looks at some ten thousand messages at most; the next call, with the returned sequence, goes on.
+        Looks at some ten thousand messages at most; the next call, with the returned sequence, continues.
         sequence: None returns the highest one and no mailboxes.
         """
         ...

@@ -134,7 +134,7 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
     watched = WatchedEmployers(ledger, watch, settings.watch_reports_kept)
     waiting = Gauge(
         "kopuro_directory_applications_waiting",
-        "Applications to join the network that nobody has decided about",
+        "Applications to join the network that wait for a decision",
         registry=platform.registry,
     )
     applications = Applications(
@@ -189,7 +189,7 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
     roles = RoleReport(database=platform.database, register=register, count=mixed.set)
     expiring = Gauge(
         "kopuro_directory_credentials_expiring",
-        "Secrets and keys of live clients that expire within so many days; 0: that have expired",
+        "Secrets and keys of live clients that expire within the given number of days; 0: already expired",
         ["days"],
         registry=platform.registry,
     )

@@ -107,7 +107,7 @@ class FloodGuard:
             self._closed.add(organization)
             self._metrics.ban()
             _log.warning(
-                "organisation banned at the partners' broker: it floods it",
+                "organisation banned at the partners' broker for flooding it",
                 extra={"organization": organization, "seconds": seconds},
             )
 

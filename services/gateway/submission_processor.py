@@ -23,7 +23,7 @@ from services.gateway.ports import HubClient, NotAdmitted, Result, SubmissionAns
 
 _log = logging.getLogger(__name__)
 
-# As much as a referral over HTTP.
+# The limit for a referral over HTTP.
 LONGEST_BODY: Final = LONGEST_SEALED + 64 * 1024
 MOST_VALUES: Final = 1000
 # The most bytes in one request to intake, below its limit of 8 MiB.

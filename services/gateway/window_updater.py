@@ -138,7 +138,7 @@ class WindowUpdater:
             _log.info("password replaced", extra={"organization": self.organization})
 
     def _apply_password_if_possible(self) -> None:
-        """Apply it, or try again later: an open window goes on without it."""
+        """Apply it, or try again later: an open window works without it."""
         if self._clock() < self._password_again:
             return
         try:

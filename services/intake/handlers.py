@@ -255,7 +255,7 @@ class IntakeHandlers:
             submitted = self._store.submitted(transaction, referral_id)
             offered = self._store.offered_to(transaction, referral_id)
         if submitted is None or (author == submitted.sender and not offered):
-            # Not known to intake, or not yet. Routing knows every referral.
+            # Intake does not know the referral, or not yet. Routing knows every referral.
             view = self._referrals.ask(ReferralQuery(id=referral_id, viewer=author, oversight=False))
             sender, offered = view["sender"], {offer["organization"] for offer in view["offers"]}
         else:
@@ -293,7 +293,7 @@ class IntakeHandlers:
 def _require_part(role: Role, body: CommandBody) -> None:
     """Refuse at once what routing would refuse. Raises Refused `not-a-party`.
 
-    A candidate's acceptance may be on its way to routing, so its reports are left to routing.
+    A candidate's acceptance may be in transit to routing, so its reports are left to routing.
     """
     if role is Role.none or (role is Role.sender and body.by_acceptor):
         raise Refused("not-a-party", NOT_THE_ACCEPTOR if body.by_acceptor else _NO_PART)

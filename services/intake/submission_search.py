@@ -16,7 +16,7 @@ MOST_FOUND: Final = 1_000
 
 
 class SubmissionSearch:
-    """Reads intake's own records only, so it answers while the broker or routing is away."""
+    """Reads intake's own records only, so it answers while the broker or routing is unavailable."""
 
     def __init__(self, *, database: Database, store: AdmissionStore, outbox_age: OutboxAge) -> None:
         self._database = database

@@ -36,6 +36,7 @@ from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.policy_document import PolicyDocument, document_of, parse_policy
 from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.coordination_queries import CoordinationQueries
+from services.routing.handlers.coordinator_submissions import CoordinatorSubmissions
 from services.routing.handlers.decision_spans import DecisionSpans
 from services.routing.handlers.digests import WriteDigests
 from services.routing.handlers.fact_reduction import ReduceFacts
@@ -45,6 +46,7 @@ from services.routing.handlers.previews import Previews
 from services.routing.handlers.queries import RoutingQueries
 from services.routing.handlers.statement_issuing import IssueStatements
 from services.routing.handlers.statement_queries import StatementQueries
+from services.routing.handlers.transactions import RoutingTransactions
 from services.routing.handlers.unanswered import ReportUnanswered
 from services.routing.handlers.weekly_reports import ReportQueries, ReportWeeks
 from services.routing.live_directory import LiveDirectory, directory_entry
@@ -97,10 +99,9 @@ def build(settings: Settings) -> Application[RoutingParts]:
     store = SqlReferralStore()
     queries = RoutingQueries(database=platform.database, store=store, directory=network.directory)
     decision_spans = DecisionSpans(platform.clock, platform.spans)
-    commands = RoutingCommands(
+    transactions = RoutingTransactions(
         database=platform.database,
         store=store,
-        placement_keys=SqlPlacementKeys(),
         outbox=platform.messenger.outbox,
         network=network,
         has_live_client=access.has_live_client,
@@ -109,6 +110,21 @@ def build(settings: Settings) -> Application[RoutingParts]:
         after_commit=platform.messenger.wake,
         count=RoutingCounters(platform.registry).count,
         report=decision_spans.report,
+    )
+    coordinators = CoordinatorSubmissions(
+        database=platform.database,
+        store=store,
+        keys=SqlPlacementKeys(),
+        outbox=platform.messenger.outbox,
+        source=platform.source,
+        after_commit=platform.messenger.wake,
+    )
+    commands = RoutingCommands(
+        database=platform.database,
+        store=store,
+        network=network,
+        transactions=transactions,
+        coordinators=coordinators,
     )
     reducing = ReduceFacts(
         database=platform.database,

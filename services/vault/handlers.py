@@ -246,9 +246,7 @@ class VaultHandlers:
         )
         custody = batch.custodies[fact.referral_id]
         if custody.parts and batch.now - message.time < PATIENCE:
-            raise Unavailable(
-                "The referral was split; that it is whole again may not have reached the vault yet."
-            )
+            raise Unavailable("The referral was split; if it is whole again, the vault may not know it yet.")
         batch.custodies[fact.referral_id] = accept(custody, fact.sender, acceptance)
 
     def _closed(self, batch: BatchProgress, message: Event[Fact], referral_id: str, reason: str) -> None:

@@ -63,7 +63,7 @@ class KeyKeeping:
     ) -> None:
         """period: of a transit key. is_new: whether the key store was created at this start.
 
-        waiting: returns what waits for the vault, None while the broker is away.
+        waiting: returns what waits for the vault, None while the broker is unavailable.
         """
         self._source = source
         self._database = database

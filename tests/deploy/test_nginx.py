@@ -59,7 +59,7 @@ def test_long_polls_pass_and_idle_connections_are_closed_by_the_proxy_first() ->
     assert KEEPALIVE_SECONDS > 60
 
 
-def test_service_that_is_away_gets_the_problem_of_an_unavailable_service() -> None:
+def test_stopped_service_gets_the_problem_of_an_unavailable_service() -> None:
     (body,) = re.findall(r"return 503 '(.*)\\n';", TEXT)
     problem = json.loads(body)
 

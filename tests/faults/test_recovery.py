@@ -73,7 +73,7 @@ def test_intake_with_network_fault_admits_and_recovers(
     assert heard(listener).count(referral) == 1
 
 
-def test_readiness_reports_that_the_broker_is_away(way: TcpProxy, harness: IntakeHarness) -> None:
+def test_readiness_reports_that_the_broker_is_unavailable(way: TcpProxy, harness: IntakeHarness) -> None:
     until(lambda: harness.paused() is None, "nothing to tell before")
     way.swallow.set()
     try:

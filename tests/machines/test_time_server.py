@@ -21,7 +21,7 @@ def test_answer_has_the_request_s_time_and_the_server_s() -> None:
     assert struct.unpack("!IIII", written[32:]) == (2_208_988_801, 2**31, 2_208_988_802, 2**30)
 
 
-def test_server_tells_this_machine_s_clock(tmp_path: Path) -> None:
+def test_server_states_the_clock_of_this_machine(tmp_path: Path) -> None:
     with TimeServer() as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         server.lend(tmp_path)
         client.settimeout(10)

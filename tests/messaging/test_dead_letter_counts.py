@@ -92,7 +92,7 @@ def test_alarm_stays_while_an_operator_browses(letters_broker: DeadLetterBroker,
     assert (watched.alarm() or "").startswith("3 dead letters of")
 
 
-def test_alarm_stays_while_the_broker_is_away(own_broker: PrivateBroker) -> None:
+def test_alarm_stays_while_the_broker_is_unavailable(own_broker: PrivateBroker) -> None:
     uri = own_broker.add_vhost("counted")
     letters_broker, watched = DeadLetterBroker(uri), Watched(RabbitBroker(uri))
     letters_broker.park("a")

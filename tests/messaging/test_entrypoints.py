@@ -197,7 +197,7 @@ print("as promised", flush=True)
         ("sqlite", "not ready"),
     ],
 )
-def test_broker_dead_letters_nothing_while_the_database_is_away(
+def test_broker_dead_letters_nothing_while_the_database_is_unavailable(
     kind: str, outage: str, vhost: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     url = request.getfixturevalue(f"{kind}_database")

@@ -21,7 +21,8 @@ from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.messenger import Messenger
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery
-from runtime.messaging.replica import Replica, ReplicaHistory, ReplicaRecord, ReplicaView, entry_digest
+from runtime.messaging.replica import Replica, ReplicaHistory, ReplicaRecord, entry_digest
+from runtime.messaging.replica_view import ReplicaView
 from runtime.messaging.signatures.reloaded_identity import ReloadedIdentity
 from runtime.storage.database import Database
 from tests.messaging.consumer_harness import CHANGES, METADATA, REPLICA, START, TABLES, HandClock, opened
@@ -48,7 +49,7 @@ def completed(queue: str = QUEUE, records: int = 1) -> Envelope:
 
 def apply(database: Database, replica: Replica, messages: Sequence[Envelope]) -> None:
     with database.write() as transaction:
-        assert replica.apply(transaction, messages, START) == ()
+        OUTBOX.add(transaction, replica.apply(transaction, messages, START))
 
 
 def copy(database: Database, replica: Replica) -> dict[str, int]:
@@ -138,7 +139,7 @@ def test_snapshot_is_requested_until_complete(database: Database) -> None:
     for count in (1, 2):
         replica.ensure_requested(database, OUTBOX, START)
         assert requests(database) == [ReplicaRequested(queue=QUEUE)] * count
-    apply(database, replica, [completed()])
+    apply(database, replica, [completed(records=0)])
     replica.ensure_requested(database, OUTBOX, START)
     assert len(requests(database)) == 2
 
@@ -354,6 +355,33 @@ def test_record_changed_after_a_forged_number_is_used_at_once_and_after_a_restar
     assert restarted.used == {"a": "a 2", "b": "b 2"}
     service.view.refresh(START)
     assert service.used == restarted.used
+
+
+def test_history_written_in_advance_keeps_no_record_out(database: Database) -> None:
+    history = ReplicaHistory(table=CHANGES, entry_of=lambda fact: getattr(fact, "key", None))
+    service = Service(database, history=history)
+    service.take(changed("a", 1))
+    with database.write() as transaction:
+        for number in (2, 3, 2**62 - 1, 2**62, 2**62 + 1):
+            row = {"change": number, "type": "t", "key": "forged", "revision": 1, "digest": "0" * 64}
+            transaction.execute(CHANGES.insert(), row)
+    for revision in (2, 3, 4):
+        service.take(changed("a", revision))
+        assert service.used == {"a": f"a {revision}"}
+        assert Service(database).used == service.used
+
+
+def test_snapshot_that_lacks_a_record_is_not_complete_and_is_requested_again(database: Database) -> None:
+    service = Service(database)
+    service.take(changed("a", 1), completed(records=3))
+    assert not service.is_ready
+    assert requests(database) == [ReplicaRequested(queue=QUEUE)]
+    service.take(changed("a", 1), completed(records=3))
+    assert len(requests(database)) == 1, "no progress"
+    service.take(changed("a", 1), changed("b", 1), completed(records=3))
+    assert (service.is_ready, len(requests(database))) == (False, 2)
+    service.take(changed("c", 1), completed(records=3))
+    assert (service.is_ready, len(requests(database))) == (True, 2)
 
 
 def test_record_changed_after_the_latest_rows_were_deleted_is_used(database: Database) -> None:

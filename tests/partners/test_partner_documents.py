@@ -139,7 +139,7 @@ def test_every_block_of_the_guide_runs_from_top_to_bottom(
 
 
 @pytest.mark.parametrize("program", RECEIVERS)
-def test_receiver_of_a_page_goes_on_after_a_case_that_it_cannot_open(
+def test_receiver_of_a_page_continues_after_a_case_that_it_cannot_open(
     hub: RunningHub, tmp_path: Path, program: str
 ) -> None:
     sender = hub.organization(BOTH[0])

@@ -344,7 +344,7 @@ def test_first_of_several_unroutable_messages_ends_the_confirmed_part(hub: Broke
     assert caught.value.unroutable == "(default) none"
 
 
-def test_wave_with_a_message_that_is_too_large_is_incomplete_and_the_publisher_goes_on(hub: Broker) -> None:
+def test_wave_with_a_message_that_is_too_large_is_incomplete_and_the_publisher_continues(hub: Broker) -> None:
     large = replace(direct("a", "2")[0], body=b"x" * (MOST_MESSAGE_BYTES + 1))
     with contextlib.closing(hub.publisher()) as publisher:
         with pytest.raises(PublishIncomplete) as caught:

@@ -217,7 +217,7 @@ def test_banned_organization_cannot_connect_until_it_is_released(place: Place) -
         assert place.may_connect()
 
 
-def test_connection_that_is_forced_to_end_is_told_why(node: PrivateBroker) -> None:
+def test_closed_connection_gets_the_reason(node: PrivateBroker) -> None:
     users = ManagementUsers(node.identity.management_uri(HUB))
     users.put(OSH, hashed(PASSWORD, secrets.token_bytes(4)))
     users.grant(OSH)

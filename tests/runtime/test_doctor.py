@@ -520,7 +520,7 @@ def test_silent_service_and_one_that_is_not_ready_are_named(
         assert findings(hub, capsys)["service"] == ["routing"]
 
 
-def test_postgresql_tells_its_version_and_clock(postgres_database: str) -> None:
+def test_postgresql_states_its_version_and_clock(postgres_database: str) -> None:
     database = Database.open(postgres_database)
     upgrade("services.intake", database)
     database.close()

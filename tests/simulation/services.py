@@ -73,7 +73,9 @@ from services.routing.adapters.unanswered import SqlUnansweredEmergencies
 from services.routing.api import reply_to_query
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.handlers.commands import RoutingCommands as RoutingCommands
+from services.routing.handlers.coordinator_submissions import CoordinatorSubmissions
 from services.routing.handlers.queries import RoutingQueries
+from services.routing.handlers.transactions import RoutingTransactions
 from services.routing.handlers.unanswered import ReportUnanswered
 from services.routing.live_directory import LiveDirectory as RoutingNetwork
 from services.vault.adapters import tables as vault_tables
@@ -261,13 +263,25 @@ class Routing(Service):
         self.commands = RoutingCommands(
             database=self.database,
             store=store,
-            placement_keys=SqlPlacementKeys(),
-            outbox=self.messenger.outbox,
             network=self.network,
-            has_live_client=lambda _: True,
-            policy=RoutingPolicy,
-            source=self.messenger.source,
-            after_commit=self.messenger.wake,
+            transactions=RoutingTransactions(
+                database=self.database,
+                store=store,
+                outbox=self.messenger.outbox,
+                network=self.network,
+                has_live_client=lambda _: True,
+                policy=RoutingPolicy,
+                source=self.messenger.source,
+                after_commit=self.messenger.wake,
+            ),
+            coordinators=CoordinatorSubmissions(
+                database=self.database,
+                store=store,
+                keys=SqlPlacementKeys(),
+                outbox=self.messenger.outbox,
+                source=self.messenger.source,
+                after_commit=self.messenger.wake,
+            ),
         )
         self.unanswered = ReportUnanswered(
             database=self.database,

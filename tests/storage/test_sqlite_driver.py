@@ -89,7 +89,7 @@ def test_undecodable_text_read_by_the_driver_is_damage(database: Database) -> No
         FROM.run(transaction, 1).all()
 
 
-def test_listener_hears_every_statement(database: Database) -> None:
+def test_listener_receives_every_statement(database: Database) -> None:
     heard: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:

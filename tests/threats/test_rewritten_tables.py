@@ -278,7 +278,10 @@ REWRITTEN: dict[str, tuple[Attack, str]] = {
     "opening rewritten": (opening(2, data=OTHER_DATA), "content of entry 2 does not match"),
     "salt rewritten": (opening(2, salt=bytes(SALT_BYTES)), "content of entry 2 does not match"),
     "opening deleted": (without(OPENINGS, 1), "content of entry 1 is missing, and the log has no reason"),
-    "record deleted": (without(OPENINGS, 4), "content of entry 4 is missing, and it is never erased"),
+    "record deleted": (
+        without(OPENINGS, 4),
+        "content of entry 4 is missing, and is never erased",
+    ),
     "party deleted": (without(ORGANIZATIONS, 2), f"A search by {MOSCOW} does not find entry 2"),
     "party added": (
         with_row(ORGANIZATIONS, organization="kz.other", leaf_index=0),
@@ -295,7 +298,7 @@ REWRITTEN: dict[str, tuple[Attack, str]] = {
     "head deleted": (entry(1, head=None), "search columns of entry 1"),
     "secret of the tags rewritten": (
         lambda t: t.execute(update(TAG_SECRET).values(secret=bytes(32))),
-        "secret of the log's tags is not that of entry 0",
+        "tag of entry 0 was not made with the secret of the log's tags",
     ),
     "secret of the tags deleted": (
         lambda t: t.execute(TAG_SECRET.delete()),

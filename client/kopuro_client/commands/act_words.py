@@ -1,171 +1,13 @@
-"""The effect of an act, its question and its note, in English, Russian and Kyrgyz."""
+"""The question before an act and its note, in English, Russian and Kyrgyz."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-from kopuro_client.commands.code_words import Texts, in_words
+from kopuro_client.commands.code_words import Texts, filled
 from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.printable import one_line
-
-EFFECTS: Final[Mapping[str, Texts]] = {
-    "until": ("until {time}", "до {time}", "{time} чейин"),
-    "reminded": ("reminded", "получит напоминание", "эскертүү алат"),
-    "more_time": ("will have time until {time}", "получит время до {time}", "{time} чейин убакыт алат"),
-    "not_asked": ("will no longer be asked", "предложение будет отозвано", "сунуш кайтарылып алынат"),
-    "asked": (
-        "{organization}: will be asked",
-        "{organization}: получит предложение",
-        "{organization}: сунуш алат",
-    ),
-    "refused": (
-        "the hub will refuse: some of these rules cannot be overridden:",
-        "хаб откажет: некоторые из этих правил нельзя обойти:",
-        "хаб четке кагат: бул эрежелердин айрымдарын айланып өтүүгө болбойт:",
-    ),
-    "ended": ("it has ended already", "оно уже завершено", "ал мурда эле аяктаган"),
-    "loses_case": ("loses the case", "потеряет доступ к делу", "ишке жетүүдөн ажырайт"),
-    "erased": (
-        "its case and the content of its history are erased, and nobody can restore them",
-        "дело и содержание истории будут стёрты, и никто не сможет их восстановить",
-        "иш жана тарыхтын мазмуну өчүрүлөт, аларды эч ким калыбына келтире албайт",
-    ),
-    "ends": (
-        "it ends, and nobody can open it again",
-        "оно завершится, и никто не сможет открыть его снова",
-        "ал аяктайт, аны эч ким кайра ача албайт",
-    ),
-    "excluded": (
-        "{organization}: every service of the hub refuses it within 5 seconds",
-        "{organization}: в течение 5 секунд все службы хаба закроют ей доступ",
-        "{organization}: 5 секунданын ичинде хабдын бардык кызматтары ага жетүүнү жабат",
-    ),
-    "offers_revoked": (
-        "{counted}: will be revoked; the next candidates will be asked",
-        "{counted}: будут отозваны; предложение получат следующие организации",
-        "{counted}: кайтарылып алынат; кийинки уюмдарга сунушталат",
-    ),
-    "accepted_to_place": (
-        "{counted}: for you to place; see your mailbox",
-        "{counted}: их нужно передать другим; смотрите почтовый ящик",
-        "{counted}: аларды башкаларга жайгаштыруу керек; почта кутусун караңыз",
-    ),
-    "sent_go_on": (
-        "{counted} that it sent: go on, but it can neither read nor withdraw them",
-        "{counted}: продолжаются, но она не может ни читать, ни отозвать их",
-        "{counted}: улантылат, бирок ал аларды окуй да, кайтарып ала да албайт",
-    ),
-    "sent_need_you": (
-        "of these, see those that need you: {command}",
-        "из них требуют вашего участия: {command}",
-        "алардын ичинен сизге керектүүлөрү: {command}",
-    ),
-    "none_of_them": ("no {name}", "{name}: нет", "{name}: жок"),
-    "counted": ("{total} {name} ({parts})", "{name}: {total} ({parts})", "{name}: {total} ({parts})"),
-    "of_urgency": ("{number} {urgency}", "{urgency}: {number}", "{urgency}: {number}"),
-    "member": (
-        "{organization}: may send, accept and hold referrals",
-        "{organization}: сможет отправлять, принимать и вести направления",
-        "{organization}: жолдомолорду жөнөтүп, кабыл алып жана жүргүзө алат",
-    ),
-    "services_asked": (
-        "{services}: asked from then on",
-        "{services}: с этого времени будут получать предложения",
-        "{services}: ушул убактан баштап сунуш алышат",
-    ),
-    "one_service": ("1 service", "услуг: 1", "кызмат: 1"),
-    "services": ("{number} services", "услуг: {number}", "кызмат: {number}"),
-    "still_holds": (
-        "what it still holds: it can read these cases again",
-        "у неё остались направления: она снова сможет читать их дела",
-        "анда калган жолдомолор: алардын иштерин кайра окуй алат",
-    ),
-    "no_longer_approved": (
-        "{organization}, service {service}: no longer asked for {needs}",
-        "{organization}, услуга {service}: больше не получит предложений о {needs}",
-        "{organization}, {service} кызматы: мындан ары сунуш албайт: {needs}",
-    ),
-    "one_sensitive_offer": (
-        "1 open offer about sensitive needs will be revoked",
-        "будет отозвано открытых предложений о деликатных потребностях: 1",
-        "купуя муктаждыктар боюнча ачык сунуш кайтарылып алынат: 1",
-    ),
-    "sensitive_offers": (
-        "{number} open offers about sensitive needs will be revoked",
-        "будет отозвано открытых предложений о деликатных потребностях: {number}",
-        "купуя муктаждыктар боюнча ачык сунуш кайтарылып алынат: {number}",
-    ),
-    "becomes": (
-        "{name} ({kind}, {country}) becomes {organization}",
-        "{name} ({kind}, {country}) станет участницей {organization}",
-        "{name} ({kind}, {country}) {organization} катары мүчө болот",
-    ),
-    "no_branch": (
-        "it is a branch of no organisation",
-        "она не отделение другой организации",
-        "ал эч бир уюмдун бөлүмү эмес",
-    ),
-    "branch": (
-        "it becomes a branch of {parent}: {name} ({kind}, {country})",
-        "она станет отделением {parent}: {name} ({kind}, {country})",
-        "ал {parent} уюмунун бөлүмү болот: {name} ({kind}, {country})",
-    ),
-    "any_member": (
-        "a member may send, accept and hold referrals",
-        "участница может отправлять, принимать и вести направления",
-        "мүчө жолдомолорду жөнөтүп, кабыл алып жана жүргүзө алат",
-    ),
-    "write_down": (
-        "write down whom to call, it is erased then: {contact}",
-        "запишите, кому звонить, потом это будет стёрто: {contact}",
-        "кимге чалууну жазып алыңыз, кийин өчүрүлөт: {contact}",
-    ),
-    "application_refused": (
-        "{name} ({state}): refused for good; it may apply again",
-        "{name} ({state}): окончательный отказ; заявку можно подать снова",
-        "{name} ({state}): биротоло четке кагылат; кайра арыз берсе болот",
-    ),
-    "closing": (
-        "{organization}: every service of the hub refuses it within 5 seconds, and it gets no token",
-        "{organization}: в течение 5 секунд все службы хаба закроют ей доступ, и она не получит токена",
-        "{organization}: 5 секунданын ичинде хабдын бардык кызматтары ага жетүүнү жабат, ал токен албайт",
-    ),
-    "closing_moves": (
-        "its open offers move to others; what it has accepted goes to the coordinators",
-        "её открытые предложения перейдут другим, а принятое ею - координаторам",
-        "анын ачык сунуштары башкаларга, ал кабыл алгандары координаторлорго өтөт",
-    ),
-    "closing_undo": (
-        "it cannot undo this itself: an operator readmits it, and a second operator approves "
-        "(`kopuro organization readmit`)",
-        "сама она этого не отменит: её снова допускает оператор, а второй утверждает "
-        "(`kopuro organization readmit`)",
-        "муну ал өзү жокко чыгара албайт: оператор кайра кабыл алат, экинчиси бекитет "
-        "(`kopuro organization readmit`)",
-    ),
-    "retracted": (
-        "{report}: stops counting for good, and its recipients are told",
-        "{report}: больше не учитывается, получателям об этом сообщат",
-        "{report}: мындан ары эсептелбейт, алуучуларга билдирилет",
-    ),
-    "endpoint_ends": (
-        "{url} ({state}): gets no further notices, and those that wait are dropped",
-        "{url} ({state}): уведомлений больше не будет, ожидающие отбрасываются",
-        "{url} ({state}): мындан ары билдирүү болбойт, күтүп тургандары жок кылынат",
-    ),
-    "secret_ends": (
-        "its secret ends: a new endpoint has another id and secret",
-        "её секрет перестанет действовать: у новой точки другие идентификатор и секрет",
-        "анын сыры күчүн жоготот: жаңы дарек башка идентификаторго жана сырга ээ",
-    ),
-    "client_ends": (
-        "{client}: gets no token, and its tokens end",
-        "{client}: не получит токена, а выданные перестанут действовать",
-        "{client}: токен албайт, мурункулары күчүн жоготот",
-    ),
-    "nothing": ("nothing was done", "ничего не сделано", "эч нерсе жасалган жок"),
-}
 
 # The states of an application to join.
 APPLICATIONS: Final[Mapping[str, Texts]] = {
@@ -175,15 +17,6 @@ APPLICATIONS: Final[Mapping[str, Texts]] = {
     "refused": ("refused", "отклонена", "четке кагылган"),
     "withdrawn": ("withdrawn", "отозвана", "кайтарылып алынган"),
     "expired": ("expired", "истекла", "мөөнөтү бүткөн"),
-}
-
-COUNTED: Final[Mapping[str, Texts]] = {
-    "open offers": ("open offers", "открытые предложения", "ачык сунуштар"),
-    "open offer": ("open offer", "открытые предложения", "ачык сунуштар"),
-    "accepted referrals": ("accepted referrals", "принятые направления", "кабыл алынган жолдомолор"),
-    "accepted referral": ("accepted referral", "принятые направления", "кабыл алынган жолдомолор"),
-    "open referrals": ("open referrals", "отправленные открытые направления", "жөнөтүлгөн ачык жолдомолор"),
-    "open referral": ("open referral", "отправленные открытые направления", "жөнөтүлгөн ачык жолдомолор"),
 }
 
 QUESTIONS: Final[Mapping[str, Texts]] = {
@@ -300,41 +133,17 @@ RECORDED: Final[Mapping[str, Texts]] = {
 YES: Final = frozenset({"y", "yes", "д", "да", "о", "ооба"})
 
 
-def effect(name: str, language: str, /, **values: object) -> str:
-    """Return a line about what an act affects."""
-    return _filled(EFFECTS, name, language, values)
-
-
 def question(name: str, language: str, /, **values: object) -> str:
     """Return the question before an act."""
-    return _filled(QUESTIONS, name, language, values)
+    return filled(QUESTIONS[name], language, values)
 
 
 def recorded(name: str, language: str, /, **values: object) -> str:
     """Return the sentence that reports an act as done."""
-    return _filled(RECORDED, name, language, values)
-
-
-def counted(numbers: Mapping[str, int], one: str, many: str, language: str) -> str:
-    """Return `3 open offers (1 emergency, 2 routine)`. one, many: of COUNTED; numbers: by urgency."""
-    total = sum(numbers.values())
-    parts = ", ".join(
-        effect("of_urgency", language, number=number, urgency=in_words("urgency", urgency, language))
-        for urgency, number in numbers.items()
-        if number
-    )
-    name = COUNTED[one if total == 1 else many][LANGUAGES.index(language)]
-    if not total:
-        return effect("none_of_them", language, name=name)
-    return effect("counted", language, total=total, name=name, parts=parts)
+    return filled(RECORDED[name], language, values)
 
 
 def application_state(code: str, language: str) -> str:
     """Return the state of an application; the code if it is newer than this program."""
     texts = APPLICATIONS.get(code)
     return one_line(code) if texts is None else texts[LANGUAGES.index(language)]
-
-
-def _filled(table: Mapping[str, Texts], name: str, language: str, values: Mapping[str, object]) -> str:
-    text = table[name][LANGUAGES.index(language)]
-    return text.format_map({key: one_line(value) for key, value in values.items()})

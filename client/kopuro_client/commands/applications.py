@@ -10,9 +10,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from kopuro_client.commands.act_words import application_state, effect, question, recorded
+from kopuro_client.commands.act_words import application_state, question, recorded
 from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.confirmation import YES, ask, confirm, require_terminal
+from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.input_file import read_json, read_text
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
@@ -52,23 +53,23 @@ def apply(
     kind: Annotated[
         str | None, typer.Option(help="The kind of organisation, such as ngo, union or state_body.")
     ] = None,
-    country: Annotated[str | None, typer.Option(help="Its country, such as KG.")] = None,
+    country: Annotated[str | None, typer.Option(help="The organisation's country, such as KG.")] = None,
     languages: Annotated[
         list[str] | None,
         typer.Option("--language", help="A language in which the organisation helps. May be repeated."),
     ] = None,
-    description: Annotated[str | None, typer.Option(help="What it does.")] = None,
+    description: Annotated[str | None, typer.Option(help="What the organisation does.")] = None,
     contact: Annotated[str | None, typer.Option(help="The name of a contact person.")] = None,
     email: Annotated[str | None, typer.Option(help="The contact's e-mail address.")] = None,
     telephone: Annotated[
         str | None, typer.Option(help="The contact's telephone, such as +996 312 000000.")
     ] = None,
-    website: Annotated[str | None, typer.Option(help="Its website.")] = None,
+    website: Annotated[str | None, typer.Option(help="The organisation's website.")] = None,
     parent: Annotated[
         str | None, typer.Option(help="The id of the member to which the organisation belongs.")
     ] = None,
     wanted_id: Annotated[
-        str | None, typer.Option("--id", help="The id that the organisation asks for.")
+        str | None, typer.Option("--id", help="The id that the organisation proposes.")
     ] = None,
     status: Annotated[
         str | None, typer.Option(metavar="ID", help="Show the state of an application instead.")
@@ -97,7 +98,7 @@ def apply(
         if status is not None:
             _show_status(session, session.hub.application_status(status, reference))
         else:
-            effects = [f"{withdraw}: withdrawn for good, and its content is erased; you may apply again"]
+            effects = [f"{withdraw}: permanently withdrawn, and its content is erased; you may apply again"]
             ask(session.out, lambda: effects, "withdraw the application?", yes=yes)
             _show_status(session, session.hub.withdraw_application(withdraw or "", reference))
         return

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from kopuro_client.commands.labels import LANGUAGES, codes, inside
-from kopuro_client.commands.printable import moment, printable
+from kopuro_client.commands.printable import moment, one_line, printable
 
 Texts = tuple[str, str, str]  # in the order of LANGUAGES
 
@@ -245,3 +245,9 @@ def conditions_in_words(unmet: list[str], conditions: Mapping[str, list[str]], l
 def values_in_words(values: Mapping[str, object], language: str) -> dict[str, str]:
     """Return the details as texts, by name."""
     return {name: in_words(name, value, language) for name, value in values.items()}
+
+
+def filled(texts: Texts, language: str, values: Mapping[str, object]) -> str:
+    """Return the text in the language, with each value on one line in place of its field."""
+    shown = {name: one_line(value) for name, value in values.items()}
+    return texts[LANGUAGES.index(language)].format_map(shown)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from kopuro_client.commands.act_words import YES as AGREED
-from kopuro_client.commands.act_words import effect
+from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.output import Output
 from kopuro_client.errors import InvalidArgumentError
 

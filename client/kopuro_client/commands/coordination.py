@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from kopuro_client.commands.act_words import effect, question, recorded
+from kopuro_client.commands.act_words import question, recorded
 from kopuro_client.commands.candidates import show_candidates
 from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.confirmation import YES, ask, confirm, require_terminal
 from kopuro_client.commands.coordination_network import coverage, wishes
 from kopuro_client.commands.coordination_queue import KINDS, show_queue, show_queue_heading
 from kopuro_client.commands.coordination_report import report, statistics
+from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.known_organization import require_known
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_items, show_page
@@ -27,7 +28,7 @@ from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
 from kopuro_client.commands.timeline import show_referral
-from kopuro_client.commands.trace_words import reason_of, whose_turn
+from kopuro_client.commands.whose_turn_words import reason_of, whose_turn
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.tracing.evidence import TraceRecords
 from kopuro_client.tracing.next_action import next_action
@@ -39,7 +40,7 @@ def group() -> typer.Typer:
     """Return the commands under `kopuro coordination`."""
     commands = typer.Typer(
         no_args_is_help=True,
-        help="For coordinators: find the referrals that need a person, act on them, and withdraw them for "
+        help="For coordinators: find the referrals that need you, act on them, and withdraw them for "
         "organisations that cannot.",
     )
     for command in (
@@ -66,7 +67,7 @@ def queue(
     session: Session,
     kind: Annotated[
         str | None,
-        typer.Option(help="emergency, overdue, silent or unplaced; by default the start of each."),
+        typer.Option(help="emergency, overdue, silent or unplaced; by default the first entries of each."),
     ] = None,
     region: Annotated[str | None, typer.Option(help="Only this region, or this country.")] = None,
     need: Annotated[str | None, typer.Option(help="Only this need, or this group of needs.")] = None,
@@ -77,7 +78,7 @@ def queue(
     limit: LIMIT = None,
     language: LANGUAGE = "en",
 ) -> None:
-    """List the referrals that need a person: most urgent first, then the oldest."""
+    """List the referrals that need a coordinator: most urgent first, then the oldest."""
     if kind is None and after is not None:
         raise InvalidArgumentError("--after requires --kind: each queue has its own cursors")
     now, out = dt.datetime.now(dt.UTC), session.out
@@ -163,7 +164,7 @@ REASON = Annotated[
     ),
 ]
 ONLY = Annotated[
-    str | None, typer.Option(help="Only this organisation; by default all that the referral waits for.")
+    str | None, typer.Option(help="Only this organisation; by default all for which the referral waits.")
 ]
 
 

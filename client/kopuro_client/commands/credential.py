@@ -14,8 +14,9 @@ import typer
 
 from kopuro_client.amqp_password import generate_amqp_password
 from kopuro_client.client_key import generate_client_key
-from kopuro_client.commands.act_words import effect, question
+from kopuro_client.commands.act_words import question
 from kopuro_client.commands.confirmation import YES, ask
+from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.input_file import read_json
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
@@ -65,7 +66,8 @@ def key(
         Path, typer.Argument(help="New file for the private key; existing files are not overwritten.")
     ],
     kid: Annotated[
-        str | None, typer.Option(help="The key's id in the directory; by default the day, as 2026-11-27.")
+        str | None,
+        typer.Option(help="The key's id in the directory; by default today's date."),
     ] = None,
 ) -> None:
     """Make a key with which a client signs instead of showing a secret.
@@ -159,7 +161,8 @@ def rotate(
         str, typer.Option(help="Digest of the new secret (`kopuro credential secret`).")
     ],
     expires_at: Annotated[
-        str | None, typer.Option(help="When the new secret ends, as 2027-11-27T00:00:00Z; by default never.")
+        str | None,
+        typer.Option(help="When the new secret expires (RFC 3339); by default never."),
     ] = None,
 ) -> None:
     """Replace the secret of your own client without an interruption: both are accepted for 24 hours."""
@@ -244,7 +247,7 @@ def revoke(session: Session, client: _CLIENT, yes: YES = False, language: LANGUA
 
 
 def name_root(session: Session, client: _CLIENT) -> None:
-    """Name a client the first one of its organisation, as an operator. It may then revoke the others.
+    """Make a client the root client of its organisation, as an operator. It may then revoke the others.
 
     The others cannot revoke it. If a second operator must approve this, the organisation's mailbox says so.
     """

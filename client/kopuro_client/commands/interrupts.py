@@ -7,7 +7,7 @@ import sys
 from types import FrameType
 from typing import Final
 
-# s. Python is then outside the call that dropped the exception, or drops it once more.
+# s. Python is then outside the call that dropped the exception, or drops it again.
 _MOMENT: Final = 0.001
 
 

@@ -24,6 +24,6 @@ LANGUAGE = Annotated[
         "--language",
         envvar=VARIABLE,
         callback=checked_language,
-        help="Language of what people read: en, ru or ky.",
+        help="Language of the texts: en, ru or ky.",
     ),
 ]

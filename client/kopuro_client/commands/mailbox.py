@@ -212,7 +212,7 @@ def delete_consumer(
 
 
 def _settle(session: Session, message: Message) -> None:
-    """Acknowledge a message, and report an unreadable note. Print a refusal to stderr and go on."""
+    """Acknowledge a message, and report an unreadable note. Print a refusal to stderr and continue."""
     data = message["data"]
     try:
         if fact_of(message) == "note.delivered":

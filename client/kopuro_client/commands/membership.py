@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from kopuro_client.commands.act_words import counted, effect, question, recorded
+from kopuro_client.commands.act_words import question, recorded
 from kopuro_client.commands.confirmation import YES, confirm, require_terminal
+from kopuro_client.commands.effect_words import counted, effect
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.organization_words import word
 from kopuro_client.commands.session import Session
@@ -66,8 +67,8 @@ def suspend(
 def vet(
     session: Session,
     organization: ORGANIZATION,
-    vetted_by: Annotated[str | None, typer.Option(help="Who examined it; part of its record.")] = None,
-    vetted_on: Annotated[str | None, typer.Option(help="The day of the examination (2026-03-07).")] = None,
+    vetted_by: Annotated[str | None, typer.Option(help="Who examined it, for its record.")] = None,
+    vetted_on: Annotated[str | None, typer.Option(help="Date of the examination (2026-03-07).")] = None,
     yes: YES = False,
     language: LANGUAGE = "en",
 ) -> None:

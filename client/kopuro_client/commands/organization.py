@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kopuro_client.commands.act_words import effect, question, recorded
+from kopuro_client.commands.act_words import question, recorded
 from kopuro_client.commands.applications import (
     applications,
     apply,
@@ -18,6 +18,7 @@ from kopuro_client.commands.applications import (
 from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.confirmation import YES, ask, confirm, require_terminal
 from kopuro_client.commands.coordination_report import statement
+from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.exit_codes import ExitCode
 from kopuro_client.commands.input_file import read_json
 from kopuro_client.commands.language import LANGUAGE
@@ -30,13 +31,13 @@ from kopuro_client.paging import following
 from kopuro_client.records import ApprovedService
 
 _PAGE = 200
-_SERVICE = Annotated[str, typer.Argument(help="The id of its service.")]
+_SERVICE = Annotated[str, typer.Argument(help="The service's id.")]
 _WITHDRAWN_FOR = Annotated[
     str,
     typer.Option(
         "--reason",
         help="person_at_risk, agreement_breached, data_misused, service_changed, asked_by_organization or "
-        "other; the organisation is told, and it is recorded.",
+        "other; the organisation is notified, and it is recorded.",
     ),
 ]
 

@@ -17,7 +17,7 @@ _STATUSES: Final = ("capacity", "no_capacity", "waitlist", "assessment_required"
 def capacity(
     session: Session,
     organization: ORGANIZATION,
-    service: Annotated[str, typer.Argument(help="The id of its service.")],
+    service: Annotated[str, typer.Argument(help="The service's id.")],
     status: Annotated[str, typer.Argument(help=f"{', '.join(_STATUSES[:-1])} or {_STATUSES[-1]}.")],
     maximum: Annotated[
         int | None, typer.Option(min=0, help="The largest number of units at once; by default the record's.")

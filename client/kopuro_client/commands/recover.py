@@ -28,7 +28,7 @@ def recover(
     ] = None,
     types: TYPES = None,
 ) -> None:
-    """Print all messages that the hub has had for you since a time, including acknowledged ones.
+    """Print all messages of your mailbox since a time, including acknowledged ones.
 
     For a system that was restored from a backup. The messages have the ids and the content that they had, in
     the same order, one per line (--json: one CloudEvent per line). Some from the ten minutes before TIME come

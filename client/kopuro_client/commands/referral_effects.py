@@ -1,9 +1,9 @@
-"""What an act on a referral affects, as lines before the question."""
+"""The effects of an act on a referral, as lines before the question."""
 
 from __future__ import annotations
 
-from kopuro_client.commands.act_words import effect
 from kopuro_client.commands.code_words import in_words
+from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.printable import moment
 from kopuro_client.records import Offer, Referral
 from kopuro_client.tracing.next_action import ENDS

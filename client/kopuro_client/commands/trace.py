@@ -13,7 +13,9 @@ from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.commands.session import Session
-from kopuro_client.commands.trace_words import reason_of, receipt_of, step_of, to_do, whose_turn, word
+from kopuro_client.commands.to_do_words import to_do
+from kopuro_client.commands.trace_words import receipt_of, step_of, word
+from kopuro_client.commands.whose_turn_words import reason_of, whose_turn
 from kopuro_client.tracing.hop import Hop
 from kopuro_client.tracing.next_action import Action
 from kopuro_client.tracing.trace import Trace

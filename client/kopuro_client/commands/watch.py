@@ -8,9 +8,10 @@ from typing import Annotated, Final
 
 import typer
 
-from kopuro_client.commands.act_words import effect, question
+from kopuro_client.commands.act_words import question
 from kopuro_client.commands.code_words import Texts, in_words
 from kopuro_client.commands.confirmation import YES, ask
+from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.input_file import read_text
 from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.language import LANGUAGE
@@ -65,11 +66,12 @@ def report(
     name: Annotated[str, typer.Argument(help="The employer's name.")],
     country: Annotated[str, typer.Option(help="The employer's country, such as RU.")],
     practices: Annotated[
-        list[str], typer.Option("--practice", help="Such as wages_withheld; repeat it for several.")
+        list[str],
+        typer.Option("--practice", help="A practice, such as wages_withheld. Repeatable."),
     ],
     first_month: Annotated[str, typer.Option("--from", help="The first month, such as 2026-01.")],
     evidence: Annotated[
-        Path, typer.Option(help="File of the evidence, a text; only the recipients can read it.")
+        Path, typer.Option(help="Text file with the evidence; only the recipients can read it.")
     ],
     last_month: Annotated[
         str | None, typer.Option("--to", help="The last month; by default the first.")
@@ -78,7 +80,7 @@ def report(
     number: Annotated[
         str | None, typer.Option(help="The registration number, such as an INN or BIN.")
     ] = None,
-    agency: Annotated[bool, typer.Option("--agency", help="It is a recruitment agency.")] = False,
+    agency: Annotated[bool, typer.Option("--agency", help="The employer is a recruitment agency.")] = False,
     recipients: Annotated[
         list[str] | None, typer.Option("--recipient", help="Only these recipients; by default all.")
     ] = None,

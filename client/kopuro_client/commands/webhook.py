@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from kopuro_client.commands.act_words import effect, question
+from kopuro_client.commands.act_words import question
 from kopuro_client.commands.confirmation import YES, ask
+from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.new_file import new_file
@@ -21,7 +22,10 @@ _ENDPOINT = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint
 _MESSAGE = Annotated[str, typer.Argument(metavar="MESSAGE", help="The id of the message.")]
 _TYPES = Annotated[
     list[str] | None,
-    typer.Option("--type", help="Messages to notify it of, such as offer.opened; repeat it for several."),
+    typer.Option(
+        "--type",
+        help="Only messages of this type, such as offer.opened. Repeatable.",
+    ),
 ]
 _SECRET = Annotated[
     Path | None,
@@ -83,7 +87,7 @@ def show(session: Session, endpoint: _ENDPOINT) -> None:
 def change(
     session: Session,
     endpoint: _ENDPOINT,
-    url: Annotated[str | None, typer.Option(help="Another URL; it is challenged first.")] = None,
+    url: Annotated[str | None, typer.Option(help="A new URL; the hub challenges it first.")] = None,
     types: _TYPES = None,
     all_types: Annotated[bool, typer.Option("--all-types", help="Notify it of every message.")] = False,
     enable: Annotated[

@@ -1,7 +1,7 @@
 """Order and retries of messages on their way to a target.
 
 The messages of one referral form a lane. Within a lane a message is sent only after the one before it was
-accepted; lanes do not wait for each other. So a message that the target refuses for good holds back the rest
+accepted; lanes do not wait for each other. So a message that the target keeps refusing holds back the rest
 of its own referral and nothing else, and none is ever skipped.
 
 While the target seems to be down, nothing is sent for a while after each failure. The pauses grow only once

@@ -95,7 +95,7 @@ class Listener:
             try:
                 self._hub.acknowledge(message["id"], consumer=self._consumer)
             except RefusedError as error:
-                # Such as a message that another program acknowledged and the hub deleted.
+                # For example, another program acknowledged the message and the hub deleted it.
                 self._note(f"{_named(message)} was accepted, but its acknowledgement was refused: {error}")
             self._ahead.discard(message["id"])
             if failures := self._lanes.accepted():

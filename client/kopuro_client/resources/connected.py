@@ -25,7 +25,7 @@ class Connected:
         previous_keys: Sequence[Jwk] = (),
         custody_key: CustodyKey | None = None,
     ) -> None:
-        """custody_key: by default the one of the discovery document, for good."""
+        """custody_key: by default the one of the discovery document, read only once."""
         self.discovery = discovery
         self._custody_key = custody_key or CustodyKey(discovery.custody_key, look_up=None)
         self._connection = connection

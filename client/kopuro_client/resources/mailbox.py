@@ -143,7 +143,7 @@ class Mailbox(Connected):
 
         None leaves a setting as it is. types: names of messages; an empty list reads all, as a new consumer
         does. contract: the version in which it reads messages. start: a cursor or an RFC 3339 time to read
-        from next; None goes on, or starts with the oldest message.
+        from next; None continues, or starts with the oldest message.
         """
         body: dict[str, object] = {}
         if types is not None:

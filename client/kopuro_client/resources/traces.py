@@ -161,7 +161,7 @@ class Traces(Connected):
     def _referral(self, asking: _Asking, referral_id: str) -> Referral | None:
         if "intake" in asking.silent:
             return None
-        # Intake asks routing over the broker, and has answered itself, so it is routing that is away.
+        # Intake queries routing over the broker. It has responded itself, so routing is unavailable.
         return asking.of("routing", lambda: cast(Referral, self._read("intake", "referrals", referral_id)))
 
     def _read(self, service: str, *path: str, params: dict[str, str | None] | None = None) -> dict[str, Any]:

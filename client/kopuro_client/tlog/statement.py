@@ -245,8 +245,8 @@ class ProvedStatement:
             verify_inclusion(leaf_hash(_DOMAIN + salt + leaf), index, size, path, root)
         except ProofError as error:
             raise ContentError(
-                f"decision {decision}: the log (entry {entry.index}) commits to something else than that it "
-                f"asked the organisation about referral {referral}"
+                f"decision {decision}: the log (entry {entry.index}) does not say that it asked the "
+                f"organisation about referral {referral}"
             ) from error
         return referral
 
@@ -279,7 +279,9 @@ def _root(entry: ProvedEntry, decision: str) -> bytes:
     """Return the root that the entry commits to for the decision's candidates."""
     root = _committed(entry, decision)
     if root is None:
-        raise ContentError(f"entry {entry.index} does not commit to whom decision {decision} asked")
+        raise ContentError(
+            f"entry {entry.index} has no commitment to the organisations that decision {decision} asked"
+        )
     return root
 
 
@@ -305,7 +307,7 @@ def _reason(item: Mapping[str, Any], decision: str, entries: Mapping[str, Proved
     if reason == "earlier_build" and entry is not None and _committed(entry, decision) is not None:
         raise ContentError(
             f"decision {decision} is marked as of an earlier build, but the log (entry {entry.index}) "
-            "commits to whom it asked"
+            "commits to the organisations that it asked"
         )
     return str(reason)
 

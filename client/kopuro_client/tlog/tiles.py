@@ -67,7 +67,7 @@ class DirectorySource:
         except OSError as error:
             raise InvalidArgumentError(f"cannot read {self.root / path}: {error.strerror}") from error
         if len(content) > largest:
-            raise ContentError(f"{path} has more than {largest:,} bytes, the most that a log has there")
+            raise ContentError(f"{path} has more than {largest:,} bytes, the limit for this file")
         return content
 
     def files(self) -> Iterator[str]:

@@ -189,7 +189,7 @@ class DeadLetters:
     def discard(
         self, consumer: str, message_id: str, *, number: int | None = None, digest: bytes | None = None
     ) -> list[DeadLetter]:
-        """Delete one dead letter and its copies for good; return them.
+        """Delete one dead letter and its copies permanently; return them.
 
         digest: of the inspected dead letter; a different one in its place is not deleted. Raises as `open`.
         """

@@ -1,7 +1,7 @@
 """The watch for events that audit does not receipt: reports them, and offers them to the log again.
 
 An event is overdue when no receipt has come within the receipt time after the broker's confirm. It was
-dropped or changed on its way to the log, it lies in the log's dead-letter queue, or audit is not working.
+dropped or changed in transit, it is in the log's dead-letter queue, or audit is not working.
 Offering it again is safe: it goes to the log's queue and to no other consumer, with the same id and bytes,
 and the log appends an id once. So it needs no operator's decision. The warning stays for a day anyway,
 because an attacker may have dropped the event.

@@ -2,7 +2,7 @@
 
 The log must hold every event on the events exchange. Its author keeps a copy from the broker's confirm until
 audit's receipt (`events.logged`), which names the digest of the event's bytes and is sent only once a
-published checkpoint covers the entry. So an event that is dropped or changed on its way is noticed.
+published checkpoint covers the entry. So an event that is dropped or changed in transit is noticed.
 
 The crash points of a copy, in order:
 

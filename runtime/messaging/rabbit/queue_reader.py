@@ -94,7 +94,7 @@ class RabbitQueueReader:
         try:
             self._strays = tuple(str(one) for one in self._management.strays(topology))
         except BrokerUnavailable as error:
-            _log.warning("strays at the broker cannot be listed", extra={"reason": str(error)})
+            _log.warning("undeclared objects at the broker cannot be listed", extra={"reason": str(error)})
         return self._strays
 
     def uncompared(self) -> str | None:

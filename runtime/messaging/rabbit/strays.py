@@ -1,7 +1,7 @@
 """Exchanges, queues and bindings at the broker that the hub's topology does not declare.
 
-Whoever holds intake's password may declare names of its private reply queues, and what is declared to last
-outlives the password. An exclusive queue does not: it ends with its connection, as intake's own ones do, and
+Somebody with intake's password may declare names of its private reply queues, and durable declarations
+outlive the password. An exclusive queue does not: it ends with its connection, as intake's own ones do, and
 the queues by which operators lock what they browse.
 
 Source: RabbitMQ, "Management HTTP API": `/api/queues`, `/api/exchanges`, `/api/bindings` of a virtual host.

@@ -60,7 +60,7 @@ def types_of(kinds: Iterable[str]) -> frozenset[str]:
         types = _types(kind)
         if not types:
             where = PointerError(pointer="/type", detail=f"Each must be {_KIND}.")
-            raise Refused("invalid-parameter", "`type` has an unknown message.", errors=(where,))
+            raise Refused("invalid-parameter", "`type` names an unknown message.", errors=(where,))
         found |= types
     return frozenset(found)
 

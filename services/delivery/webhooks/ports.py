@@ -42,7 +42,7 @@ class Endpoints(Protocol):
     """Endpoints and their secrets. Durable with the caller's transaction."""
 
     def serialise(self, transaction: Connection) -> None:
-        """Let no other transaction that calls this go on until the caller's ends."""
+        """Let no other transaction that calls this continue until the caller's ends."""
         ...
 
     def add(self, transaction: Connection, endpoint: Endpoint) -> None:

@@ -116,7 +116,7 @@ def as_organization(
     """
     organization_id = vetting.id or content.proposed_id
     if organization_id is None:
-        where = PointerError(pointer="/id", detail="The application proposes none, so one is needed.")
+        where = PointerError(pointer="/id", detail="Required, because the application proposes no id.")
         raise Refused("invalid-submission", "The organisation needs an id.", errors=[where])
     return Organization(
         id=organization_id,

@@ -50,7 +50,7 @@ def check_precondition(revision: int | None, precondition: Precondition | None) 
     elif revision is None:
         raise Refused("precondition-failed", "The record does not exist.")
     elif precondition.revisions is not None and revision not in precondition.revisions:
-        raise Refused("precondition-failed", f"The record is at revision {revision}. Read it again.")
+        raise Refused("precondition-failed", f"The record has revision {revision} now. Read it again.")
 
 
 def merge_patch(target: Any, patch: Any) -> Any:

@@ -17,7 +17,7 @@ MOST_RECORD_BYTES: Final = 64 * 1024
 _KIB: Final = 1024
 # A larger one of an earlier build may grow by so many bytes, so that it can be made inactive or full.
 _SLACK: Final = 64
-# Whatever the size of the record: a revision and a message have members of their own, at every service.
+# The least that a change counts: a revision and a message have members of their own, at every service.
 _LEAST_KIB: Final = 4
 
 

@@ -204,9 +204,9 @@ class Approvals:
         """End the open requests of a client that was revoked or has another role, and of an organisation that
         may not use the hub any more, with its challenges.
 
-        Of a partner those requests end that the client made: those of its other clients stay. A member of the
-        staff has one client. Requests of earlier builds do not say which client made them; they end with the
-        last one.
+        A partner's client ends only the requests that it made: those of the partner's other clients stay. A
+        member of the staff has one client. Requests of earlier builds do not say which client made them; they
+        end with the last one.
         """
         if isinstance(before, Client) and isinstance(after, Client):
             if not before.live or (after.live and after.roles == before.roles):

@@ -30,7 +30,7 @@ REQUESTS: Final = Allowance(name="approval-requests", burst=20, per_minute=20 / 
 
 
 class ChangeRates:
-    """What each organisation stores by changing its record and key, and each client of its credentials.
+    """Counts what organisations store by changes of records and keys, and clients by those of credentials.
 
     To end a client is not counted: it happens once, and must always be possible.
     """

@@ -27,7 +27,7 @@ RATE: Final = 20_000.0
 # Reductions that it may cause at once, beyond the rate: a full queue of submissions (256 MiB), and a mailbox
 # of 10,000 messages that is read, are less.
 BURST: Final = 10_000_000.0
-# What other work counts, in reductions. A megabyte received each second is the rate.
+# The cost of other work, in reductions. A megabyte received each second is the rate.
 RECEIVED_BYTE: Final = 0.02
 SENT_BYTE: Final = 0.01
 CONNECTION: Final = 20_000.0
@@ -40,9 +40,9 @@ CALM: Final = 3_600.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConnectionLoad:
-    """What the broker counted of a connection since it was opened. received, sent: bytes.
+    """The broker's counts for a connection since it was opened. received, sent: bytes.
 
-    name: of the live connections no two have the same. opened: milliseconds by the broker's clock.
+    name: unique among the live connections. opened: milliseconds by the broker's clock.
     """
 
     organization: str
@@ -106,7 +106,7 @@ class Account:
     def charged(self, work: float, now: float) -> Account:
         """Return the account with the work since its time. It may be banned then.
 
-        What a banned organisation did before its connections were closed does not prolong it.
+        Work that a banned organisation did before its connections were closed does not prolong the ban.
         """
         # Not the rate first: the work was done meanwhile, not at the end.
         added = 0.0 if self.until is not None else work
@@ -116,7 +116,7 @@ class Account:
         if filled <= BURST or self.until is not None:
             return replace(self, at=now, filled=filled)
         seconds = min(2 * self.banned, LONGEST_BAN) or FIRST_BAN
-        # What is above the burst is forgotten: the time of a ban says enough.
+        # Work above the burst is forgotten: the ban is enough.
         return Account(at=now, filled=BURST, banned=seconds, until=now + seconds)
 
     def is_due(self, now: float) -> bool:

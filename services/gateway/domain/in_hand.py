@@ -12,7 +12,7 @@ from typing import Final
 
 # Bytes of all submissions that are taken and not settled.
 MOST_IN_HAND: Final = 64 * 1024 * 1024
-# Bytes of those that are processed at a time, which are copied on their way to the hub. More than one
+# Bytes of those that are processed at a time, which are copied before they go to the hub. More than one
 # organisation's 20 submissions of the largest size.
 MOST_PROCESSED: Final = 24 * 1024 * 1024
 

@@ -37,7 +37,7 @@ class MembersInMemory:
     def get(self, organization: str) -> Member | None:
         """Return the organisation, or None if the replica has no such record.
 
-        With its replaced keys only while they are accepted.
+        It has its replaced keys only while they are accepted.
         """
         member = self._members.get(organization)
         if member is None or not member.replaced:

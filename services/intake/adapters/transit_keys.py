@@ -84,7 +84,7 @@ class SqlTransitKeys:
         newest = max(keys, key=lambda key: key.published_at)
         published_at = microseconds(newest.published_at)
         known = _NEWEST.run(transaction).scalar_one()
-        # An older key was replaced while intake was away; intake has never used it.
+        # An older key was replaced while intake was not running; intake has never used it.
         closed = {key.kid for key in keys if key.kid != newest.kid}
         if known is None or known < published_at:
             _ADD.run(transaction, newest.kid, newest.x, published_at)

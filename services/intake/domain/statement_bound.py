@@ -1,8 +1,8 @@
-"""How the submissions of one organisation about one referral count. Pure.
+"""The counting of an organisation's submissions about one referral. Pure.
 
-An acceptor reports, writes notes and corrects itself some ten times a day at most. What an organisation does
-once (an answer, an outcome, a hand-back, a withdrawal, the revocation of the consent) counts by its kind
-alone: no number of notes may delay the end of a referral whose person has withdrawn the consent.
+An acceptor reports, writes notes and corrects itself some ten times a day at most. Each single act of an
+organisation (an answer, an outcome, a hand-back, a withdrawal, the revocation of the consent) counts by its
+kind alone: no number of notes may delay the end of a referral whose person has withdrawn the consent.
 `contracts/submission_bound.py` has the bound.
 """
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from services.routing.domain.directory import Directory
 
-# What `rules.person_eligible` names -> the member of a service's eligibility.
+# The name in `rules.person_eligible` -> the member of a service's eligibility.
 MEMBERS: Final[Mapping[str, str]] = {
     "sex": "sexes",
     "age_band": "age_bands",

@@ -1,4 +1,4 @@
-"""The coordinators' queues: which open referrals need a person, in which order, and why.
+"""The coordinators' queues: which open referrals need a coordinator, in which order, and why.
 
 Among referrals of one urgency the senders take turns. A referral's turn is the time of its submission, but at
 least `TURN` after the latest turn of an open referral of the same sender and urgency. A sender that submits

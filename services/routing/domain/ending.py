@@ -68,7 +68,7 @@ def withdraw_for(
 
 
 def fail(referral: Referral, context: TransitionContext, reason: str = "case_unreadable") -> Transition:
-    """End the referral because it cannot go on. reason: of `referral.failed`."""
+    """End the referral because it cannot continue. reason: of `referral.failed`."""
     fact = ReferralFailed(
         referral_id=referral.id,
         sender=referral.sender,

@@ -18,7 +18,7 @@ from services.routing.domain.candidate_tree import ASKED, CandidateProof, prove_
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeptProof:
-    """What is kept of a `CandidateProof`. salt, path: base64."""
+    """The stored part of a `CandidateProof`. salt, path: base64."""
 
     salt: str
     index: int

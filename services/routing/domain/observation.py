@@ -69,7 +69,7 @@ class Observation:
     # When each service last declined or handed back for lack of capacity.
     full_since: Mapping[str, dt.datetime] = field(default_factory=lambda: _NEVER_FULL)
     returned: int = 0
-    # What `observed_record.py` made of it; None before.
+    # Its form from `observed_record.py`; None before.
     record: Encoded | None = field(default=None, init=False, repr=False, compare=False)
 
     def at(self, service: str) -> ServiceLoad:

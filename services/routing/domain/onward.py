@@ -61,7 +61,7 @@ def refer_onward(referral: Referral, onward_from: str, context: TransitionContex
 def may_refer_onward(referral: Referral, organization: str) -> bool:
     """Return whether the organisation has accepted the referral and still holds it, or has completed it.
 
-    Not after the person has withdrawn the consent: the sender would learn of what the person does later.
+    False once the person has withdrawn the consent: the sender would learn what the person does later.
     """
     return (
         referral.acceptor == organization

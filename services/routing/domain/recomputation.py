@@ -67,7 +67,7 @@ class DirectoryStates:
     def at(self, version: int) -> Directory:
         """Return the directory after the change `version`. Versions must not decrease between calls."""
         if version < self._directory.version:
-            raise ValueError("the directory has moved on")
+            raise ValueError("versions must not decrease")
         while self._next < len(self._changes) and self._changes[self._next].change <= version:
             change = self._changes[self._next]
             self._next += 1

@@ -11,7 +11,7 @@ from services.routing.domain.offered_service import OfferedService
 
 
 def need_met(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """The service meets the principal need. Of a part, the organisation meets all needs in the region."""
+    """The service meets the principal need. For a part, the organisation meets all needs in the region."""
     if not offered.needs.cover(given.principal_need):
         return Failure(rule="need_met", reason="need_not_offered", detail={"need": given.principal_need})
     if not given.is_for_all_needs:

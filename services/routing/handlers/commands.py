@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -19,7 +19,6 @@ from contracts.facts import (
     PlacementSubmitted,
     ReferralSubmitted,
 )
-from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
 from runtime.turn import Turn
@@ -30,19 +29,15 @@ from services.routing.domain.decision import Decision
 from services.routing.domain.ending import withdraw_for
 from services.routing.domain.intervention import awaited, intervene
 from services.routing.domain.open_offers import place
-from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.standing import revoke_suspended, suspended_acceptor
-from services.routing.domain.tally import Tally
 from services.routing.domain.transition import Transition
 from services.routing.handlers.coordinator_submissions import CoordinatorSubmissions
-from services.routing.handlers.decision_spans import Decided, not_reported
-from services.routing.handlers.referral_batch import ReferralBatch
 from services.routing.handlers.transactions import RoutingTransactions
 from services.routing.handlers.unapproved import UnapprovedOffers
 from services.routing.handlers.unplaced import UnplacedReferrals
 from services.routing.live_directory import LiveDirectory
-from services.routing.ports import PlacementKeys, ReferralStore
+from services.routing.ports import ReferralStore
 
 # The most deadlines that one transaction handles.
 DUE_AT_ONCE = 200
@@ -57,10 +52,6 @@ def _referred_onward(events: Iterable[Event[Fact]]) -> set[str]:
     }
 
 
-def _not_counted(tally: Tally) -> None:
-    """Count nothing: a hub without metrics."""
-
-
 class RoutingCommands:
     """One instance per process; processes share state only through the database."""
 
@@ -69,49 +60,19 @@ class RoutingCommands:
         *,
         database: Database,
         store: ReferralStore,
-        placement_keys: PlacementKeys,
-        outbox: Outbox,
         network: LiveDirectory,
-        has_live_client: Callable[[str], bool],
-        policy: Callable[[], RoutingPolicy],
-        source: str,
-        after_commit: Callable[[], None],
-        count: Callable[[Tally], None] = _not_counted,
-        report: Callable[[Sequence[Decided]], None] = not_reported,
+        transactions: RoutingTransactions,
+        coordinators: CoordinatorSubmissions,
     ) -> None:
-        """policy: returns the policy in force; each transaction asks once.
-
-        count: takes the sums of each transaction that has committed. report: takes its decisions without a
-        message.
-        """
+        """database, store, network: those of the transactions and the coordinators' submissions."""
         self._database = database
         self._store = store
         self._network = network
-        self._policy = policy
-        self._source = source
         self._lag = ConsumerLag()
-        self._transactions = RoutingTransactions(
-            database=database,
-            store=store,
-            outbox=outbox,
-            network=network,
-            has_live_client=has_live_client,
-            policy=policy,
-            source=source,
-            after_commit=after_commit,
-            count=count,
-            report=report,
-        )
-        self._coordinators = CoordinatorSubmissions(
-            database=database,
-            store=store,
-            keys=placement_keys,
-            outbox=outbox,
-            source=source,
-            after_commit=after_commit,
-        )
-        self._unplaced = UnplacedReferrals(database, store, network, self._transactions)
-        self._unapproved = UnapprovedOffers(database, store, network, self._transactions)
+        self._transactions = transactions
+        self._coordinators = coordinators
+        self._unplaced = UnplacedReferrals(database, store, network, transactions)
+        self._unapproved = UnapprovedOffers(database, store, network, transactions)
 
     def take_facts(
         self, transaction: Connection, events: Sequence[Event[Fact]], now: dt.datetime
@@ -120,7 +81,7 @@ class RoutingCommands:
         self._lag.note(min(event.time for event in events), now)
         known = self._load(transaction, {event.partition_key for event in events})
         self._transactions.settle(transaction)
-        batch = ReferralBatch(known, self._source, now)
+        batch = self._transactions.batch(known, now)
         earlier = self._store.view(transaction, _referred_onward(events))
         onward = {
             one: Counter(sender for _, sender in self._store.onward_of(transaction, one)) for one in earlier
@@ -156,7 +117,7 @@ class RoutingCommands:
 
         Raises DatabaseUnavailable. Crash point *due, not committed*: they are due again after the restart.
         """
-        expiring = self._lag.expiring(now, self._policy().wait_for_backlog())
+        expiring = self._lag.expiring(now, self._transactions.policy().wait_for_backlog())
         with self._database.read() as transaction:
             offers = self._store.due_offers(transaction, expiring, DUE_AT_ONCE)
             overdue = self._store.due_referrals(transaction, now, DUE_AT_ONCE)

@@ -55,10 +55,10 @@ class IssueStatements:
         """Issue the statements of each month that has ended; return how many. Raises DatabaseUnavailable.
 
         Statements and messages of a page of organisations are one transaction: a crash before it loses
-        nothing, the next turn goes on with the other organisations, and none gets two. Every organisation of
-        the directory gets one, even if nothing happened: a statement that comes only to those who were passed
-        over would say so. A month that lacks a week's report, such as the one in which the hub began, is not
-        issued.
+        nothing, the next turn continues with the other organisations, and none gets two. Every organisation
+        of the directory gets one, even if nothing happened: a statement that comes only to those who were
+        passed over would say so. A month that lacks a week's report, such as the one in which the hub began,
+        is not issued.
         """
         with self._database.read() as transaction:
             newest = self._reports.newest(transaction)

@@ -24,7 +24,7 @@ from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.tally import Tally
 from services.routing.domain.transition import TransitionContext
-from services.routing.handlers.decision_spans import Decided
+from services.routing.handlers.decision_spans import Decided, not_reported
 from services.routing.handlers.referral_batch import ReferralBatch
 from services.routing.handlers.turns import in_turns
 from services.routing.live_directory import LiveDirectory
@@ -38,6 +38,10 @@ class ReferralChange:
     transaction: Connection
     batch: ReferralBatch
     context: TransitionContext
+
+
+def _not_counted(_tally: Tally) -> None:
+    """Count nothing: a hub without metrics."""
 
 
 class RoutingTransactions:
@@ -54,10 +58,14 @@ class RoutingTransactions:
         policy: Callable[[], RoutingPolicy],
         source: str,
         after_commit: Callable[[], None],
-        count: Callable[[Tally], None],
-        report: Callable[[Sequence[Decided]], None],
+        count: Callable[[Tally], None] = _not_counted,
+        report: Callable[[Sequence[Decided]], None] = not_reported,
     ) -> None:
-        """See `RoutingCommands`."""
+        """policy: returns the policy in force; each transaction asks once.
+
+        count: takes the sums of each transaction that has committed. report: takes its decisions without a
+        message.
+        """
         self._database = database
         self._store = store
         self._outbox = outbox
@@ -76,13 +84,21 @@ class RoutingTransactions:
         Raises DatabaseUnavailable, and Unavailable if another process was faster.
         """
         with self._database.write() as transaction:
-            batch = ReferralBatch(self._store.load(transaction, ids), self._source, now)
+            batch = self.batch(self._store.load(transaction, ids), now)
             self.settle(transaction)
             yield ReferralChange(
                 transaction=transaction, batch=batch, context=self.context(now, batch.observed)
             )
             self._outbox.add(transaction, self.finish(transaction, batch))
         self._after_commit()
+
+    def batch(self, known: Mapping[str, Referral], now: dt.datetime) -> ReferralBatch:
+        """Return an empty batch of changes to the loaded referrals, by id."""
+        return ReferralBatch(known, self._source, now)
+
+    def policy(self) -> RoutingPolicy:
+        """Return the policy in force."""
+        return self._policy()
 
     def settle(self, transaction: Connection) -> None:
         """Read the observations that ended transactions have changed. Call it before a decision."""

@@ -41,7 +41,7 @@ class UnplacedReferrals:
     - A day began, the process started or another policy is in force: all seeking referrals are reviewed, a
       page at a time.
 
-    A look-up or review whose cause repeats goes on, and begins anew when it has ended. If it began anew at
+    A look-up or review whose cause repeats continues, and begins anew when it has ended. If it began anew at
     once, an organisation that changes its record again and again would keep the later referrals from their
     turn.
 
@@ -64,7 +64,7 @@ class UnplacedReferrals:
         self._reviewed: dt.date | None = None
         self._after: str | None = None
         self._is_reviewing = False
-        # Whether to review all once more after the current review.
+        # Whether to review all again after the current review.
         self._review_again = False
         # The policy of the last decisions.
         self._policy: RoutingPolicy | None = None
@@ -129,7 +129,7 @@ class UnplacedReferrals:
     def _concerned(self, transaction: Connection) -> tuple[list[str], dict[str, str | None]]:
         """Return a page of referrals that changed organisations may concern, and the next positions.
 
-        An organisation with more referrals than the page holds goes on behind the others.
+        An organisation with more referrals than the page holds continues behind the others.
         """
         found: list[str] = []
         positions = dict(self._amended)

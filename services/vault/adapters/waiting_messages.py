@@ -12,7 +12,7 @@ from services.vault.domain.quiet_window import WaitingForVault
 
 _QUEUE = "vault.sealed"
 _DEAD_LETTERS = dead_letter_queue_name(_QUEUE)
-# With a longer outbox, dead letters on their way to the broker are not counted every second.
+# With a longer outbox, dead letters in transit to the broker are not counted every second.
 _LONGEST_OUTBOX = 1000
 
 
@@ -24,7 +24,7 @@ class WaitingMessages:
         self._database = database
 
     def count(self) -> WaitingForVault | None:
-        """Return the waiting messages; None while the broker is away or the outbox is long.
+        """Return the waiting messages; None while the broker is unavailable or the outbox is long.
 
         Raises DatabaseUnavailable.
         """

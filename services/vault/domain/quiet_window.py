@@ -21,7 +21,7 @@ IN_PROGRESS = dt.timedelta(minutes=5)
 class WaitingForVault:
     """The messages that wait for the vault now.
 
-    dead_letters: also those on their way to the dead-letter queue. oldest_retry: when the oldest retry was
+    dead_letters: also those in transit to the dead-letter queue. oldest_retry: when the oldest retry was
     first seen, None without retries.
     """
 
@@ -41,8 +41,8 @@ class QuietWindow:
     def observe(self, waiting: WaitingForVault | None, now: dt.datetime) -> dt.datetime | None:
         """Return the beginning of the window, None while an earlier message may be waiting.
 
-        waiting: None while the broker is away. A dead letter, the broker's absence, a long pause between two
-        calls or a clock that was set back begins another window.
+        waiting: None while the broker is unavailable. A dead letter, the broker's absence, a long pause
+        between two calls or a clock that was set back begins another window.
         """
         earlier, self._counted_at = self._counted_at, now
         if earlier is None or not earlier <= now <= earlier + MOST_BETWEEN:

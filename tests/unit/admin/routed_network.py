@@ -22,7 +22,8 @@ from contracts.envelope import Envelope, Event
 from contracts.facts import AnswerSubmitted, Fact, OfferOpened
 from contracts.organization import Agreement, Capacity, Organization
 from runtime.messaging.outbox.event_batch import decode_batch
-from runtime.messaging.replica import Replica, ReplicaHistory, ReplicaView
+from runtime.messaging.replica import Replica, ReplicaHistory
+from runtime.messaging.replica_view import ReplicaView
 from runtime.storage.database import Database, sqlite_url
 from services.directory.adapters.tables import MESSAGING
 from services.directory.offline import offline_ledger

@@ -51,7 +51,7 @@ def test_gateway_environment_names_the_private_ca(tmp_path: Path, plan: GatewayP
     assert settings.broker_tls == TlsFiles(ca=ca)
 
 
-def test_environment_file_lies_beside_those_of_the_services(tmp_path: Path, plan: GatewayPlan) -> None:
+def test_environment_file_is_beside_those_of_the_services(tmp_path: Path, plan: GatewayPlan) -> None:
     (tmp_path / "env").mkdir()
     written = write_gateway_files(tmp_path / "gateway", plan, env_dir=tmp_path / "env")
     assert tmp_path / "env" / ENVIRONMENT in written

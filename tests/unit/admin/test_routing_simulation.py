@@ -48,7 +48,7 @@ def written(folder: Path, **policy: object) -> str:
     return str(file)
 
 
-def test_simulation_shows_who_goes_elsewhere_and_the_changed_scores(
+def test_simulation_shows_moved_offers_and_changed_scores(
     network: RoutedNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = written(

@@ -44,7 +44,7 @@ class PublicationFigures:
         )
         self._disputes = Gauge(
             "kopuro_log_witness_disputes",
-            "1 when the witness cosigned another history than the published log",
+            "1 when the witness cosigned a history that contradicts the published log",
             labels,
             registry=registry,
         )

@@ -79,4 +79,4 @@ def cosigned_at(signature: Signature) -> dt.datetime:
     try:
         return dt.datetime.fromtimestamp(seconds, dt.UTC)
     except (OverflowError, OSError):
-        raise ValueError("the cosignature's time is beyond the calendar") from None
+        raise ValueError("the cosignature's time is out of range") from None

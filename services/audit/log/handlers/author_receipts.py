@@ -2,7 +2,7 @@
 
 A service keeps a copy of each event that it has published until it gets this receipt
 (`runtime.messaging.outbox.unreceipted`). The receipt names the digest of the bytes that the author signed, so
-an event that was changed on its way gets none.
+an event that was changed in transit gets none.
 
 The crash points of a receipt, in order:
 

@@ -37,7 +37,7 @@ FIRST_PAIR: Final = ("", -1)
 
 
 class ReasonMissing(LogDamaged):
-    """Content is missing, and the log has no reason for it. The reason may still be on its way."""
+    """Content is missing, and the log has no reason for it. The reason may still be in transit."""
 
 
 class ContentInspection:
@@ -111,11 +111,11 @@ class ContentInspection:
         referral_id = leaf["referral_id"]
         expected = None if referral_id is None else key_commitment(referral_key(secret, referral_id))
         if referral_key_of(row.leaf, row.head) != expected:
-            raise LogDamaged(f"The secret of the log's tags is not that of entry {row.index}.")
+            raise LogDamaged(f"The tag of entry {row.index} was not made with the secret of the log's tags.")
 
     def _check_erased(self, row: StoredContent, leaf: Any, unfiled: range) -> None:
         if leaf["referral_id"] is None or leaf["type"] in KEPT_TYPES:
-            raise LogDamaged(f"The content of entry {row.index} is missing, and it is never erased.")
+            raise LogDamaged(f"The content of entry {row.index} is missing, and is never erased.")
         of_leaf = frozenset({("actor", leaf["actor"])})
         if row.facets != of_leaf and (row.facets or row.index >= unfiled.stop):
             raise LogDamaged(f"The search keys of entry {row.index}, whose content is erased, were changed.")
@@ -124,7 +124,9 @@ class ContentInspection:
         recorded = self._contents.closures(transaction, revoked)
         for referral_id, is_revoked in revoked.items():
             if referral_id not in recorded or (is_revoked and not recorded[referral_id]):
-                raise LogDamaged(f"The closing of the referral {referral_id} is missing: nothing erases it.")
+                raise LogDamaged(
+                    f"The closing of the referral {referral_id} is missing, and is never erased."
+                )
 
     def _check_reasons(self, transaction: Connection, lost: dict[str, list[int]]) -> None:
         if not lost:

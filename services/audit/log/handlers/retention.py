@@ -25,7 +25,7 @@ from services.audit.log.ports import Closures, Contents, Log, PublicationRecord,
 _log = logging.getLogger(__name__)
 # Referrals per transaction.
 STEP: Final = 200
-# Transactions per turn: bounds a turn when retention starts on an old log, so that the service can go on.
+# Transactions per turn: bounds a turn when retention starts on an old log, so that the service can continue.
 STEPS_A_TURN: Final = 5
 # Entries of one referral that are searched for the reason; it has some tens.
 MOST_ENTRIES: Final = 1_000  # of one type
@@ -85,7 +85,7 @@ class Retention:
                     ContentErased(referral_id=number, reason=reasons[number], entries=entries, stop=stop)
                     for number, entries in sorted(lost.items())
                 ]
-                # In the same transaction: no content is missing without a reason on its way to the log.
+                # In the same transaction: no content is missing without a reason in transit to the log.
                 self._outbox.add(transaction, [outgoing(self._event(fact)) for fact in facts])
             step = sum(lost.values())
             erased += step

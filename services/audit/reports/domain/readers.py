@@ -71,12 +71,12 @@ class Viewer:
         """Return whether the viewer learns of the read."""
         if self.sees_everything or read.reader == self.organization:
             return True
-        # Later reads would tell how the referral goes on.
+        # Later reads would tell how the referral continues.
         is_later = self.until is not None and read.index > self.until
         return read.reader not in self.parties and not is_later
 
     def shown(self, read: RecordedRead) -> ShownRead:
-        """Return the read as the viewer sees it. Never the ids of other referrals in the same answer.
+        """Return the read as the viewer sees it, without the ids of other referrals in the same answer.
 
         filter: values are null for a viewer that must not learn them.
         """

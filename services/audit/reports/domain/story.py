@@ -154,8 +154,8 @@ def clean(text: str) -> str:
 def inside_sentence(label: str) -> str:
     """The label with a small first letter: `Нет возможности` -> `нет возможности`.
 
-    An abbreviation such as `ВИЧ` keeps its capitals. Not for proper names, which letters alone do not tell
-    from other words.
+    An abbreviation such as `ВИЧ` keeps its capitals. Do not use it for proper names, which letters alone do
+    not tell from other words.
     """
     # In Uzbek `Oʻ` the modifier belongs to the first letter.
     if label[1:].lstrip("ʻʼ")[:1].isupper():

@@ -14,7 +14,7 @@ MOST_KEPT: Final = 100_000
 class DailyReads:
     """Remembers which reads were recorded on the present day (UTC). One instance a process.
 
-    A restart, or another process, records a read of the same day once more.
+    A restart, or another process, records a read of the same day again.
     """
 
     def __init__(self, today: Callable[[], dt.date], *, most: int = MOST_KEPT) -> None:

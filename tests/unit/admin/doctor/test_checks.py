@@ -344,7 +344,7 @@ def test_fault_of_several_services_is_said_once_with_all_of_them() -> None:
     assert finding.subject == "intake, vault, audit"
 
 
-def test_broker_that_is_away_is_not_said_to_be_uncompared() -> None:
+def test_unavailable_broker_is_not_reported_as_uncompared() -> None:
     seen = replace(HEALTHY, logins=(replace(LOGIN, fault="The broker cannot be reached."),))
     assert [finding.check for finding in examined(seen)] == ["broker"]
 
@@ -364,7 +364,7 @@ def test_bindings_of_an_embedded_broker_need_no_comparison() -> None:
     assert examined(seen) == []
 
 
-def test_virtual_host_is_mended_by_the_definitions_and_not_by_a_start_of_the_broker() -> None:
+def test_virtual_host_is_repaired_by_the_definitions_and_not_by_a_start_of_the_broker() -> None:
     login = replace(LOGIN, fault="the broker does not have the virtual host", cause=LoginFault.vhost)
     (finding,) = examined(replace(HEALTHY, logins=(login,)))
     assert finding.what == (

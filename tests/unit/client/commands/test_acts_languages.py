@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from contracts.codes import ApplicationState, ReporterClass, Urgency, WithdrawalOfApproval
-from kopuro_client.commands import act_words, statistics_words, watch
+from kopuro_client.commands import act_words, effect_words, statistics_words, watch
 from kopuro_client.commands.code_words import WORDS, Texts
 from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.message_words import NAMES
@@ -125,7 +125,7 @@ def test_preview_of_an_act_has_no_english_word_and_no_code(
     ran = run(*line, "--language", language, "--as", "coordinator")
     assert (ran.code, ran.out) == (0, ""), ran.err
     assert told(ran.err) == []
-    assert act_words.effect("nothing", language) in ran.err
+    assert effect_words.effect("nothing", language) in ran.err
 
 
 @pytest.mark.parametrize("answer", ["да", "ооба", "y"])
@@ -230,10 +230,10 @@ def test_watched_employers_have_labels_and_words(hub: FakeHub, run: Run, languag
 
 def test_every_word_has_each_language_and_the_same_fields() -> None:
     tables: list[Mapping[str, Texts]] = [
-        act_words.EFFECTS,
+        effect_words.EFFECTS,
         act_words.QUESTIONS,
         act_words.RECORDED,
-        act_words.COUNTED,
+        effect_words.COUNTED,
         act_words.APPLICATIONS,
         statistics_words.WORDS,
         watch._WORDS,

@@ -50,7 +50,7 @@ COMMANDS: Final = {
     ),
     ("watch", "retract", ID): (
         f"/directory/v1/watch/reports/{ID}/retract",
-        ("its recipients are told", "retract the report?"),
+        ("its recipients are notified", "retract the report?"),
     ),
 }
 

@@ -82,7 +82,7 @@ def test_refused_messages_do_not_keep_an_emergency_from_being_read(refused: int)
     assert ARRIVES_AT < desk.accepted_at["emergency"] < ARRIVES_AT + 10
 
 
-def test_full_listener_of_a_consumer_that_reads_no_offers_goes_on() -> None:
+def test_full_listener_of_a_consumer_that_reads_no_offers_continues() -> None:
     desk: Any = Desk(MOST_HELD + 1)
     desk.reads_offers = False
     with pytest.raises(Stopped):

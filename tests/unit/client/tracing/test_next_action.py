@@ -10,7 +10,8 @@ import pytest
 from contracts.codes import ReferralStatus
 from contracts.topology import ROUTING_KEYS
 from kopuro_client.commands.labels import LANGUAGES
-from kopuro_client.commands.trace_words import OWNERS, REASONS, TO_DO, reason_of, to_do, whose_turn
+from kopuro_client.commands.to_do_words import TO_DO, to_do
+from kopuro_client.commands.whose_turn_words import OWNERS, REASONS, reason_of, whose_turn
 from kopuro_client.tracing.evidence import DECIDED, TraceRecords
 from kopuro_client.tracing.next_action import ENDS, RULES, Action, NextAction, Owner, next_action
 from services.routing.domain.referral import REFERRAL_TRANSITIONS
@@ -383,7 +384,7 @@ def test_submission_without_a_decision_is_the_hubs_turn(published: bool, action:
     assert next_action(stuck) == NextAction(owner=Owner.hub, action=action, since=at(0), subject=REFERRAL)
 
 
-def test_answer_on_its_way_is_the_hubs_turn_and_no_longer_the_candidates() -> None:
+def test_answer_in_transit_is_the_hubs_turn_and_no_longer_the_candidates() -> None:
     found = referral("offered", offer(), timeline=(step("offer.opened", 1, CANDIDATE),))
     sent = evidence(
         CANDIDATE, found, messages=[OFFERED], submissions=[submission("answer.submitted", 3, by=CANDIDATE)]

@@ -22,7 +22,7 @@ def test_refused_becomes_a_problem_with_pointers() -> None:
     assert body["errors"] == [{"pointer": "/needs/0", "detail": "Not one of the needs."}]
 
 
-def test_refusal_until_a_time_says_when_to_go_on() -> None:
+def test_refusal_until_a_time_says_when_to_continue() -> None:
     answer = response_for(Refused("too-many-statements", "Too many.", retry_after=3600))
     assert (answer.status, answer.headers["Retry-After"]) == (429, "3600")
     assert "Retry-After" not in response_for(Refused("not-found", "Nothing.")).headers

@@ -366,7 +366,7 @@ def test_work_that_recurs_every_second_reads_no_mailbox_as_a_whole(
     assert "SCAN mailbox_messages" not in plan
 
 
-def test_search_for_new_messages_goes_on_where_it_stopped(
+def test_search_for_new_messages_continues_where_it_stopped(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mailboxes, "MOST_NEW", 2)

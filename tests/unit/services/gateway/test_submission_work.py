@@ -262,7 +262,7 @@ def test_broker_that_is_lost_does_not_end_the_wait() -> None:
     assert work.waiting_seconds() == 60
 
 
-def test_broker_that_is_away_is_the_reason_why_the_gateway_is_not_ready() -> None:
+def test_gateway_is_not_ready_while_the_broker_is_unavailable() -> None:
     submissions = SubmissionsInMemory()
     submissions.available = False
     work = SubmissionWork(

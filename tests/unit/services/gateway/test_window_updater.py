@@ -269,7 +269,7 @@ def test_withdrawal_that_the_broker_did_not_do_is_repeated(bench: Bench) -> None
     assert bench.broker.users == {OSH: False}
 
 
-def test_queue_of_an_organization_that_lost_its_access_while_the_gateway_was_away_is_emptied(
+def test_queue_of_an_organization_that_lost_its_access_while_the_gateway_was_down_is_emptied(
     bench: Bench,
 ) -> None:
     bench.broker.ready = [message(0)]
@@ -384,7 +384,7 @@ def test_password_that_was_replaced_before_it_could_be_applied_is_never_applied(
     assert bench.broker.passwords == ["unknown"]
 
 
-def test_window_goes_on_while_the_directory_cannot_be_asked_for_passwords(bench: Bench) -> None:
+def test_window_works_while_the_directory_does_not_answer_about_passwords(bench: Bench) -> None:
     bench.turns()
     bench.hub.directory_available = False
     bench.arrive(2)

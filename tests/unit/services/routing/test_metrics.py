@@ -204,7 +204,7 @@ def test_scrapes_within_five_seconds_read_the_database_once_and_ages_grow() -> N
     assert reads == 2
 
 
-def test_figures_are_absent_while_the_database_is_away() -> None:
+def test_figures_are_absent_while_the_database_is_unavailable() -> None:
     def away() -> NetworkFigures:
         raise DatabaseUnavailable("The database is unavailable.")
 

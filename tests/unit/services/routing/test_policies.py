@@ -74,7 +74,7 @@ def test_policy_takes_effect_in_every_process_without_a_restart(bench: Workbench
     second.close()
 
 
-def test_policy_outlives_a_restart_whatever_is_configured(bench: Workbench) -> None:
+def test_policy_in_force_stays_after_a_restart_with_another_configured_policy(bench: Workbench) -> None:
     started(bench)
     policies(bench).apply(SECOND, by="ann", now=NOW)
     assert started(bench, RoutingPolicy(version="configured")).current() == SECOND.policy

@@ -106,7 +106,7 @@ def test_every_organization_gets_one_message_also_without_any_event(asked: Prove
     assert asked.verify(asked.file("kg.0")).issued
 
 
-def test_interrupted_issuing_goes_on_and_none_gets_two(
+def test_interrupted_issuing_continues_and_none_gets_two(
     month: ProvedMonth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     month.bench.clock.time = in_week(0)
@@ -235,12 +235,12 @@ TAMPERED: dict[str, tuple[Change, type[TlogError], str]] = {
     "another organisation": (
         lambda file: file["statement"].update(organization=OTHER),
         ContentError,
-        "commits to something else",
+        "does not say that it asked",
     ),
     "the referral": (
         lambda file: _decision(file).update(referral_id=new_id()),
         ContentError,
-        "commits to something else",
+        "does not say that it asked",
     ),
     "the outcome": (
         lambda file: _decision(file).update(outcome="not_asked"),
@@ -250,12 +250,12 @@ TAMPERED: dict[str, tuple[Change, type[TlogError], str]] = {
     "the salt": (
         lambda file: _decision(file).update(salt=_flipped(_decision(file)["salt"])),
         ContentError,
-        "commits to something else",
+        "does not say that it asked",
     ),
     "the path": (
         lambda file: _decision(file).update(path=[_flipped(one) for one in _decision(file)["path"]]),
         ContentError,
-        "commits to something else",
+        "does not say that it asked",
     ),
     "a decision twice": (
         lambda file: file["decisions"].__setitem__(1, _decision(file)),
@@ -265,7 +265,7 @@ TAMPERED: dict[str, tuple[Change, type[TlogError], str]] = {
     "one decision too many": (
         lambda file: file["decisions"].append({**_decision(file), "decision_id": new_id()}),
         ContentError,
-        "does not commit to whom",
+        "has no commitment to the organisations",
     ),
     "too many without proof": (
         lambda file: file["decisions"].append(
@@ -363,7 +363,7 @@ TAMPERED: dict[str, tuple[Change, type[TlogError], str]] = {
             0, {**_named(_decision(file)), "unproven": "earlier_build"}
         ),
         ContentError,
-        "commits to whom it asked",
+        "commits to the organisations that it asked",
     ),
     "the checkpoint": (
         lambda file: file["proofs"][0].update(

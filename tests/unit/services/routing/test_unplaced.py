@@ -415,7 +415,7 @@ def test_organization_that_changes_again_and_again_does_not_delay_the_look_up_of
     assert [offer.referral_id for offer in opened(found)] == [waiting]
 
 
-def test_organization_that_changes_during_its_look_up_is_looked_up_once_more(
+def test_organization_that_changes_during_its_look_up_is_looked_up_again(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unplaced, "PAGE", 3)

@@ -40,9 +40,11 @@ from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.tally import Tally
 from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.coordination_queries import CoordinationQueries
+from services.routing.handlers.coordinator_submissions import CoordinatorSubmissions
 from services.routing.handlers.decision_spans import Decided
 from services.routing.handlers.network_queries import NetworkQueries
 from services.routing.handlers.queries import RoutingQueries
+from services.routing.handlers.transactions import RoutingTransactions
 from services.routing.live_directory import LiveDirectory
 from tests.support.events import message_of
 from tests.support.first_delivery import first_delivery
@@ -74,15 +76,27 @@ class Workbench:
         self.commands = RoutingCommands(
             database=self.database,
             store=self.store,
-            placement_keys=SqlPlacementKeys(),
-            outbox=self.outbox,
             network=self.network,
-            has_live_client=lambda organization: organization not in self.without_client,
-            policy=lambda: self.policy(),
-            source="/kg/routing",
-            after_commit=self._wake,
-            count=lambda tally: self._count(tally),
-            report=self.decided.extend,
+            transactions=RoutingTransactions(
+                database=self.database,
+                store=self.store,
+                outbox=self.outbox,
+                network=self.network,
+                has_live_client=lambda organization: organization not in self.without_client,
+                policy=lambda: self.policy(),
+                source="/kg/routing",
+                after_commit=self._wake,
+                count=lambda tally: self._count(tally),
+                report=self.decided.extend,
+            ),
+            coordinators=CoordinatorSubmissions(
+                database=self.database,
+                store=self.store,
+                keys=SqlPlacementKeys(),
+                outbox=self.outbox,
+                source="/kg/routing",
+                after_commit=self._wake,
+            ),
         )
         self.coordination = CoordinationQueries(
             database=self.database,

@@ -212,7 +212,7 @@ def test_key_of_a_discarded_message_is_destroyed_on_a_hub_that_is_never_quiet(va
         None,
     ],
 )
-def test_key_is_kept_while_an_earlier_message_waits_or_the_broker_is_away(
+def test_key_is_kept_while_an_earlier_message_waits_or_the_broker_is_unavailable(
     vault: Workbench, waiting: WaitingForVault | None
 ) -> None:
     first, second = rotate(vault)

@@ -53,7 +53,7 @@ def test_wait_in_vain_keeps_no_message_of_its_callers_until_the_collector_runs()
     far.close()
 
 
-def test_wait_in_vain_leaves_the_fault_that_a_caller_handles_its_frames() -> None:
+def test_wait_that_times_out_leaves_the_fault_that_a_caller_handles_its_frames() -> None:
     near, far = socket.socketpair()
 
     def failed() -> None:

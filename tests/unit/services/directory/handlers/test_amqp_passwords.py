@@ -74,7 +74,7 @@ def test_request_ends_the_gateways_token_and_is_announced_once(connected: Direct
     assert (notice.client_id, notice.organization, notice.by) == (GATEWAY.client_id, OSH, OSH)
 
 
-def test_later_request_goes_on_waiting_when_the_earlier_one_is_applied(connected: Directory) -> None:
+def test_later_request_still_waits_when_the_earlier_one_is_applied(connected: Directory) -> None:
     connected.amqp_passwords.replace(FIRST, by=DESK)
     connected.amqp_passwords.replace(SECOND, by=DESK)
     connected.amqp_passwords.applied(FIRST, by=GATEWAY)

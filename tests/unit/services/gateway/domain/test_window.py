@@ -69,7 +69,7 @@ def test_free_places_of_a_window_are_filled_in_pages() -> None:
     assert Window().free(CAPACITY + 1, now=0.0)[1] == 0
 
 
-def test_copying_pauses_for_a_proof_and_goes_on_after_the_longest_pause() -> None:
+def test_copying_pauses_for_a_proof_and_continues_after_the_longest_pause() -> None:
     window = Window().with_copies([str(number) for number in range(MOST_UNPROVED)], "c1")
     window, free = window.free(0, now=10.0)
     assert free == 0

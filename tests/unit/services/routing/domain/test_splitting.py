@@ -459,7 +459,7 @@ def declining(offer: Offer, reason: DeclineReason) -> AnswerSubmitted:
     )
 
 
-def test_unplaced_referral_is_split_when_somebody_comes_who_takes_a_part(two: Families) -> None:
+def test_unplaced_referral_is_split_when_an_organization_joins_that_takes_a_part(two: Families) -> None:
     family = families(helping("ru.work", WORK))
     family.submit(LEGAL, SHELTER)
     family.directory.put_organization(helping("ru.legal", LEGAL))
@@ -570,7 +570,7 @@ def test_acceptor_of_a_part_has_no_say_over_the_whole(two: Families) -> None:
     assert two.whole.status is ReferralStatus.split
 
 
-def test_sender_withdraws_one_part_and_the_others_go_on(two: Families) -> None:
+def test_sender_withdraws_one_part_and_the_others_continue(two: Families) -> None:
     first, second = two.parts
     withdrawal = WithdrawalSubmitted(
         referral_id=first.id, organization=SENDER, reason=WithdrawalReason.placed_elsewhere
@@ -589,7 +589,7 @@ def test_refused_case_fails_the_whole_and_every_part(two: Families) -> None:
     assert {one.status for one in two.referrals.values()} == {ReferralStatus.failed}
 
 
-def test_handed_back_part_is_offered_again_and_the_whole_goes_on(two: Families) -> None:
+def test_handed_back_part_is_offered_again_and_the_whole_continues(two: Families) -> None:
     two.directory.put_organization(helping("ru.other", LEGAL))
     first = two.parts[0]
     acceptor = two.accept(first)

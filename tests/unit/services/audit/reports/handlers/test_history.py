@@ -522,7 +522,7 @@ def test_long_history_is_read_step_by_step(audit_log: LogOnDatabase, monkeypatch
     assert len(audit_log.history.export(auditor("ann"), FIRST).entries) == 8
 
 
-def test_own_reads_do_not_tell_a_past_candidate_that_the_referral_goes_on(audit_log: LogOnDatabase) -> None:
+def test_own_reads_do_not_tell_a_past_candidate_that_the_referral_continues(audit_log: LogOnDatabase) -> None:
     declined = event("kopuro.offer.declined.v1", partition_key=FIRST, data={"organization": MOSCOW})
     accepted = event("kopuro.offer.accepted.v1", partition_key=FIRST, data={"organization": ALMATY})
     audit_log.publish([declined])
