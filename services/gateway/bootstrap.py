@@ -68,14 +68,20 @@ def build(settings: Settings) -> Application[None]:
     submissions = SubmissionWork(
         RabbitSubmissions(factory, users.submitters), SubmissionProcessor(hub, metrics)
     )
+    guard = FloodGuard(users, users, metrics)
 
     def updater_of(organization: str) -> WindowUpdater:
         return WindowUpdater(
-            organization, hub=hub, queues=queues, users=users, metrics=metrics, clock=time.monotonic
+            organization,
+            hub=hub,
+            queues=queues,
+            users=users,
+            metrics=metrics,
+            clock=time.monotonic,
+            password_replaced=guard.password_replaced,
         )
 
     windows = WindowWork(users, updater_of, queues.beat)
-    guard = FloodGuard(users, users, metrics)
     metrics.observe(
         windows.states,
         windows.unproved,

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from contracts.errors import Unavailable
@@ -48,6 +49,16 @@ class FloodGuard:
     def banned(self) -> int:
         """Return how many organisations are banned."""
         return sum(account.until is not None for account in self._accounts.values())
+
+    def password_replaced(self, organization: str) -> None:
+        """End the ban: whoever knew the password before has caused it, and is shut out now.
+
+        What the organisation does next leads to the next, longer ban at once if it is a flood. The directory
+        bounds how often an organisation replaces its password. The ban ends with the next turn.
+        """
+        account = self._accounts.get(organization)
+        if account is not None and account.until is not None:
+            self._accounts[organization] = replace(account, until=min(account.until, self._clock()))
 
     def start(self, spawn: Spawn) -> None:
         """See `runtime.background.Background`."""

@@ -51,8 +51,10 @@ class WindowUpdater:
         users: BrokerUsers,
         metrics: GatewayMetrics,
         clock: Callable[[], float],
+        password_replaced: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """clock: seconds, monotonic."""
+        """clock: seconds, monotonic. password_replaced: gets the organisation once the broker has a new one."""
+        self._password_replaced = password_replaced
         self.organization = organization
         self._hub = hub
         self._queues = queues
@@ -135,6 +137,7 @@ class WindowUpdater:
             self._users.replace_password(self.organization, self._password)
             self._hub.password_applied(self.organization, self._password)
             self._password = None
+            self._password_replaced(self.organization)
             _log.info("password replaced", extra={"organization": self.organization})
 
     def _apply_password_if_possible(self) -> None:

@@ -140,3 +140,17 @@ def test_user_that_is_not_the_gateways_ends_no_turn() -> None:
     scene.pass_turn(osh=BURST * 2)
     scene.pass_turn(seconds=FIRST_BAN)
     assert scene.broker.banned == {}
+
+
+def test_ban_ends_when_the_organization_replaces_its_password_and_the_next_is_longer() -> None:
+    scene = Scene()
+    scene.pass_turn(osh=0, other=0)
+    scene.pass_turn(osh=BURST * 2)
+    scene.guard.password_replaced(OTHER)
+    scene.pass_turn()
+    assert set(scene.broker.banned) == {OSH}
+    scene.guard.password_replaced(OSH)
+    scene.pass_turn()
+    assert scene.broker.banned == {}
+    scene.pass_turn(osh=BURST)
+    assert scene.broker.banned == {OSH: "banned for 120 seconds: too much work for the broker"}

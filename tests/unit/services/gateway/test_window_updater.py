@@ -27,6 +27,7 @@ class Bench:
     hub: HubInMemory = field(default_factory=HubInMemory)
     broker: BrokerInMemory = field(default_factory=BrokerInMemory)
     time: float = 0.0
+    replaced: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.updater = self.restarted()
@@ -39,6 +40,7 @@ class Bench:
             users=self.broker,
             metrics=GatewayMetrics(CollectorRegistry()),
             clock=lambda: self.time,
+            password_replaced=self.replaced.append,
         )
         return self.updater
 
@@ -355,11 +357,12 @@ def test_new_password_that_the_broker_could_not_take_is_applied_later(bench: Ben
     bench.turns(2)
     # The window goes on meanwhile.
     assert ids(bench.broker.ready) == ["m0", "m1"]
-    assert bench.hub.applied_passwords == []
+    assert (bench.hub.applied_passwords, bench.replaced) == ([], [])
     bench.broker.takes_passwords = True
     bench.time += PASSWORD_PAUSE
     bench.turns()
     assert bench.hub.applied_passwords == bench.broker.passwords == ["first"]
+    assert bench.replaced == [OSH]
 
 
 def test_password_that_waits_is_applied_before_the_organization_gets_in(bench: Bench) -> None:
