@@ -53,7 +53,7 @@ class WindowUpdater:
         clock: Callable[[], float],
         password_replaced: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """clock: seconds, monotonic. password_replaced: gets the organisation once the broker has a new one."""
+        """clock: seconds, monotonic. password_replaced: called once the broker has a new password."""
         self._password_replaced = password_replaced
         self.organization = organization
         self._hub = hub
