@@ -37,7 +37,7 @@ def environment_text(variables: Mapping[str, str]) -> str:
 
 
 def parsed(text: str) -> dict[str, str]:
-    """Return the variables in a file's text. Raises ValueError with the number of a line that is none."""
+    """Return the variables in a file's text. Raises ValueError with the number of a wrong line."""
     variables = {}
     for number, line in enumerate(text.splitlines(), start=1):
         line = line.strip()

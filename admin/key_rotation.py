@@ -125,7 +125,7 @@ def rotate_custody(
 def retire_custody(places: KeyPlaces, *, now: dt.datetime) -> Rotated:
     """Remove the earlier custody keys from the vault's file.
 
-    Raises RotationRefused while cases may still be sealed to them, or one that is lies in intake, at the
+    Raises RotationRefused while cases may still be sealed to them, or while such a case is in intake, at the
     broker or in the vault; InvalidArgumentError.
     """
     keys, document = _keys(places.custody), _json(places.discovery)

@@ -1,8 +1,8 @@
-"""Tells whether a hub is quiet: only then are the copies of its databases of one moment.
+"""Checks whether a hub is quiet. Only copies that are made meanwhile are consistent with each other.
 
 A message is lost in a restore if its sender's copy no longer has it in the outbox and its receiver's copy
-does not know it yet: it was in a queue, or crossed while the databases were copied. So copies count only if
-the queues were empty before and after, and no message began or ended its way meanwhile. Then the order in
+does not know it yet: it was in a queue, or was sent while the databases were copied. So copies count only if
+the queues were empty before and after, and no message was sent or received in between. Then the order in
 which the databases were copied does not matter.
 
 AMQP does not count messages that a consumer holds. A consumer holds one for a moment only, unless its

@@ -36,9 +36,9 @@ from services.delivery.domain.consumer import NamedConsumer, require_contract
 from services.delivery.domain.recipients import shared_mailboxes
 from services.delivery.domain.selection import Selection, name_of, require_kinds, types_of
 from services.delivery.handlers import ConsumerHandlers, MailboxHandlers, MailboxPage, mailbox_cursors
-from services.delivery.incoming import Triggers
 from services.delivery.message_tracing import MessageTracing
 from services.delivery.submission_answers import MOST_ANSWERS, SubmissionAnswer, SubmissionAnswers
+from services.delivery.triggers import Triggers
 
 LONGEST_WAIT: Final = 30  # seconds
 _MOST_TYPES: Final = 50

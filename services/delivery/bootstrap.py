@@ -31,9 +31,10 @@ from services.delivery.adapters.tables import MESSAGING, REPLICA
 from services.delivery.adapters.traced_messages import SqlTracedMessages
 from services.delivery.delivery_records import DeliveryRecords
 from services.delivery.handlers import ConsumerHandlers, MailboxHandlers
-from services.delivery.incoming import Incoming, Triggers
+from services.delivery.incoming import Incoming
 from services.delivery.message_tracing import MessageTracing
 from services.delivery.submission_answers import SubmissionAnswers
+from services.delivery.triggers import Triggers
 from services.delivery.webhooks.adapters.assembly import Webhooks, build_webhooks
 from services.delivery.webhooks.owners import EndpointOwners
 

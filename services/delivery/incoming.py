@@ -10,9 +10,8 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from contracts.envelope import Envelope, Event
-from contracts.errors import Defect, PointerError, Refused
+from contracts.errors import Defect
 from contracts.facts import (
-    CATALOGUE,
     AlertsCounted,
     CaseReleased,
     EmployerReportDelivered,
@@ -23,15 +22,11 @@ from contracts.facts import (
     SealedNoteReleased,
     SealedReportSubmitted,
 )
-from contracts.records import load
-from runtime.clock import Clock
 from runtime.messaging.ports import Outgoing
-from runtime.storage.database import Database
 from services.delivery.domain.alert_counts import alert_kind, counted, hour_of, is_single
 from services.delivery.domain.closing import CARRIERS, End, Ends, is_closed_later, kept_until
 from services.delivery.domain.recipients import COORDINATORS, ENDED, recipients_of
 from services.delivery.domain.report_closing import RETRACTED, DeliveredReport, end_of, report_end
-from services.delivery.domain.selection import require_kinds, types_of
 from services.delivery.ports import (
     AlertCounts,
     Arrival,
@@ -281,78 +276,6 @@ class Incoming:
         self._closings.close_later(transaction, due)
 
 
-class Triggers:
-    """Messages that organisations of a sandbox put into their own mailboxes, to try their programs.
-
-    They pass no other service and are not in the log. Their source is `/<hub>/sandbox`.
-    """
-
-    def __init__(
-        self,
-        *,
-        database: Database,
-        incoming: Incoming,
-        hub: str,
-        clock: Clock,
-        new_id: Callable[[], str],
-        after_commit: Callable[[], None],
-        is_sandbox: Callable[[], bool],
-    ) -> None:
-        """is_sandbox: asked for each message. after_commit: called when a message may be waiting."""
-        self._database = database
-        self._incoming = incoming
-        self._source = f"/{hub}/sandbox"
-        self._clock = clock
-        self._new_id = new_id
-        self._after_commit = after_commit
-        self._is_sandbox = is_sandbox
-
-    def make(self, organization: str, kind: str, data: object) -> str:
-        """Put a message into the organisation's mailbox and return its id.
-
-        kind: such as `offer.opened` or `kopuro.offer.opened.v1`. data: of the CloudEvent. Raises Refused
-        `not-found` if this hub is not a sandbox, `invalid-submission` for an unknown kind or data that does
-        not fit, and Unavailable.
-        """
-        if not self._is_sandbox():
-            raise Refused("not-found", "This hub is not a sandbox.")
-        require_kinds({"/type": kind})
-        try:
-            fact = load(CATALOGUE[max(types_of([kind]))], data)
-        except Refused as refused:
-            faults = [
-                PointerError(pointer=f"/data{one.pointer}", detail=one.detail) for one in refused.errors
-            ]
-            raise Refused(refused.slug, "The data does not fit the type.", errors=faults) from None
-        now = self._clock.now()
-        message_id = self._new_id()
-        referral_id = getattr(fact, "referral_id", "")
-        event: Event[Fact] = Event(
-            id=message_id,
-            source=self._source,
-            time=now,
-            partition_key=referral_id or organization,
-            correlation_id=message_id,
-            causation_id=None,
-            data=fact,
-        )
-        arrival = Arrival(
-            organization=organization,
-            message_id=message_id,
-            type=fact.type,
-            referral_id=referral_id,
-            correlation_id=message_id,
-            body=event.encode(),
-            offer_id=fact.offer_id if isinstance(fact, OfferOpened) else None,
-            report=_report(message_id, organization, fact, now),
-            carries=fact.type in CARRIERS,
-        )
-        with self._database.write() as transaction:
-            self._incoming.append(transaction, [arrival], now)
-        self._after_commit()
-        return message_id
-
-
 def _arrival(message: Event[Fact], organization: str, referral_id: str, notice: Fact) -> Arrival:
     # The notice keeps the id, source and time of the sealed message.
     return Arrival(
@@ -362,12 +285,15 @@ def _arrival(message: Event[Fact], organization: str, referral_id: str, notice: 
         referral_id=referral_id,
         correlation_id=message.correlation_id,
         body=replace(message, data=notice).encode(),
-        report=_report(message.id, organization, notice, message.time),
+        report=delivered_report(message.id, organization, notice, message.time),
         carries=notice.type in CARRIERS,
     )
 
 
-def _report(message_id: str, organization: str, fact: Fact, sent_at: dt.datetime) -> DeliveredReport | None:
+def delivered_report(
+    message_id: str, organization: str, fact: Fact, sent_at: dt.datetime
+) -> DeliveredReport | None:
+    """Return what closings need of a delivered watch report; None for any other message."""
     if not isinstance(fact, EmployerReportDelivered):
         return None
     return DeliveredReport(

@@ -58,7 +58,7 @@ from services.vault.releases import Releases, refuse_case
 from services.vault.replacements import Replacements
 
 _RELEASED_AT_ONCE = 100
-# How long a case waits for its acceptor's key before an operator is told.
+# How long a case waits for its acceptor's key before an operator is notified.
 NOT_YET_LACKING = dt.timedelta(minutes=1)
 
 

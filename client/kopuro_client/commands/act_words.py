@@ -119,7 +119,7 @@ RECORDED: Final[Mapping[str, Texts]] = {
         "кабыл алынды; эми оператор ага клиент берет: `kopuro credential issue`",
     ),
     "application_refused": (
-        "refused; its traces are deleted on {until}",
+        "refused; its remaining data are deleted on {until}",
         "отклонена; её данные удаляются {until}",
         "четке кагылды; анын маалыматтары {until} өчүрүлөт",
     ),

@@ -46,7 +46,7 @@ EFFECTS: Final[Mapping[str, Texts]] = {
         "{counted}: кайтарылып алынат; кийинки уюмдарга сунушталат",
     ),
     "accepted_to_place": (
-        "{counted}: for you to place; see your mailbox",
+        "{counted}: to be placed by you; see your mailbox",
         "{counted}: их нужно передать другим; смотрите почтовый ящик",
         "{counted}: аларды башкаларга жайгаштыруу керек; почта кутусун караңыз",
     ),
@@ -56,7 +56,7 @@ EFFECTS: Final[Mapping[str, Texts]] = {
         "{counted}: улантылат, бирок ал аларды окуй да, кайтарып ала да албайт",
     ),
     "sent_need_you": (
-        "of these, see those that need you: {command}",
+        "list those that need you: {command}",
         "из них требуют вашего участия: {command}",
         "алардын ичинен сизге керектүүлөрү: {command}",
     ),
@@ -69,14 +69,14 @@ EFFECTS: Final[Mapping[str, Texts]] = {
         "{organization}: жолдомолорду жөнөтүп, кабыл алып жана жүргүзө алат",
     ),
     "services_asked": (
-        "{services}: asked from then on",
+        "{services}: will be asked from then on",
         "{services}: с этого времени будут получать предложения",
         "{services}: ушул убактан баштап сунуш алышат",
     ),
     "one_service": ("1 service", "услуг: 1", "кызмат: 1"),
     "services": ("{number} services", "услуг: {number}", "кызмат: {number}"),
     "still_holds": (
-        "what it still holds: it can read these cases again",
+        "it can again read the cases of the referrals that it still holds",
         "у неё остались направления: она снова сможет читать их дела",
         "анда калган жолдомолор: алардын иштерин кайра окуй алат",
     ),
@@ -116,7 +116,7 @@ EFFECTS: Final[Mapping[str, Texts]] = {
         "мүчө жолдомолорду жөнөтүп, кабыл алып жана жүргүзө алат",
     ),
     "write_down": (
-        "write down whom to call, it is erased then: {contact}",
+        "write down the contact, which is erased then: {contact}",
         "запишите, кому звонить, потом это будет стёрто: {contact}",
         "кимге чалууну жазып алыңыз, кийин өчүрүлөт: {contact}",
     ),
@@ -131,7 +131,7 @@ EFFECTS: Final[Mapping[str, Texts]] = {
         "{organization}: 5 секунданын ичинде хабдын бардык кызматтары ага жетүүнү жабат, ал токен албайт",
     ),
     "closing_moves": (
-        "its open offers move to others; what it has accepted goes to the coordinators",
+        "its open offers go to others; its accepted referrals go to the coordinators",
         "её открытые предложения перейдут другим, а принятое ею - координаторам",
         "анын ачык сунуштары башкаларга, ал кабыл алгандары координаторлорго өтөт",
     ),
@@ -154,12 +154,12 @@ EFFECTS: Final[Mapping[str, Texts]] = {
         "{url} ({state}): мындан ары билдирүү болбойт, күтүп тургандары жок кылынат",
     ),
     "secret_ends": (
-        "its secret ends: a new endpoint has another id and secret",
+        "its secret becomes invalid: a new endpoint has another id and secret",
         "её секрет перестанет действовать: у новой точки другие идентификатор и секрет",
         "анын сыры күчүн жоготот: жаңы дарек башка идентификаторго жана сырга ээ",
     ),
     "client_ends": (
-        "{client}: gets no token, and its tokens end",
+        "{client}: gets no further token, and its tokens become invalid",
         "{client}: не получит токена, а выданные перестанут действовать",
         "{client}: токен албайт, мурункулары күчүн жоготот",
     ),

@@ -9,12 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from kopuro_client.commands.act_words import question, recorded
-from kopuro_client.commands.applications import (
-    applications,
-    apply,
-    refuse_application,
-    vet_application,
-)
+from kopuro_client.commands.applications import applications, refuse_application, vet_application
+from kopuro_client.commands.apply import apply
 from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.confirmation import YES, ask, confirm, require_terminal
 from kopuro_client.commands.coordination_report import statement

@@ -262,7 +262,7 @@ STEPS: Final[Mapping[str, Texts]] = {
         "сактагыч ишти колдоно алган жок",
     ),
     "case.paused": (
-        "the vault holds the case back",
+        "the vault does not release the case yet",
         "хранилище пока не выдаёт дело",
         "сактагыч ишти азырынча бербейт",
     ),
@@ -317,7 +317,7 @@ DETAILS: Final[Mapping[str, Texts]] = {
     "replace_by": ("due {value}", "срок {value}", "мөөнөтү {value}"),
     "coordinator": ("by {value}", "кто: {value}", "ким: {value}"),
     "by": ("by {value}", "кто: {value}", "ким: {value}"),
-    "problem": ("the hub said: {value}", "ответ хаба: {value}", "хабдын жообу: {value}"),
+    "problem": ("the hub's response: {value}", "ответ хаба: {value}", "хабдын жообу: {value}"),
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +12,16 @@ import typer
 
 from kopuro_client.commands import verdict
 from kopuro_client.commands.counts import count
-from kopuro_client.commands.exit_codes import ExitCode
 from kopuro_client.commands.input_file import read_text
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.proof_documents import (
     read_bundle,
     read_checkpoint,
     read_receipts,
-    read_statement,
 )
 from kopuro_client.commands.trust import Trust, given_policy, read_key, trust_in
+from kopuro_client.commands.verify_options import AS_JSON, LOG_KEY, POLICY, STATE, memory_at
+from kopuro_client.commands.verify_statement import statement
 from kopuro_client.discovery import WELL_KNOWN, discover
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.tlog.bundle import Bundle, BundledEntry
@@ -32,28 +31,10 @@ from kopuro_client.tlog.errors import ContentError, ForkError
 from kopuro_client.tlog.key_change import new_log_key
 from kopuro_client.tlog.keys import VerifierKey
 from kopuro_client.tlog.log_check import CHECKPOINT, VerifiedLog, verify_log
-from kopuro_client.tlog.memory import Memory
 from kopuro_client.tlog.note import SignedNote
 from kopuro_client.tlog.receipts import receipts_in
-from kopuro_client.tlog.statement import ProvedStatement, VerifiedStatement
 from kopuro_client.tlog.tiles import DirectorySource, HttpSource, Source
 from kopuro_client.transport import Transport
-
-LOG_KEY = Annotated[
-    str | None,
-    typer.Option(
-        help="The log's verifier key, or a file that contains it. Get it from a source other than the hub."
-    ),
-]
-POLICY = Annotated[
-    Path | None,
-    typer.Option(help="Policy file: logs, witnesses and the quorum of cosignatures (C2SP tlog-policy)."),
-]
-STATE = Annotated[
-    Path | None,
-    typer.Option(help="Directory for the last verified checkpoints; by default under XDG_STATE_HOME."),
-]
-AS_JSON = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def group() -> typer.Typer:
@@ -92,7 +73,7 @@ def bundle(
     content = read_bundle(file)
     with verdict.judged(out):
         read = Bundle.parse(content)
-        trust = trust_in(read.origin, given, _memory(state), named=lambda: read.log_key)
+        trust = trust_in(read.origin, given, memory_at(state), named=lambda: read.log_key)
         accepted, entries = read.verify(trust.policy)
         head = accepted.checkpoint
         if trust.last is not None and trust.last.size == head.size and trust.last.root != head.root:
@@ -145,7 +126,7 @@ def log(
     """Verify a log from its raw entries: all entries, or those added since the last verification."""
     out = Output(as_json=as_json)
     given = given_policy(log_key, policy)
-    memory = _memory(state)
+    memory = memory_at(state)
     given_checkpoints = [read_checkpoint(file) for file in since or ()]
     with open_source(where) as source, verdict.judged(out):
         head = _claimed_head(source)
@@ -157,84 +138,6 @@ def log(
             verified = verify_log(source, trust.policy, known=known, whole=whole, progress=advance)
         memory.keep(verified.accepted.checkpoint, verified.accepted.log)
         _show_log(out, verified, known, trust)
-
-
-def statement(
-    file: Annotated[Path, typer.Argument(help="A statement, from `kopuro organization statement --output`.")],
-    log_key: LOG_KEY = None,
-    policy: POLICY = None,
-    state: STATE = None,
-    as_json: AS_JSON = False,
-) -> None:
-    """Verify your organisation's monthly statement offline: signatures, proofs, sums.
-
-    It proves each decision that asked your organisation, and that the figures are those that the hub issued.
-    Exit code 11: the month is not over, so its figures cannot be verified; the listed decisions are.
-    It cannot prove how often you were considered and not asked: an auditor compares that with the decisions.
-    """
-    out = Output(as_json=as_json)
-    given = given_policy(log_key, policy)
-    content = read_statement(file)
-    with verdict.judged(out):
-        read = ProvedStatement.parse(content)
-        trust = trust_in(read.origin, given, _memory(state), named=lambda: read.log_key)
-        verified = read.verify(trust.policy, now=dt.datetime.now(dt.UTC))
-        head = verified.accepted.checkpoint
-        if trust.last is not None and trust.last.size == head.size and trust.last.root != head.root:
-            evidence = (str(trust.last.note), str(head.note))
-            raise ForkError(f"the log has signed two trees of size {head.size}", evidence=evidence)
-        verdict.show(
-            out,
-            _statement_claims(read, verified),
-            trust=trust,
-            accepted=verified.accepted,
-            unverified=None if verified.issued else _not_issued(verified),
-            organization=read.statement["organization"],
-            month=read.statement["month"],
-            proved=verified.proved,
-            referrals=list(verified.referrals),
-            erased=verified.erased,
-            earlier=verified.earlier,
-            unlisted=verified.unlisted,
-            issued=verified.issued,
-        )
-        if not as_json:
-            out.note(
-                "not checked: how often you were considered and passed over, and offers that the statement "
-                "leaves out; compare the offers with your mailbox"
-            )
-        if not verified.issued:
-            raise typer.Exit(ExitCode.NOT_ISSUED)
-
-
-def _not_issued(verified: VerifiedStatement) -> str:
-    listed = "The listed decisions are in the log" if verified.proved else "No offer is proved"
-    return f"Figures not verified: the hub has not issued them yet. {listed}"
-
-
-def _statement_claims(read: ProvedStatement, verified: VerifiedStatement) -> list[str]:
-    figures, head = read.statement, verified.accepted.checkpoint
-    offers = count(figures["asked"], "offer")
-    month = figures["month"]
-    if not figures["complete"]:
-        month += f" (only its weeks {', '.join(figures['weeks'])})"
-    claims = [
-        f"the log {head.origin} of {count(head.size, 'entry', 'entries')} commits to "
-        f"{verified.proved} of the {offers} to {figures['organization']} in {month}"
-    ]
-    without = {
-        "erased": verified.erased,
-        "of an earlier build": verified.earlier,
-        "not listed": verified.unlisted,
-    }
-    if any(without.values()):
-        said = ", ".join(f"{number} {why}" for why, number in without.items() if number)
-        others = figures["asked"] - verified.proved
-        claims.append(f"{count(others, 'offer has', 'offers have')} no proof: {said}")
-    claims.append("the sums are right")
-    if verified.issued:
-        claims.append("the figures are those that were issued")
-    return claims
 
 
 def receipt(
@@ -254,7 +157,7 @@ def receipt(
         receipts = receipts_in(message)
         # All receipts of a message have the same checkpoint.
         origin = Checkpoint.read(SignedNote.parse(receipts[0].proof.note)).origin
-        trust = trust_in(origin, given, _memory(state), named=lambda: None)
+        trust = trust_in(origin, given, memory_at(state), named=lambda: None)
         accepted = [one.verify(trust.policy) for one in receipts]
         leaves = [(one.proof.index, one.fields()) for one in receipts]
         steps = [
@@ -379,9 +282,3 @@ def open_source(where: str) -> Iterator[Source]:
         yield HttpSource(prefix, transport)
     finally:
         transport.close()
-
-
-def _memory(state: Path | None) -> Memory:
-    if state is not None and os.path.exists(state) and not os.path.isdir(state):
-        raise InvalidArgumentError(f"{state} is not a directory")
-    return Memory.at_home(os.environ) if state is None else Memory(state)

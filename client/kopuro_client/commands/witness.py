@@ -15,7 +15,8 @@ from kopuro_client.commands.new_file import write_secret
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.trust import read_key
 from kopuro_client.commands.verdict import judged
-from kopuro_client.commands.verify import AS_JSON, open_source
+from kopuro_client.commands.verify import open_source
+from kopuro_client.commands.verify_options import AS_JSON
 from kopuro_client.errors import (
     DefectError,
     InvalidArgumentError,

@@ -124,9 +124,9 @@ class ProvedStatement:
         """Verify every signature, proof and sum.
 
         now: by default the present time. The figures of a month that is over must have been issued.
-        Raises UntrustedError, ProofError, ContentError, MalformedError. Does not show that the file has every
-        decision that asked the organisation, which knows its offers, nor how often it was considered: an
-        auditor compares that (docs/auditing.md).
+        Raises UntrustedError, ProofError, ContentError, MalformedError. It does not show that the file has
+        every decision that asked the organisation (which knows its offers), nor how often it was considered:
+        an auditor compares that (docs/auditing.md).
         """
         accepted, entries = self._entries(policy)
         self._check_sums()

@@ -25,8 +25,8 @@ SINGLE: Final = 20
 # How long a count is kept.
 KEPT: Final = dt.timedelta(hours=2)
 
-# The field with the organisation that causes an alert: the sender, the acceptor that does not report, or the
-# organisation whose offers are revoked, that answers, or whose record changes.
+# The field with the organisation that causes an alert: the sender, the acceptor without a report, or the
+# organisation of the revoked offer, the answer or the changed record.
 CAUSES: Final[Mapping[str, str]] = {
     facts.ReferralUnplaced.type: "sender",
     facts.ReferralUnanswered.type: "sender",

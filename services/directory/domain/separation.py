@@ -1,8 +1,8 @@
 """Separation of roles: one role for each principal, and one client for each member of the hub's staff.
 
-The log names the client of every read. So no client has an id that could be read as another organisation's:
-neither that organisation's id nor one that begins with it and a dot, as the gateway's client `kg.name.amqp`,
-whether the organisation exists or not, nor one that looks like it (`lookalikes.py`).
+The log names the client of every read. So no client has an id that could be read as another organisation's,
+whether that organisation exists or not. The directory refuses the organisation's id, ids that begin with it
+and a dot (as the gateway's client `kg.name.amqp`), and ids that look like it (`lookalikes.py`).
 """
 
 from __future__ import annotations

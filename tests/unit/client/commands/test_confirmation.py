@@ -46,7 +46,7 @@ COMMANDS: Final = {
     ),
     ("credential", "revoke", "osh-laptop"): (
         "/directory/v1/credentials/osh-laptop",
-        ("osh-laptop: gets no token", "revoke the client?"),
+        ("osh-laptop: gets no further token", "revoke the client?"),
     ),
     ("watch", "retract", ID): (
         f"/directory/v1/watch/reports/{ID}/retract",

@@ -419,7 +419,7 @@ def test_timeline_shows_times_to_the_second_and_the_sentence_of_a_problem(hub: F
     timeline = {**REFERRAL, "timeline": [{**entry, "detail": detail}]}
     hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(timeline))
     out = run("coordination", "show", ID, "--as", "coordinator").out
-    sentence = "a coordinator's act was refused (until 2026-05-02 09:00:01Z, the hub said: Later.)"
+    sentence = "a coordinator's act was refused (until 2026-05-02 09:00:01Z, the hub's response: Later.)"
     assert sentence in " ".join(out.split())
 
 

@@ -41,8 +41,8 @@ def test_suspend_shows_what_it_concerns_and_asks(hub: FakeHub, run: Run, termina
         "3 open offers (1 emergency, 2 routine): will be revoked; the next candidates will be asked\n"
         in ran.err
     )
-    assert "1 accepted referral (1 urgent): for you to place; see your mailbox\n" in ran.err
-    assert "1 open referral (1 urgent) that it sent: go on, but it can neither read" in ran.err
+    assert "1 accepted referral (1 urgent): to be placed by you; see your mailbox\n" in ran.err
+    assert "1 open referral (1 urgent) that it sent: continue, but it can neither read" in ran.err
     assert "kopuro coordination queue --organization kg.osh\n" in ran.err
     answering(terminal, "y")
     ran = run(*SUSPEND, "--as", "coordinator")
@@ -114,7 +114,7 @@ def test_admission_is_requested_on_the_record_that_was_shown(
     ran = run(*line)
     assert (ran.out, hub.requests_to(OSH)[-1].method) == ("", "GET")
     assert "may send, accept and hold referrals" in ran.err
-    assert ("it can read these cases again" in ran.err) == (command[0] == "readmit")
+    assert ("it can again read the cases" in ran.err) == (command[0] == "readmit")
     answering(terminal, "y")
     asked = run(*line)
     assert asked.out == "a-1\n"

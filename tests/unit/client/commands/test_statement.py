@@ -97,7 +97,7 @@ def test_figures_of_a_running_month_are_not_verified(
         "decisions": made["decisions"] if proofs else erased,
     }
     clock = SimpleNamespace(UTC=dt.UTC, datetime=SimpleNamespace(now=lambda _zone: in_week(3)))
-    monkeypatch.setattr("kopuro_client.commands.verify.dt", clock)
+    monkeypatch.setattr("kopuro_client.commands.verify_statement.dt", clock)
     found = _verify(run, month, tmp_path, running)
     assert found.code == ExitCode.NOT_ISSUED
     assert found.out.startswith("Figures not verified: the hub has not issued them yet.")

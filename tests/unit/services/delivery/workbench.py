@@ -51,9 +51,10 @@ from services.delivery.adapters.tables import MESSAGES, MESSAGING, METADATA
 from services.delivery.delivery_records import DeliveryRecords
 from services.delivery.domain.selection import WAITING, Selection
 from services.delivery.handlers import KEPT, ConsumerHandlers, MailboxHandlers
-from services.delivery.incoming import Incoming, Triggers
+from services.delivery.incoming import Incoming
 from services.delivery.ports import Subscription
 from services.delivery.submission_answers import SubmissionAnswers
+from services.delivery.triggers import Triggers
 from tests.support.events import message_of
 from tests.support.first_delivery import first_delivery
 from tests.support.hub_keys import verifier
