@@ -89,11 +89,12 @@ class SubmissionCommits:
             return []
         organization = prepared[0].organization
         work = Work.referrals if prepared[0].is_referral else Work.statements
-        new, unused = 0, 0
+        new, refused, unused = 0, 0, 0
         counted: Sequence[Admission] = ()
         try:
             counted, prepared = self._within_rate(organization, work, prepared)
             results = self._results(prepared)
+            refused = sum(isinstance(result, Refused) for result in results)
             for one, result in zip(prepared, results, strict=True):
                 if isinstance(one, Admission) and result == one.id:
                     new += 1
@@ -101,7 +102,14 @@ class SubmissionCommits:
             return results
         finally:
             self._sealed.give_back(organization, unused + sum(map(sealed_bytes, counted)))
-            self._rates.settle(organization, work, taken=len(counted), new=new, idle=len(prepared) - new)
+            self._rates.settle(
+                organization,
+                work,
+                taken=len(counted),
+                new=new,
+                idle=len(prepared) - new,
+                refused=refused,
+            )
 
     def _results(self, prepared: Sequence[Prepared]) -> list[Result]:
         admitted = iter(self.admit_all([one for one in prepared if isinstance(one, Admission)]))

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 from kopuro_client import spreadsheet as of_client
 from kopuro_client.commands.export_formats import COLUMNS, flat_csv
-from runtime import turn
 from runtime.web import spreadsheet as of_hub
 from services.audit.reports import export_api, statistics_api
 from services.routing.domain.coverage import Coverage
@@ -139,7 +138,7 @@ def test_salt_that_begins_with_plus_is_written_behind_an_apostrophe() -> None:
 
 def test_long_file_is_written_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     turns = [time.thread_time()]
-    monkeypatch.setattr(turn.time, "sleep", lambda _: turns.append(time.thread_time()))
+    monkeypatch.setattr("runtime.turn.time.sleep", lambda _: turns.append(time.thread_time()))
     rows = [("RU-MOW", "legal.wage_claim", "ky", number, 2, 3, 4, 5) for number in range(20_000)]
     assert of_hub.spreadsheet(rows).count("\r\n") == len(rows)
     turns.append(time.thread_time())
