@@ -59,6 +59,10 @@ ADVICE: Final[Mapping[str, str]] = {
         "Repeat the submission under the same key after `retry_after` seconds; in a batch, repeat only the"
         " lines with this problem. Admitted lines stay admitted."
     ),
+    "custody-full": (
+        "End or withdraw open referrals that are done with, or send smaller documents. Emergencies have a"
+        " reserve. If your open referrals need more, ask the operators."
+    ),
     "unavailable": _REPEAT,
     "internal": "Report it to the operators with the `reference`. " + _REPEAT,
 }

@@ -23,6 +23,7 @@ import re
 import typing
 from collections.abc import Callable, Hashable, Mapping
 from functools import cache
+from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
@@ -55,6 +56,7 @@ def load(
     """
     try:
         with moments.at(now):
+            _refuse_mostly_unknown(_schema(typing.cast(Hashable, cls)), data)
             try:
                 record: R = _checked_reader(typing.cast(Hashable, cls))(data)
             except Undecided:
@@ -116,21 +118,35 @@ def pointer_errors(messages: Mapping[Any, Any]) -> list[PointerError]:
     return sorted(found, key=lambda e: e.pointer)
 
 
+def _refuse_mostly_unknown(schema: Schema, data: object) -> None:
+    """Raise ValidationError for an object with more unknown members than errors are shown.
+
+    marshmallow would collect an error for each of them, which costs ten times what reading the object does.
+    """
+    if not isinstance(data, dict) or len(data) <= MOST_ERRORS + len(schema.load_fields):
+        return
+    known = {one.data_key or name for name, one in schema.load_fields.items()}
+    unknown = islice((name for name in data if name not in known), MOST_ERRORS)
+    raise ValidationError({name: [UNKNOWN_FIELD] for name in unknown})
+
+
 def _is_other_text(key: object, child: object) -> bool:
     """Return whether an unknown member's name has no form of the contract's: it may be a person's."""
     return child == [UNKNOWN_FIELD] and re.fullmatch(r"[a-z][a-z0-9_]{0,39}", str(key)) is None
 
 
 def _collect(node: Any, path: tuple[str, ...], found: list[PointerError]) -> None:
-    if len(found) == MOST_ERRORS:
-        return
     if isinstance(node, Mapping):
         for key, child in node.items():
+            if len(found) == MOST_ERRORS:
+                return
             # marshmallow's key for errors of the whole record is not a member of the partner's JSON
             hidden = key == "_schema" or _is_other_text(key, child)
             _collect(child, path if hidden else (*path, str(key)), found)
     elif isinstance(node, list):
         for sentence in node:
+            if len(found) == MOST_ERRORS:
+                return
             _collect(sentence, path, found)
     else:
         found.append(PointerError(pointer=pointer(path)[:200], detail=str(node)))

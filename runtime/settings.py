@@ -37,6 +37,7 @@ TRANSIT_KEY_PERIOD = timedelta(hours=1)
 REQUESTS_PER_MINUTE = 1_800
 SUBMISSIONS_PER_MINUTE = 300
 SUBMISSIONS_BURST = 1_000
+CUSTODY_MIB = 512
 FACTS_KEPT = timedelta(days=90)
 MESSAGES_KEPT = timedelta(days=30)
 WATCH_REPORTS_KEPT = timedelta(days=730)
@@ -147,6 +148,9 @@ class Settings:
     # organisation, and the most statements, that intake admits a minute on average, and at once
     submissions_per_minute: int = SUBMISSIONS_PER_MINUTE
     submissions_burst: int = SUBMISSIONS_BURST
+    # KOPURO_CUSTODY_MIB, intake only, optional: the MiB of cases of one sender's open referrals; emergencies
+    # may use a quarter more. An eighth may come at once, and a 32nd in a minute.
+    custody_mib: int = CUSTODY_MIB
     # KOPURO_PROXIES, optional: the networks of the proxies in front of this service, whose X-Forwarded-For
     # names the client
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -231,6 +235,11 @@ class Settings:
                 "KOPURO_SUBMISSIONS_PER_MINUTE", positive, SUBMISSIONS_PER_MINUTE
             ),
             submissions_burst=given.optional("KOPURO_SUBMISSIONS_BURST", positive, SUBMISSIONS_BURST),
+            custody_mib=given.optional(
+                "KOPURO_CUSTODY_MIB",
+                whole_number(16, 999_999, described="a number of MiB, at least 16"),
+                CUSTODY_MIB,
+            ),
             proxies=given.each("KOPURO_PROXIES", ip_network, "networks"),
             issuer=given.optional("KOPURO_ISSUER", issuer, None),
             traces_endpoint=given.optional("KOPURO_TRACES_ENDPOINT", traces_endpoint, None),

@@ -21,6 +21,7 @@ _OF_SETTINGS: Final = frozenset(
         "CONNECTIONS",
         "CONNECTIONS_PER_ADDRESS",
         "CUSTODY_KEY",
+        "CUSTODY_MIB",
         "DATABASE_URL",
         "DIGEST",
         "DISCOVERY",

@@ -92,7 +92,8 @@ LOG_QUEUE = "audit.log"
 RECEIPT_QUEUES: Mapping[str, str] = {service: f"{service}.receipts" for service in SERVICES}
 # The routing keys that each queue receives from `kopuro.events`.
 EVENT_QUEUES: Mapping[str, tuple[str, ...]] = {
-    "intake.offers": ("offer.opened",),
+    # The ends of referrals free the room of their cases (`services/intake/domain/custody_bound.py`).
+    "intake.offers": ("offer.opened", "referral.completed", "referral.withdrawn", "referral.failed"),
     "intake.transit_keys": ("transit_key.published",),
     "delivery.events": DELIVERY_KEYS,
     "vault.events": VAULT_KEYS,

@@ -19,8 +19,11 @@ from runtime.access.token_buckets import Allowance, Remaining, TokenBuckets
 REQUESTS: Final = "organization"
 # All requests of this many seconds may come at once.
 _BURST_SECONDS: Final = 10
-# The cost of a submission that gives the hub no new work: a repeated or a refused one.
+# The cost of a submission that gives the hub no new work: a repeated one, or one beyond the rate.
 IDLE_COST: Final = 0.1
+# The cost of an invalid one: to find its faults takes intake longer than to admit a valid one, but the other
+# services have no work.
+REFUSED_COST: Final = 0.5
 # How many times the requests of one organisation an address may send without a token: several organisations
 # share an address, and a reader of the whole log asks for thousands of tiles.
 _OF_ADDRESS: Final = 4
@@ -99,13 +102,16 @@ class SubmissionRates:
         """Count submissions, as many of the wanted ones as are left; return their number."""
         return self._buckets[work].take(organization, wanted)
 
-    def settle(self, organization: str, work: Work, *, taken: int, new: int, idle: int) -> None:
+    def settle(
+        self, organization: str, work: Work, *, taken: int, new: int, idle: int, refused: int = 0
+    ) -> None:
         """Give back what was taken and not needed, and count what gave no new work.
 
-        new: submissions that were admitted; idle: those that were repeated or refused. The latter may
-        overdraw, so that a sender of thousands of them waits as well.
+        new: submissions that were admitted; idle: those that were repeated or refused; refused: those of
+        them that were invalid. Idle ones may overdraw, so that a sender of thousands of them waits as well.
         """
-        self._buckets[work].use(organization, new - taken + IDLE_COST * idle)
+        cost = new + IDLE_COST * idle + (REFUSED_COST - IDLE_COST) * refused
+        self._buckets[work].use(organization, cost - taken)
 
     def remaining(self, organization: str, work: Work) -> Remaining:
         """Return what is left for the organisation."""

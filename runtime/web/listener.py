@@ -28,6 +28,7 @@ from runtime.turn import Turn
 from runtime.web import deadlines
 from runtime.web.connection_queue import ConnectionQueue
 from runtime.web.connections import Connection, ConnectionLimits, Connections
+from runtime.web.last_responses import LastResponses
 from runtime.web.problems import response_for
 from runtime.web.protocol import EventletLog, Protocol, message_of
 from runtime.web.sending import Sending
@@ -41,6 +42,7 @@ _ACCEPT_PAUSE: Final = (
 )
 _WARNING_SECONDS: Final = 60.0  # between two log lines about refused connections or a failed accept
 _QUEUE_SECONDS: Final = 0.02  # between two looks at the connections that wait for a place
+_MOST_REFUSED: Final = 128  # refused connections whose peers may still be reading
 _SEND_BUFFER: Final = 64 * 1024  # bytes that wait for the peer; Linux takes twice as much memory
 _REFUSAL: Final = message_of(response_for(Unavailable("Too many connections.", retry_after=5)))
 
@@ -81,6 +83,7 @@ class Listener:
         self._server: Any = None
         self._connections = Connections(limits)
         self._queue = ConnectionQueue(limits.waiting)
+        self._refused = LastResponses(min(_MOST_REFUSED, max(1, limits.waiting)))
         self._silent = SilentConnections(self._start, self._forget)
         self._greenlets: list[Any] = []
         self._metrics = metrics
@@ -134,6 +137,7 @@ class Listener:
             for greenlet in self._greenlets:
                 greenlet.kill()
             self._socket.close()
+            self._refused.close_all()
 
     def _accept(self) -> None:
         listening = self._socket.fd  # a connection that is refused needs no socket of eventlet's
@@ -200,11 +204,11 @@ class Listener:
         self._warn("connections refused", cause="the port or the address has its most connections")
         try:
             connection.socket.send(_REFUSAL)  # an empty socket buffer takes so short a response
-            connection.socket.shutdown(socket.SHUT_WR)
         except OSError as fault:
             _log.debug("connection broken by the client", extra={"cause": describe(fault)})
-        finally:
             connection.close()
+        else:
+            self._refused.add(connection)
 
     def _watch(self, connection: Connection) -> None:
         self._metrics.opened()

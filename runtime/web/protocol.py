@@ -10,7 +10,7 @@ import io
 import logging
 import socket
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, Final
@@ -24,16 +24,18 @@ from runtime.web import deadlines
 from runtime.web.chunks import Chunks
 from runtime.web.connections import origin_of
 from runtime.web.head import BadHead, RequestHead, environment, read_head
+from runtime.web.last_responses import DRAINED, PIECE, has_unread
 from runtime.web.paced_reader import PacedReader
 from runtime.web.problems import response_for
 from runtime.web.response import Response
-from runtime.web.sending import LARGE, Sending, TooMuchUnread
+from runtime.web.sending import COUNTED, Sending, TooMuchUnread
 
 _log = logging.getLogger(__name__)
 
 CONNECTION: Final = "kopuro.connection"  # the environ key of the connection, for `close_after_response`
-_LINGER_BYTES: Final = 1024 * 1024
-_PIECE: Final = 64 * 1024
+# Larger responses are sent in the pieces that they have: the connections that get the same stored response share
+# its bytes.
+_JOINED: Final = 64 * 1024
 _DISCARDED: Final = 64 * 1024  # the largest unread rest of a body for which the connection is kept
 
 
@@ -85,7 +87,13 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes n
         super().setup()
         self._reader = PacedReader(self.rfile.detach())
         self.rfile = io.BufferedReader(self._reader)
-        self.wfile = _Output(self.wfile, self.connection, origin_of(self.client_address), self.server.sending)
+        self.wfile = _Output(
+            self.wfile,
+            self.connection,
+            origin_of(self.client_address),
+            self.server.sending,
+            self._linger_at_end,
+        )
 
     def expect_nothing(self) -> None:
         """Look rarely for the rest of the request, because it has been answered."""
@@ -158,28 +166,30 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes n
         detail = f"The head did not arrive within {deadlines.HEAD_SECONDS:.0f} s."
         raise BadHead("malformed-request", detail, status=408)
 
-    def _refuse(self, refused: Refused) -> None:
+    def _linger_at_end(self) -> None:
         self.close_connection = True
         self.lingers = True
+
+    def _refuse(self, refused: Refused) -> None:
+        self._linger_at_end()
         self.wfile.write(message_of(response_for(refused)))
         self.wfile.flush()
 
     def finish(self) -> None:
-        if self.lingers:
+        # Also after the end of the last response, a client may have sent more: the rest of a body, or a
+        # further request.
+        if self.lingers or has_unread(self.connection):
             self._linger()
         super().finish()
 
     def _linger(self) -> None:
-        """Read a little more of what the client is still sending (RFC 9112 §9.6).
-
-        Closing at once makes TCP send a reset, which can destroy the response before the client reads it.
-        """
-        left = _LINGER_BYTES
+        """Read a little more of what the client is still sending: see `last_responses`."""
+        left = DRAINED
         try:
             self.wfile.flush()
             self.connection.shutdown(socket.SHUT_WR)
             with eventlet.Timeout(deadlines.LINGER_SECONDS, exception=False):
-                while left > 0 and (piece := self.connection.recv(min(left, 64 * 1024))):
+                while left > 0 and (piece := self.connection.recv(min(left, PIECE))):
                     left -= len(piece)
         except OSError:
             return
@@ -194,7 +204,7 @@ class _Input(wsgi.Input):  # type: ignore[misc]  # eventlet publishes no types
         super().__init__(file, *arguments, **options)
         self._chunks = Chunks(file)
 
-    def discard(self, _buffer_size: int = _PIECE) -> None:
+    def discard(self, _buffer_size: int = PIECE) -> None:
         """Read the rest of a small body that the response did not need, or close the connection.
 
         The response has been sent. The rest must arrive within DISCARD_SECONDS.
@@ -203,7 +213,7 @@ class _Input(wsgi.Input):  # type: ignore[misc]  # eventlet publishes no types
             self.protocol.expect_nothing()
             with eventlet.Timeout(deadlines.DISCARD_SECONDS, exception=False):
                 try:
-                    super().discard(_PIECE)
+                    super().discard(PIECE)
                 except OSError as fault:
                     _log.debug("connection broken by the client", extra={"cause": describe(fault)})
                 else:
@@ -216,7 +226,7 @@ class _Input(wsgi.Input):  # type: ignore[misc]  # eventlet publishes no types
         if self.should_send_hundred_continue:
             self.send_hundred_continue_response()
             self.is_hundred_continue_response_sent = True
-        return self._chunks.read(length or _PIECE)
+        return self._chunks.read(length or PIECE)
 
 
 _UNREAD: Final = message_of(
@@ -233,11 +243,15 @@ class _Output:
     sending one while too many of its address are unread.
     """
 
-    def __init__(self, file: Any, connection: Any, origin: str, sending: Sending) -> None:
+    def __init__(
+        self, file: Any, connection: Any, origin: str, sending: Sending, linger_at_end: Callable[[], None]
+    ) -> None:
+        """linger_at_end: makes the connection end after this response, with what is unread read first."""
         self._file = file
         self._connection = connection
         self._origin = origin
         self._sending = sending
+        self._linger_at_end = linger_at_end
 
     @property
     def closed(self) -> bool:
@@ -247,19 +261,20 @@ class _Output:
         self.writelines((data,))
 
     def writelines(self, pieces: Iterable[bytes]) -> None:
-        """Send a response, or close the connection if its address leaves too many large ones unread."""
+        """Send a response, or close the connection if its address leaves too many bytes unread."""
         pieces = tuple(pieces)
         size = sum(map(len, pieces))
-        if size < LARGE:
-            self._send((b"".join(pieces),), size)
+        if size < _JOINED:
+            pieces = (b"".join(pieces),)
+        if size < COUNTED:
+            self._send(pieces, size)
             return
         try:
             with self._sending.of(self._origin, size):
-                # Not joined: the connections that get the same stored response share its bytes.
                 self._send(pieces, size)
         except TooMuchUnread:
+            self._linger_at_end()
             self._send((_UNREAD,), len(_UNREAD))
-            greenio.shutdown_safe(self._connection)
             raise ConnectionAbortedError from None
 
     def _send(self, pieces: Sequence[bytes], size: int) -> None:

@@ -53,9 +53,9 @@ class Response:
 
     @classmethod
     def lines(cls, records: Iterable[Any]) -> Response:
-        """Return newline-delimited JSON, one record a line."""
-        listed = list(records)
-        body = b"".join(record_json(record) + b"\n" for record in listed)
+        """Return newline-delimited JSON, one record a line. Other requests run between two records."""
+        listed = list(in_turns(records))
+        body = b"".join(record_json(record) + b"\n" for record in in_turns(listed))
         kinds = frozenset(map(type, listed))
         return cls(200, body, {"Content-Type": "application/x-ndjson"}, content=Content(kinds))
 

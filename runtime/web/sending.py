@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-LARGE: Final = 64 * 1024  # bytes; smaller responses do not count, the connections are bounded anyway
+# Bytes. Smaller responses do not count: on all connections that a port admits they are some 40 MB together.
+COUNTED: Final = 4 * 1024
 MOST_OF_ONE: Final = 48 * 1024 * 1024
 MOST: Final = 192 * 1024 * 1024
 

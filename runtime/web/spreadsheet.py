@@ -14,6 +14,7 @@ import io
 import re
 from collections.abc import Iterable
 
+from runtime.turn import in_turns
 from runtime.web.response import Response
 
 # Some programs trim spaces and control characters before they look at a cell.
@@ -39,8 +40,8 @@ def csv_response(rows: Iterable[Iterable[Cell]]) -> Response:
 
 
 def spreadsheet(rows: Iterable[Iterable[Cell]]) -> str:
-    """Return the rows as CSV; None becomes an empty cell."""
+    """Return the rows as CSV; None becomes an empty cell. Other requests run between two rows."""
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerows([masked(cell) for cell in row] for row in rows)
+    writer.writerows([masked(cell) for cell in row] for row in in_turns(rows))
     return text.getvalue()

@@ -26,8 +26,10 @@ from services.intake.adapters.tables import MESSAGING, REPLICA
 from services.intake.adapters.transit_keys import SqlTransitKeys, trusted_age
 from services.intake.api import ApiContext
 from services.intake.commits import SubmissionCommits
+from services.intake.domain.custody_bound import MIB
 from services.intake.handlers import IntakeHandlers
 from services.intake.referral_views import ReferralViews
+from services.intake.sealed_rates import SealedRates
 from services.intake.submission_search import SubmissionSearch
 from services.intake.transit_key_changes import TransitKeyChanges
 
@@ -77,6 +79,8 @@ def build(settings: Settings) -> Application[IntakeParts]:
         backlog=lambda: platform.messenger.backlog,
         after_commit=platform.messenger.wake,
         rates=rates,
+        sealed=SealedRates(settings.custody_mib),
+        custody_bytes=settings.custody_mib * MIB,
     )
     handlers = IntakeHandlers(
         database=platform.database,

@@ -6,7 +6,7 @@ Concurrent requests share a transaction.
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Connection
@@ -20,8 +20,10 @@ from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
 from runtime.storage.pruning import prune
 from services.intake.domain.admission import Admission, Claim, Prepared, Refusal, UsedKey
+from services.intake.domain.custody_bound import beyond_custody, case_bytes, growth, sealed_bytes
 from services.intake.domain.statement_bound import counted_as
 from services.intake.ports import AdmissionStore, TransitKeys
+from services.intake.sealed_rates import SealedRates
 
 # Above this many outbox messages, submissions are refused with a Retry-After.
 OUTBOX_BOUND = 100_000
@@ -47,11 +49,14 @@ class SubmissionCommits:
         backlog: Callable[[], int],
         after_commit: Callable[[], None],
         rates: SubmissionRates,
+        sealed: SealedRates,
+        custody_bytes: int,
         outbox_bound: int = OUTBOX_BOUND,
     ) -> None:
         """backlog: the latest count of messages waiting in the outbox.
 
-        rates: of each organisation's submissions.
+        rates: of each organisation's submissions; sealed: of the bytes of their cases and notes.
+        custody_bytes: of the cases that a sender may have in custody (`domain/custody_bound.py`).
         """
         self._database = database
         self._store = store
@@ -59,6 +64,8 @@ class SubmissionCommits:
         self._transit_keys = transit_keys
         self._backlog = backlog
         self._rates = rates
+        self._sealed = sealed
+        self._custody_bytes = custody_bytes
         self._outbox_bound = outbox_bound
         self._commits = GroupCommit[Sequence[Admission], Sequence[Result]](
             database, self._record, after_commit=after_commit, weigh=len
@@ -82,17 +89,27 @@ class SubmissionCommits:
             return []
         organization = prepared[0].organization
         work = Work.referrals if prepared[0].is_referral else Work.statements
-        taken, new = 0, 0
+        new, refused, unused = 0, 0, 0
+        counted: Sequence[Admission] = ()
         try:
-            taken, prepared = self._within_rate(organization, work, prepared)
+            counted, prepared = self._within_rate(organization, work, prepared)
             results = self._results(prepared)
-            new = sum(
-                isinstance(one, Admission) and result == one.id
-                for one, result in zip(prepared, results, strict=True)
-            )
+            refused = sum(isinstance(result, Refused) for result in results)
+            for one, result in zip(prepared, results, strict=True):
+                if isinstance(one, Admission) and result == one.id:
+                    new += 1
+                    unused -= sealed_bytes(one)
             return results
         finally:
-            self._rates.settle(organization, work, taken=taken, new=new, idle=len(prepared) - new)
+            self._sealed.give_back(organization, unused + sum(map(sealed_bytes, counted)))
+            self._rates.settle(
+                organization,
+                work,
+                taken=len(counted),
+                new=new,
+                idle=len(prepared) - new,
+                refused=refused,
+            )
 
     def _results(self, prepared: Sequence[Prepared]) -> list[Result]:
         admitted = iter(self.admit_all([one for one in prepared if isinstance(one, Admission)]))
@@ -104,22 +121,31 @@ class SubmissionCommits:
 
     def _within_rate(
         self, organization: str, work: Work, prepared: Sequence[Prepared]
-    ) -> tuple[int, Sequence[Prepared]]:
-        """Count the admissions; return their number, and the submissions with those beyond refused."""
+    ) -> tuple[Sequence[Admission], Sequence[Prepared]]:
+        """Count the admissions; return those counted, and the submissions with those beyond refused."""
         admissions = [one for one in prepared if isinstance(one, Admission)]
         taken = self._rates.take(organization, work, len(admissions))
-        if taken == len(admissions):
-            return taken, prepared
-        # Repeated submissions are found first, because they do not count towards the rate.
+        sizes = [sealed_bytes(one) for one in admissions]
+        fitting = self._sealed.take(organization, sizes)
+        if taken == fitting == len(admissions):
+            return admissions, prepared
+        # Repeated submissions are found first, because they do not count towards the rates.
         self._rates.settle(organization, work, taken=taken, new=0, idle=0)
+        self._sealed.give_back(organization, sum(sizes[:fitting]))
         repeated = self._first_ids([one.claim for one in admissions if one.claim is not None])
         fresh = [one for one in admissions if one.claim is None or one.claim not in repeated]
-        taken = self._rates.take(organization, work, len(fresh))
+        fitting = self._sealed.take(organization, [sealed_bytes(one) for one in fresh])
+        taken = self._rates.take(organization, work, fitting)
+        self._sealed.give_back(organization, sum(sealed_bytes(one) for one in fresh[taken:fitting]))
         beyond = {id(one) for one in fresh[taken:]}
         if not beyond:
-            return taken, prepared
-        error = self._rates.refusal(organization, work, len(beyond))
-        return taken, [
+            return fresh, prepared
+        error = (
+            self._rates.refusal(organization, work, len(beyond))
+            if taken < fitting
+            else self._sealed.refusal(organization, sum(sealed_bytes(one) for one in fresh[taken:]))
+        )
+        return fresh[:taken], [
             Refusal(organization=organization, error=error, claim=None, is_referral=work is Work.referrals)
             if id(one) in beyond
             else one
@@ -170,6 +196,10 @@ class SubmissionCommits:
         fresh: list[Admission] = []
         results = []
         about = self._submitted_about(transaction, [a for group in groups for a in group])
+        cases = [a for group in groups for a in group if case_bytes(a)]
+        held = Counter(self._store.in_custody(transaction, {a.organization for a in cases}))
+        replaced = {a.referral_id for a in cases if not a.is_referral}
+        present = self._store.cases_in_custody(transaction, replaced)
         for group in groups:
             answers: list[Result] = []
             for admission in group:
@@ -182,12 +212,20 @@ class SubmissionCommits:
                     if answer is None:
                         earlier.append(now)
                 if answer is None:
+                    added = growth(admission, present.get(admission.referral_id))
+                    answer = beyond_custody(
+                        admission, added, held[admission.organization], self._custody_bytes
+                    )
+                    if answer is None and added:
+                        held[admission.organization] += added
+                if answer is None:
                     _claim(admission, used)
                     fresh.append(admission)
                     answer = admission.id
                 answers.append(answer)
             results.append(answers)
         if fresh:
+            self._store.take_into_custody(transaction, fresh)
             # In the transaction that stores them: intake's database has no other copy of a case.
             fresh = self._transit_keys.seal(transaction, fresh)
             self._store.record(transaction, fresh, fresh[0].events[0].time)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from contracts.envelope import Envelope
 from contracts.errors import Refused, Unavailable, drop_frames
-from contracts.facts import OfferOpened
+from contracts.facts import OfferOpened, ReferralCompleted, ReferralFailed, ReferralWithdrawn
 from contracts.queries import (
     NOT_THE_ACCEPTOR,
     OfferQuery,
@@ -54,6 +54,7 @@ from services.intake.ports import NO_SUCH_OFFER, AdmissionStore, Referrals
 _NO_SUCH_REFERRAL = "No referral with this id was sent by your organisation or offered to it."
 
 _NO_PART = "Your organisation is no longer a party to this referral."
+_ENDS: Final = frozenset({ReferralCompleted.type, ReferralWithdrawn.type, ReferralFailed.type})
 # Referrals in one request to routing, which reads them all at once.
 ROLES_AT_ONCE: Final = 100
 
@@ -174,7 +175,10 @@ class IntakeHandlers:
     def note_offers(
         self, transaction: Connection, events: Sequence[Envelope], now: dt.datetime
     ) -> Iterable[Outgoing]:
-        """Record which offer was made to which organisation (a `batches.BatchHandler`)."""
+        """Record which offer was made to which organisation, and which cases have left custody.
+
+        A `batches.BatchHandler`.
+        """
         offers = [
             (event.data["offer_id"], event.data["referral_id"], event.data["organization"])
             for event in events
@@ -182,6 +186,9 @@ class IntakeHandlers:
         ]
         if offers:
             self._store.note_offers(transaction, offers)
+        ended = {event.data["referral_id"] for event in events if event.type in _ENDS}
+        if ended:
+            self._store.end_custody(transaction, ended)
         return ()
 
     def _known_subjects(self, organization: str, commands: Sequence[Command]) -> dict[str, str]:

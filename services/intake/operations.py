@@ -94,7 +94,7 @@ SUBMIT: Final = Operation(
             headers={"Location": "The address of the referral."},
         )
     },
-    refusals=_SUBMITTING | _OF_REFERRALS,
+    refusals=_SUBMITTING | _OF_REFERRALS | {"custody-full"},
 )
 SUBMIT_BATCH: Final = Operation(
     summary="Submit up to a thousand referrals, one a line",
@@ -186,6 +186,6 @@ REPLACE_CASE: Final = command(
     "replace_case",
     "Replace a case, in the hub's custody or sealed to its acceptor",
     {"case": _SEALED},
-    refusals=frozenset({"not-in-this-state"}),
+    refusals=frozenset({"not-in-this-state", "custody-full"}),
 )
 REVOKE_CONSENT: Final = command("revoke_consent", "Report that the person has withdrawn the consent", {})

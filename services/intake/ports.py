@@ -53,6 +53,22 @@ class AdmissionStore(Protocol):
         """Insert new referrals, commands and claims. The outbox stores the events."""
         ...
 
+    def in_custody(self, transaction: Connection, senders: Collection[str]) -> Mapping[str, int]:
+        """Return the bytes of the cases in custody by sender, for the senders that have any."""
+        ...
+
+    def cases_in_custody(self, transaction: Connection, referral_ids: Collection[str]) -> Mapping[str, int]:
+        """Return the bytes of these referrals' cases, for those that are counted."""
+        ...
+
+    def take_into_custody(self, transaction: Connection, admissions: Sequence[Admission]) -> None:
+        """Count the cases of new referrals, and larger replacements of cases that are counted."""
+        ...
+
+    def end_custody(self, transaction: Connection, referral_ids: Collection[str]) -> None:
+        """Count the cases of these referrals no longer. Idempotent."""
+        ...
+
     def note_offers(self, transaction: Connection, offers: Sequence[tuple[str, str, str]]) -> None:
         """Insert (offer id, referral id, organisation) rows. Idempotent."""
         ...

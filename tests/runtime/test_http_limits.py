@@ -238,6 +238,71 @@ def test_address_with_most_connections_is_refused_and_others_are_served(hurried:
         assert status_from(operations_port(hurried), "127.0.0.2") == 200
 
 
+def read_late(connection: socket.socket, more: bytes = b"") -> bytes:
+    """Send more once the response has come; return all of it. Raises ConnectionResetError after a reset."""
+    connection.recv(1, socket.MSG_PEEK)
+    connection.sendall(more)
+    received = b""
+    while piece := connection.recv(65536):
+        connection.sendall(more)
+        received += piece
+    return received
+
+
+def test_refused_unread_response_ends_without_a_reset(hurried: SampleProcess) -> None:
+    request = b"GET /v1/page HTTP/1.1\r\nHost: x\r\n\r\n"
+    with ExitStack() as held:
+        for _ in range(60):
+            connection = held.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.settimeout(_PATIENCE)
+            connection.bind(("127.0.0.10", 0))
+            connection.connect((LOOPBACK, hurried.port))
+            connection.sendall(request * 100)  # sent ahead: the service reads one of them
+            if connection.recv(12, socket.MSG_PEEK)[9:] == b"503":
+                answer = read_late(connection, request)
+                assert b"urn:kopuro:problem:unavailable" in answer
+                assert b"Connection: close" in answer
+                return
+    pytest.fail("no response was refused")
+
+
+def test_refused_connection_ends_without_a_reset(hurried: SampleProcess) -> None:
+    waiting = b"GET /v1/wait?seconds=8 HTTP/1.1\r\nHost: x\r\n\r\n"
+    with ExitStack() as held:
+        for _ in range(OPEN_FILES // 4):
+            held.enter_context(connect(hurried.port, "127.0.0.11")).sendall(waiting)
+        until_in_flight(hurried, OPEN_FILES // 4)
+        with connect(hurried.port, "127.0.0.11") as connection:
+            with suppress(BlockingIOError):  # as much as the service's receive buffer takes
+                connection.setblocking(False)
+                connection.sendall(bytes(300_000))
+            connection.settimeout(_PATIENCE)
+            answer = read_late(connection, b"x" * 1000)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+
+
+@pytest.mark.parametrize(
+    ("start", "status"),
+    [
+        (b"POST /v1/nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n", b"404"),
+        (b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n", b"401"),
+        (b"POST /v1/nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n", b"404"),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"404"),
+        (b"GET /healthz HTTP/1.0\r\n\r\n", b"404"),
+        (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"414"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 100_000 + b"\r\n\r\n", b"431"),
+    ],
+)
+def test_response_with_input_left_ends_without_a_reset(
+    hurried: SampleProcess, start: bytes, status: bytes
+) -> None:
+    with connect(hurried.port, "127.0.0.12") as connection:
+        connection.sendall(start + b"x" * 20_000)
+        answer = read_late(connection, b"x" * 1000)
+    assert answer[9:12] == status
+
+
 @pytest.mark.parametrize("end", ["other-port", "same-port"])
 def test_connection_that_sends_requests_ahead_delays_no_other(
     hurried: SampleProcess, port: int, end: str

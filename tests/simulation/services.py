@@ -33,7 +33,7 @@ from runtime.messaging.memory import MemoryConsumer
 from runtime.messaging.messenger import Messenger
 from runtime.messaging.signatures.reloaded_identity import ReloadedIdentity
 from runtime.messaging.tables import MessagingTables
-from runtime.settings import KEY_PAUSE, TRANSIT_KEY_PERIOD
+from runtime.settings import CUSTODY_MIB, KEY_PAUSE, TRANSIT_KEY_PERIOD
 from runtime.storage.exclusive_lock import ExclusiveLock
 from services.audit.adapters import tables as audit_tables
 from services.audit.log.adapters.sql_due_receipts import SqlDueReceipts
@@ -63,8 +63,10 @@ from services.intake.adapters import tables as intake_tables
 from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.adapters.transit_keys import SqlTransitKeys
 from services.intake.commits import SubmissionCommits
+from services.intake.domain.custody_bound import MIB
 from services.intake.domain.members import member_of
 from services.intake.handlers import IntakeHandlers as IntakeHandlers
+from services.intake.sealed_rates import SealedRates
 from services.intake.transit_key_changes import TransitKeyChanges
 from services.routing.adapters import tables as routing_tables
 from services.routing.adapters.placement_keys import SqlPlacementKeys
@@ -213,6 +215,8 @@ class Intake(Service):
                 backlog=lambda: 0,
                 after_commit=self.messenger.wake,
                 rates=SubmissionRates(per_minute=60, burst=1_000_000),
+                sealed=SealedRates(CUSTODY_MIB),
+                custody_bytes=CUSTODY_MIB * MIB,
             ),
             referrals=_Asked(self),
             members=members.get,

@@ -8,23 +8,28 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from typing import Any, Final
 
 import httpx
 import pytest
 
 from admin.keys import public_half
+from contracts.case import Document
 from contracts.records import plain
 from kopuro_client.sealing import seal
 from runtime.access.held_refusals import HOLD_ADDRESS_SECONDS, HOLD_SECONDS
 from runtime.web.arriving_lines import LARGEST_PIECE, MOST_SEPARATORS
 from sandbox import network
 from sandbox.hub import Hub
+from tests.journey.waiting import until
 from tests.support.amqp_hub import AmqpHub
 from tests.support.partners import ask_for_token
 
@@ -47,6 +52,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AmqpHub]:
     environment = {name: value for name, value in os.environ.items() if name != "KOPURO_AMQP_URI"}
     environment["KOPURO_SUBMISSIONS_BURST"] = str(BURST)
     environment["KOPURO_SUBMISSIONS_PER_MINUTE"] = str(PER_MINUTE)
+    environment["KOPURO_CUSTODY_MIB"] = "16"  # two at once
     environment["KOPURO_REQUESTS_PER_MINUTE"] = str(REQUESTS)
     running = Hub(tmp_path_factory.mktemp("flood") / "data", environment=environment, amqp=True)
     try:
@@ -163,6 +169,35 @@ def test_nested_line_is_refused_before_the_rest_of_it_is_sent(hub: AmqpHub) -> N
             answer += piece
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"urn:kopuro:problem:body-too-large" in answer
+
+
+def test_cases_beyond_the_rate_of_bytes_are_refused_and_ended_ones_leave_custody(hub: AmqpHub) -> None:
+    fourth = sorted(hub.hub.files.people()["organizations"])[-1]
+    assert fourth not in (HOSTILE, VICTIM)
+    sample = network.load().referral(WAGES)
+    custody_key = json.loads(hub.hub.files.discovery.read_text(encoding="utf-8"))["custody_key"]
+    document = Document(name="scan.pdf", media_type="application/pdf", content="x" * 700_000)
+    case = seal(plain(replace(sample.case, documents=(document,))), custody_key)
+    large = json.dumps(referral(hub, case=case)).encode()
+    door = Door(hub, fourth)
+    results = [
+        json.loads(line)
+        for line in door.ask("POST", "/v1/referrals:batch", b"\n".join([large] * 3)).text.splitlines()
+    ]
+    assert [one["status"] for one in results] == [202, 202, 429]
+    assert results[2]["problem"]["type"] == "urn:kopuro:problem:too-many-submissions"
+
+    def in_custody() -> list[tuple[str]]:
+        with closing(sqlite3.connect(hub.hub.files.database("intake"))) as database:
+            return database.execute(
+                "SELECT referral_id FROM cases_in_custody WHERE sender = ?", (fourth,)
+            ).fetchall()
+
+    assert sorted(in_custody()) == sorted((one["id"],) for one in results[:2])
+    for one in results[:2]:
+        withdrawn = door.ask("POST", f"/v1/referrals/{one['id']}/withdraw", b'{"reason":"placed_elsewhere"}')
+        assert withdrawn.status_code == 202
+    until(lambda: not in_custody(), "no case in custody")
 
 
 def test_library_brings_a_batch_through_that_is_beyond_the_rate(hub: AmqpHub) -> None:

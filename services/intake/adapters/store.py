@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, select, tuple_
@@ -13,6 +13,7 @@ from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
 from services.intake.adapters.tables import COMMANDS, IDEMPOTENCY_KEYS, SUBMISSIONS
 from services.intake.domain.admission import Admission, Claim, UsedKey
+from services.intake.domain.custody_bound import case_bytes
 from services.intake.ports import Admitted, AdmittedReferral
 
 _CLAIMED = SqlStatement(
@@ -42,6 +43,15 @@ _NEW_CLAIM = SqlStatement(
 )
 _NEW_OFFER = SqlStatement(
     "INSERT INTO offers (id, referral_id, organization) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+)
+_IN_CUSTODY = SqlStatement("SELECT sender, bytes FROM custody_sums WHERE sender = ANY (?)")
+_NEW_CASE = SqlStatement("INSERT INTO cases_in_custody (referral_id, sender, bytes) VALUES (?, ?, ?)")
+_CASES = SqlStatement("SELECT referral_id, bytes, sender FROM cases_in_custody WHERE referral_id = ANY (?)")
+_LARGER_CASE = SqlStatement("UPDATE cases_in_custody SET bytes = ? WHERE referral_id = ?")
+_END_CASE = SqlStatement("DELETE FROM cases_in_custody WHERE referral_id = ANY (?) RETURNING sender, bytes")
+_CHANGE_SUM = SqlStatement(
+    "INSERT INTO custody_sums (sender, bytes) VALUES (?, ?)"
+    " ON CONFLICT (sender) DO UPDATE SET bytes = custody_sums.bytes + excluded.bytes"
 )
 _OFFERS_TO = SqlStatement("SELECT id, referral_id FROM offers WHERE id = ANY (?) AND organization = ?")
 _SENT_BY = SqlStatement("SELECT referral_id FROM submissions WHERE referral_id = ANY (?) AND sender = ?")
@@ -89,6 +99,48 @@ class SqlAdmissionStore:
                 for key in claim.keys
             ],
         )
+
+    def in_custody(self, transaction: Connection, senders: Collection[str]) -> Mapping[str, int]:
+        """See `ports.AdmissionStore`."""
+        if not senders:
+            return {}
+        return {row[0]: row[1] for row in _IN_CUSTODY.run(transaction, list(senders))}
+
+    def cases_in_custody(self, transaction: Connection, referral_ids: Collection[str]) -> Mapping[str, int]:
+        """See `ports.AdmissionStore`."""
+        if not referral_ids:
+            return {}
+        return {row[0]: row[1] for row in _CASES.run(transaction, list(referral_ids))}
+
+    def take_into_custody(self, transaction: Connection, admissions: Sequence[Admission]) -> None:
+        """See `ports.AdmissionStore`."""
+        sizes = {one.referral_id: size for one in admissions if (size := case_bytes(one))}
+        new = [
+            (one.referral_id, one.organization, sizes[one.referral_id])
+            for one in admissions
+            if one.is_referral and one.referral_id in sizes
+        ]
+        sums: Counter[str] = Counter()
+        for _, sender, size in new:
+            sums[sender] += size
+        replaced = sizes.keys() - {referral_id for referral_id, _, _ in new}
+        larger = []
+        if replaced:
+            for referral_id, size, sender in _CASES.run(transaction, sorted(replaced)):
+                if sizes[referral_id] > size:
+                    larger.append((sizes[referral_id], referral_id))
+                    sums[sender] += sizes[referral_id] - size
+        _NEW_CASE.run_for_each(transaction, new)
+        _LARGER_CASE.run_for_each(transaction, larger)
+        # In one order in every transaction, so that no two wait for each other.
+        _CHANGE_SUM.run_for_each(transaction, sorted(sums.items()))
+
+    def end_custody(self, transaction: Connection, referral_ids: Collection[str]) -> None:
+        """See `ports.AdmissionStore`."""
+        sums: Counter[str] = Counter()
+        for sender, size in _END_CASE.run(transaction, list(referral_ids)):
+            sums[sender] -= size
+        _CHANGE_SUM.run_for_each(transaction, sorted(sums.items()))
 
     def note_offers(self, transaction: Connection, offers: Sequence[tuple[str, str, str]]) -> None:
         """See `ports.AdmissionStore`."""

@@ -71,6 +71,21 @@ TRANSIT_COUNTS = Table(
     Column("messages", BigInteger, nullable=False),
 )
 
+# The sealed cases of referrals that have not ended, as admitted; and their sum for each sender.
+CASES_IN_CUSTODY = Table(
+    "cases_in_custody",
+    METADATA,
+    Column("referral_id", String(36), primary_key=True),
+    Column("sender", String(100), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+)
+CUSTODY_SUMS = Table(
+    "custody_sums",
+    METADATA,
+    Column("sender", String(100), primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+)
+
 OFFERS = Table(
     "offers",
     METADATA,

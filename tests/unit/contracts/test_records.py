@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -329,3 +330,22 @@ def test_canonical_form_loads_as_the_same_record_and_ignores_member_order(record
     assert load(ReferralFacts, orjson.loads(canonical(record))) == record
     reordered = dict(reversed(plain(record).items()))
     assert canonical(load(ReferralFacts, reordered)) == canonical(record)
+
+
+def test_object_of_mostly_unknown_members_is_refused_without_an_error_for_each() -> None:
+    body = {f"member{number}": 1 for number in range(5_000)}
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    with pytest.raises(Refused) as caught:
+        sys.setprofile(count)
+        try:
+            load(ReferralFacts, {**plain(FACTS), **body})
+        finally:
+            sys.setprofile(None)
+    assert len(caught.value.errors) == 50
+    assert {error.detail for error in caught.value.errors} == {"This field is not in the contract."}
+    assert calls < 2_000

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
 
 from contracts.responses.form import Page, record_json
+from runtime.turn import TURN_SECONDS
 from runtime.web.response import Response
 
 
@@ -43,3 +45,17 @@ def test_other_requests_run_between_the_items_of_a_page(monkeypatch: pytest.Monk
     monkeypatch.setattr("runtime.turn.time.sleep", turns.append)
     Response.of(Page(items=[Item(id=str(number), text="x" * 10_000) for number in range(9)], next=None))
     assert turns == [0] * 9
+
+
+def test_other_requests_run_between_the_lines_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, slept = [0.0], list[float]()
+    monkeypatch.setattr("runtime.turn.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("runtime.turn.time.sleep", slept.append)
+
+    def items() -> Iterator[Item]:
+        for number in range(10):
+            now[0] += TURN_SECONDS
+            yield Item(id=str(number), text="")
+
+    assert Response.lines(items()).body.count(b"\n") == 10
+    assert len(slept) >= 9

@@ -6,8 +6,10 @@ import csv
 import io
 import json
 import re
+import time
 from base64 import b64encode
 from collections.abc import Callable
+from itertools import pairwise
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -132,3 +134,13 @@ def test_salt_that_begins_with_plus_is_written_behind_an_apostrophe() -> None:
     salt = b64encode(b"\xf8" * 32).decode()
     assert salt.startswith("+")
     assert f',"\'{salt}",' in client_row({"salt": salt})
+
+
+def test_long_file_is_written_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = [time.thread_time()]
+    monkeypatch.setattr("runtime.turn.time.sleep", lambda _: turns.append(time.thread_time()))
+    rows = [("RU-MOW", "legal.wage_claim", "ky", number, 2, 3, 4, 5) for number in range(20_000)]
+    assert of_hub.spreadsheet(rows).count("\r\n") == len(rows)
+    turns.append(time.thread_time())
+    assert len(turns) > 10
+    assert max(after - before for before, after in pairwise(turns)) < 0.05  # seconds of processor time

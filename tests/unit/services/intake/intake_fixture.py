@@ -16,15 +16,18 @@ from runtime.access.rate_limits import SubmissionRates
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import Outbox
+from runtime.settings import CUSTODY_MIB
 from runtime.storage.database import Database
 from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.adapters.tables import IDEMPOTENCY_KEYS, MESSAGING, METADATA, SUBMISSIONS
 from services.intake.adapters.transit_keys import SqlTransitKeys
 from services.intake.commits import SubmissionCommits
 from services.intake.domain.admission import Admission, Claim
+from services.intake.domain.custody_bound import MIB
 from services.intake.domain.members import Member
 from services.intake.handlers import IntakeHandlers
 from services.intake.referral_views import ReferralViews
+from services.intake.sealed_rates import SealedRates
 from tests.support.migrated import upgrade
 from tests.support.transit_secrets import TransitSecrets
 from tests.unit.services.intake.samples import CUSTODY_KID, MEMBERS, OSH, caller, submission
@@ -68,6 +71,8 @@ class IntakeBench:
         self.transit_keys = SqlTransitKeys(self.database, process=new_id())
         self.transit = TransitSecrets()
         self.rates = SubmissionRates(per_minute=60, burst=100_000)
+        self.sealed = SealedRates(CUSTODY_MIB)
+        self.custody_bytes = CUSTODY_MIB * MIB
         self.publish_transit_key(self.transit.new())
         self.handlers = self.new_handlers()
         self.views = ReferralViews(database=self.database, store=SqlAdmissionStore(), referrals=self.routing)
@@ -85,6 +90,8 @@ class IntakeBench:
                 backlog=lambda: self.backlog,
                 after_commit=self._wake,
                 rates=self.rates,
+                sealed=self.sealed,
+                custody_bytes=self.custody_bytes,
             ),
             referrals=self.routing,
             members=lambda organization: self.members.get(organization),

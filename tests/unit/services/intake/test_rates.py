@@ -76,9 +76,9 @@ def test_repeated_submissions_cost_a_tenth(limited: IntakeBench) -> None:
     assert left(limited) == 3
 
 
-def test_refused_lines_cost_a_tenth_and_may_overdraw(limited: IntakeBench) -> None:
+def test_invalid_lines_cost_half_and_may_overdraw(limited: IntakeBench) -> None:
     osh = ApiClient(limited, OSH)
-    assert refused(osh.refer_many(b"\n".join([b"{"] * 150))).keys() == set(range(1, 151))
+    assert refused(osh.refer_many(b"\n".join([b"{"] * 30))).keys() == set(range(1, 31))
     with pytest.raises(RateLimited) as caught:
         limited.rates.require_any(OSH, Work.referrals)
     assert caught.value.retry_after == 6

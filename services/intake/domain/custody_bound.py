@@ -1,0 +1,61 @@
+"""How many bytes of cases one sender may have in custody. Pure.
+
+The vault keeps a case, and after its release delivery a copy, until the referral ends: only then is there
+room again. Replacements count by the larger case, because the vault may refuse the later one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from contracts.codes import Urgency
+from contracts.errors import Refused
+from contracts.facts import ReferralSubmitted, SealedCaseReplaced, SealedCaseSubmitted, SealedNoteSubmitted
+from services.intake.domain.admission import Admission
+
+MIB: Final = 1024 * 1024
+# The part of the bound that only emergencies may use besides, one in this many.
+_EMERGENCIES: Final = 4
+_SealedCase = SealedCaseSubmitted | SealedCaseReplaced
+
+
+def case_bytes(admission: Admission) -> int:
+    """Return the bytes of the sealed case that the admission brings, 0 without one."""
+    return sum(len(event.data.case) for event in admission.events if isinstance(event.data, _SealedCase))
+
+
+def sealed_bytes(admission: Admission) -> int:
+    """Return the bytes of the sealed case and the sealed note that the admission brings."""
+    notes = (len(e.data.note) for e in admission.events if isinstance(e.data, SealedNoteSubmitted))
+    return case_bytes(admission) + sum(notes)
+
+
+def growth(admission: Admission, present: int | None) -> int:
+    """Return by how many bytes the admission adds to what its sender has in custody.
+
+    present: the bytes of the referral's case that is replaced, None if no case of it is counted.
+    """
+    size = case_bytes(admission)
+    if admission.is_referral:
+        return size
+    return 0 if present is None else max(0, size - present)
+
+
+def beyond_custody(admission: Admission, added: int, held: int, most: int) -> Refused | None:
+    """Return the refusal of a case that has no room; None if it has.
+
+    added: see `growth`. held: the bytes of the sender's cases in custody. most: the bound in bytes;
+    emergencies may use a quarter more, which no other referral can take from them.
+    """
+    is_emergency = any(
+        isinstance(event.data, ReferralSubmitted) and event.data.facts.urgency is Urgency.emergency
+        for event in admission.events
+    )
+    bound = most + most // _EMERGENCIES if is_emergency else most
+    if not added or held + added <= bound:
+        return None
+    return Refused(
+        "custody-full",
+        f"The hub keeps at most {bound // MIB} MiB of cases for your open referrals. End or withdraw some"
+        " that are done with, or send smaller documents. Emergencies have a quarter more.",
+    )
