@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.mailbox import CONSUMER, TYPES, fact_of
 from kopuro_client.commands.printable import moment
+from kopuro_client.commands.queue_words import word
 from kopuro_client.commands.session import Session
 from kopuro_client.paging import following
 from kopuro_client.records import Message
@@ -40,7 +42,9 @@ def waiting(messages: Iterable[Message]) -> list[WaitingOfType]:
     return list(found.values())
 
 
-def summary(session: Session, types: TYPES = None, consumer: CONSUMER = None) -> None:
+def summary(
+    session: Session, types: TYPES = None, consumer: CONSUMER = None, language: LANGUAGE = "en"
+) -> None:
     """Count the unacknowledged messages by type, with the times of the oldest and the newest.
 
     For coordinators: one line for all alerts of a kind, such as referral.unplaced. An alert that was acted on
@@ -59,6 +63,6 @@ def summary(session: Session, types: TYPES = None, consumer: CONSUMER = None) ->
         session.out.document({"items": items, "next": None})
     else:
         session.out.table(
-            ("type", "messages", "oldest", "newest"),
+            [word(name, language) for name in ("type", "messages", "oldest", "newest")],
             ((one.fact, str(one.count), moment(one.oldest), moment(one.newest)) for one in found),
         )

@@ -148,6 +148,9 @@ WORDS: Final[Mapping[str, Texts]] = {
     "none": ("no items", "ничего нет", "эч нерсе жок"),
     "more": ("more: {option}", "дальше: {option}", "уландысы: {option}"),
     "messages": ("messages", "сообщения", "билдирүүлөр"),
+    "type": ("type", "тип", "түрү"),
+    "oldest": ("oldest", "самое раннее", "эң эскиси"),
+    "newest": ("newest", "самое позднее", "эң жаңысы"),
     "more_of": ("more {kind}: {option}", "дальше, {kind}: {option}", "уландысы, {kind}: {option}"),
     "trace": (
         "every hop, and what to do next: {command}",

@@ -1,4 +1,5 @@
 import json
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,23 @@ def test_mailbox_summary_is_a_line_for_each_type(hub: FakeHub, run: Run) -> None
     hub.script("GET", MAILBOX, json_response({"items": [OFFER_OPENED, OFFER_OPENED], "next": None}))
     _, line = run("mailbox", "summary").out.splitlines()
     assert line.split()[:2] == ["offer.opened", "2"]
+
+
+@pytest.mark.parametrize(
+    ("language", "heading"),
+    [
+        ("en", ["type", "messages", "oldest", "newest"]),
+        ("ru", ["тип", "сообщения", "самое раннее", "самое позднее"]),
+        ("ky", ["түрү", "билдирүүлөр", "эң эскиси", "эң жаңысы"]),
+    ],
+)
+def test_mailbox_summary_has_its_columns_in_the_language(
+    hub: FakeHub, run: Run, language: str, heading: list[str]
+) -> None:
+    hub.script("GET", MAILBOX, json_response({"items": [OFFER_OPENED], "next": None}))
+    shown, line = run("mailbox", "summary", "--language", language).out.splitlines()
+    assert re.split(r"\s{2,}", shown.strip()) == heading
+    assert line.split()[0] == "offer.opened"
 
 
 def test_mailbox_list_shows_which_message_was_closed_and_why(hub: FakeHub, run: Run) -> None:
