@@ -237,8 +237,9 @@ def run(
         verdict = "the log and the services agree" if not found else count(found, "difference")
         _write(
             f"{verdict}: {count(compared.referrals, 'referral')}, {count(compared.messages, 'message')}, "
-            f"{count(compared.revisions, 'directory revision')}, {count(compared.decisions, 'decision')} and "
-            f"{count(compared.statements, 'statement')} compared, "
+            f"{count(compared.revisions, 'directory revision')}, {count(compared.decisions, 'decision')}, "
+            f"{count(compared.statements, 'statement')} and "
+            f"{count(compared.replicated, 'replica record')} compared, "
             f"{count(compared.unsettled, 'referral')} skipped because they changed too recently; "
             f"events without a receipt: {_counts(compared.unreceipted)}"
         )

@@ -315,8 +315,8 @@ def test_consistent_hub_has_no_differences(hub: HubOnDisk, capsys: pytest.Captur
     assert run(hub, capsys) == (0, [])
     assert reconcile.main([]) == 0
     assert (
-        "agree: 3 referrals, 9 messages, 0 directory revisions, 3 decisions and 0 statements compared"
-        in capsys.readouterr().out
+        "agree: 3 referrals, 9 messages, 0 directory revisions, 3 decisions, "
+        "0 statements and 0 replica records compared" in capsys.readouterr().out
     )
 
 
@@ -762,6 +762,9 @@ def test_replica_that_says_what_the_log_says_is_no_difference(
     assert run(hub, capsys) == (0, [])
     reconcile.main(["--json"])
     assert json.loads(capsys.readouterr().out)["replicated"] == len(subjects)
+    reconcile.main([])
+    counted = "1 replica record" if len(subjects) == 1 else f"{len(subjects)} replica records"
+    assert f" and {counted} compared, " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("service", REPLICAS)
