@@ -33,8 +33,8 @@ from runtime.web.sending import COUNTED, Sending, TooMuchUnread
 _log = logging.getLogger(__name__)
 
 CONNECTION: Final = "kopuro.connection"  # the environ key of the connection, for `close_after_response`
-# Larger responses are sent in the pieces that they have: connections that get the same stored response share its
-# bytes.
+# Larger responses are sent in the pieces that they have: connections that get the same stored response share
+# its bytes.
 _JOINED: Final = 64 * 1024
 _DISCARDED: Final = 64 * 1024  # the largest unread rest of a body for which the connection is kept
 
