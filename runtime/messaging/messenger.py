@@ -51,6 +51,7 @@ TICK_SECONDS = 1.0
 DEAD_LETTER_SECONDS = 2.0  # between two counts of the dead letters
 WAIT_SECONDS = 1.0  # between two attempts to find every queue
 TICKS_BETWEEN_CLEANING = 600
+BETWEEN_REQUESTS = dt.timedelta(minutes=5)  # between two requests for a snapshot that is not complete
 
 
 class Messenger:
@@ -102,6 +103,7 @@ class Messenger:
             stalled_loops=self.stalled_loops,
         )
         self._requested_under: object | None = None
+        self._request_again_at = clock.now() + BETWEEN_REQUESTS
         self._authors = authors
         self.clocks = Clocks()
         self._metrics.clock_ahead_seconds.set_function(self.clocks.furthest)
@@ -296,7 +298,7 @@ class Messenger:
         is_clean = True
         while not self._stopping.wait(TICK_SECONDS):
             try:
-                self._tick()
+                self.tick()
                 if ticks % TICKS_BETWEEN_CLEANING == 0 or not is_clean:
                     is_clean = prune(self._database, self._forget)
             except DatabaseUnavailable as error:
@@ -325,8 +327,17 @@ class Messenger:
             replica.ensure_requested(self._database, self.outbox, self._clock.now())
         # After the requests: if one fails, all are made again.
         self._requested_under = key
+        self._request_again_at = self._clock.now() + BETWEEN_REQUESTS
 
-    def _tick(self) -> None:
+    def _request_lacking(self) -> None:
+        """Request the snapshots again that have not come, or lacked records, such as dead-lettered ones."""
+        for replica, _ in self._replicas:
+            if replica.unready(self._database) is not None:
+                replica.ensure_requested(self._database, self.outbox, self._clock.now())
+        self._request_again_at = self._clock.now() + BETWEEN_REQUESTS
+
+    def tick(self) -> None:
+        """Do what is due once a second: retries, changed keys, replicas, metrics."""
         self._identity.look(self._database, self._tables.manifests)
         key = self._identity.key
         self._signer.use(key)
@@ -338,6 +349,8 @@ class Messenger:
                 processor.retry_due()
         if self._requested_under is not key:
             self._request_snapshots()
+        elif self._clock.now() >= self._request_again_at:
+            self._request_lacking()
         for _, view in self._replicas:
             view.refresh(self._clock.now())
         self._metrics.replica_refused.set(sum(view.refused for _, view in self._replicas))

@@ -135,8 +135,6 @@ class Replica:
         # The highest change number that this process has assigned or read in a valid row. Whoever deletes
         # rows or rewrites their numbers must not make the next ones lower than those that views have seen.
         self._highest = 0
-        # How many of its records the last snapshot lacked.
-        self._lacking = 0
         # `data` as it is stored: the text may be no JSON.
         columns = [
             column if column.name != "data" else type_coerce(column, Text).label("data") for column in table.c
@@ -184,12 +182,11 @@ class Replica:
             index_elements=same, set_=replaced, where=statement.excluded.revision > self._table.c.revision
         )
         always = statement.on_conflict_do_update(index_elements=same, set_=replaced)
-        again: list[Outgoing] = []
         # one by one: a batch may contain the same record twice
         for row, (message, fact) in zip(rows, facts, strict=True):
             if isinstance(fact, ReplicaCompleted):
                 transaction.execute(always, row)
-                again.extend(self._again(self._discard_foreign(transaction, fact.records), now))
+                self._discard_foreign(transaction, fact.records)
                 continue
             is_newer = transaction.execute(newer, row).rowcount == 1
             if not is_newer and not self._is_own(transaction, row):
@@ -198,30 +195,18 @@ class Replica:
                 is_newer = True
             if is_newer and self._history is not None:
                 self._history.add(transaction, row["change"], message, fact)
-        return again
+        return ()
 
     def ensure_requested(self, database: Database, outbox: Outbox, now: dt.datetime) -> None:
         """Request a snapshot from the owner unless the replica is complete. A second request is harmless."""
+        with database.read() as transaction:
+            if self.is_complete(transaction):
+                return
         with database.write() as transaction:
-            if not self.is_complete(transaction):
-                self.request(transaction, outbox, now)
+            self.request(transaction, outbox, now)
 
     def request(self, transaction: Connection, outbox: Outbox, now: dt.datetime) -> None:
         """Request a snapshot from the owner."""
-        outbox.add(transaction, [self._request(now)])
-
-    def _again(self, lacking: int, now: dt.datetime) -> Sequence[Outgoing]:
-        """Return the request for another snapshot, if this one lacks fewer records than the one before.
-
-        Otherwise a record that cannot be taken would be requested for ever; the service stays unready.
-        """
-        before, self._lacking = self._lacking, lacking
-        if lacking == 0:
-            return []
-        _log.error("the replica lacks records of the owner's snapshot", extra={"records": lacking})
-        return [self._request(now)] if before == 0 or lacking < before else []
-
-    def _request(self, now: dt.datetime) -> Outgoing:
         request = Event(
             id=(number := new_id()),
             source=self._source,
@@ -231,7 +216,7 @@ class Replica:
             causation_id=None,
             data=ReplicaRequested(queue=self._queue),
         )
-        return outgoing(request)
+        outbox.add(transaction, [outgoing(request)])
 
     def newer_than(self, transaction: Connection, change: int) -> ReplicaChanges:
         """Return the records that changed after the given change, oldest change first."""
@@ -257,15 +242,22 @@ class Replica:
         return None if self._complete else INCOMPLETE
 
     def is_complete(self, transaction: Connection) -> bool:
-        """Return whether a snapshot has arrived under the present key, and no fewer records than it had."""
+        """Return whether a snapshot has arrived, and as many records as it had have valid codes."""
+        sent = self._sent(transaction)
+        if sent is None:
+            return False
+        records = self._rows.where(self._table.c.type != STATE)
+        return sum(is_valid for _, is_valid in self._checked(transaction, records)) >= sent
+
+    def is_marked(self, transaction: Connection) -> bool:
+        """Return whether the row that says that a snapshot has arrived has a code of the present key."""
+        return self._sent(transaction) is not None
+
+    def _sent(self, transaction: Connection) -> int | None:
         table = self._table
         wanted = self._rows.where(table.c.type == STATE, table.c.key == self._state_key)
-        states = [row for row, is_valid in self._checked(transaction, wanted) if is_valid]
-        if not states:
-            return False
-        count = select(func.count()).select_from(table).where(table.c.type != STATE)
-        sent = int(states[0]["data"].get("records", 0))
-        return int(transaction.execute(count).scalar_one()) >= sent
+        found = [row for row, is_valid in self._checked(transaction, wanted) if is_valid]
+        return int(found[0]["data"].get("records", 0)) if found else None
 
     def _checked(
         self, transaction: Connection, wanted: Select[Any], **parameters: object
@@ -287,11 +279,11 @@ class Replica:
         wanted = self._rows.where(table.c.type == row["type"], table.c.key == row["key"])
         return all(is_valid for _, is_valid in self._checked(transaction, wanted))
 
-    def _discard_foreign(self, transaction: Connection, sent: int) -> int:
+    def _discard_foreign(self, transaction: Connection, sent: int) -> None:
         """Delete what has no valid code although the owner has sent all its records.
 
-        sent: their number. Returns how many of them lack a valid code: they came under an earlier key, were
-        dead-lettered, or rewritten meanwhile. Then none is deleted, and the next snapshot replaces them.
+        sent: their number. If fewer have a valid code, some came under an earlier key, were dead-lettered, or
+        were rewritten meanwhile: then none is deleted, and the next snapshot replaces them.
         """
         table = self._table
         foreign: list[tuple[str, str]] = []
@@ -303,11 +295,11 @@ class Replica:
             else:
                 foreign.append((row["type"], row["key"]))
         if valid < sent:
-            return sent - valid
+            _log.error("the replica lacks records of the owner's snapshot", extra={"records": sent - valid})
+            return
         for type, key in foreign:
             _log.error("deleted a record of the replica that the owner did not send", extra={"record": type})
             transaction.execute(delete(table).where(table.c.type == type, table.c.key == key))
-        return 0
 
     def _latest_change(self, transaction: Connection) -> int:
         """Return a number that no row, entry of the history and view of this service's records exceeds."""

@@ -45,7 +45,7 @@ class ReplicaView:
 
     @property
     def refused(self) -> int:
-        """The number of rows in the table that are not used."""
+        """The number of rows that were read and are not used."""
         return len(self._refused)
 
     def unready(self) -> str | None:
@@ -70,7 +70,7 @@ class ReplicaView:
         with self._refreshing:
             with self._database.read() as transaction:
                 changes = self._replica.newer_than(transaction, self._seen)
-                complete = not changes.refused or self._replica.is_complete(transaction)
+                complete = not changes.refused or self._replica.is_marked(transaction)
             self._refuse(set(changes.refused), complete, now)
             if changes.refused and not self._seen:
                 # While the record that suspends an organisation is unusable, it would be in good standing.

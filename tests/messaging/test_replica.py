@@ -18,7 +18,7 @@ from contracts.topology import Topology
 from runtime.messaging.authors import authors_in
 from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.memory import MemoryBroker
-from runtime.messaging.messenger import Messenger
+from runtime.messaging.messenger import BETWEEN_REQUESTS, Messenger
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery
 from runtime.messaging.replica import Replica, ReplicaHistory, ReplicaRecord, entry_digest
@@ -371,17 +371,44 @@ def test_history_written_in_advance_keeps_no_record_out(database: Database) -> N
         assert Service(database).used == service.used
 
 
-def test_snapshot_that_lacks_a_record_is_not_complete_and_is_requested_again(database: Database) -> None:
+def test_snapshot_that_lacks_a_record_is_not_complete(database: Database) -> None:
     service = Service(database)
     service.take(changed("a", 1), completed(records=3))
     assert not service.is_ready
-    assert requests(database) == [ReplicaRequested(queue=QUEUE)]
-    service.take(changed("a", 1), completed(records=3))
-    assert len(requests(database)) == 1, "no progress"
-    service.take(changed("a", 1), changed("b", 1), completed(records=3))
-    assert (service.is_ready, len(requests(database))) == (False, 2)
-    service.take(changed("c", 1), completed(records=3))
-    assert (service.is_ready, len(requests(database))) == (True, 2)
+    service.take(changed("b", 1), changed("c", 1))
+    assert service.is_ready, "a record that came late completes it"
+    planted = Service(database, b"n" * 32)
+    planted.take(changed("a", 1), changed("b", 1), completed(records=3))
+    assert planted.replica.unready(database) is not None, "the third has the code of another key"
+
+
+def test_messenger_requests_a_snapshot_that_lacks_records_again_after_a_while(database: Database) -> None:
+    clock = HandClock()
+    messenger = Messenger(
+        identity=ReloadedIdentity(identity("intake")),
+        database=database,
+        tables=TABLES,
+        broker=MemoryBroker(),
+        topology=Topology(exchanges=(), queues=(), bindings=()),
+        clock=clock,
+        registry=CollectorRegistry(),
+        authors=authors_in(identity("intake").manifest),
+    )
+    processor, unready = messenger.replica(REPLICA, QUEUE, lambda records: None)
+    feed(processor, changed("a", 1), completed(records=2))
+    assert unready() is not None
+    messenger.tick()
+    asked = len(requests(database))
+    messenger.tick()
+    assert len(requests(database)) == asked
+    clock.time += BETWEEN_REQUESTS
+    messenger.tick()
+    messenger.tick()
+    assert requests(database)[asked:] == [ReplicaRequested(queue=QUEUE)]
+    feed(processor, changed("b", 1))
+    clock.time += BETWEEN_REQUESTS
+    messenger.tick()
+    assert (unready(), len(requests(database))) == (None, asked + 1)
 
 
 def test_record_changed_after_the_latest_rows_were_deleted_is_used(database: Database) -> None:
