@@ -12,7 +12,7 @@ import typer
 
 from kopuro_client.commands.act_words import application_state, question, recorded
 from kopuro_client.commands.code_words import in_words
-from kopuro_client.commands.confirmation import YES, ask, confirm, require_terminal
+from kopuro_client.commands.confirmation import YES, ask, confirm
 from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.input_file import read_json, read_text
 from kopuro_client.commands.language import LANGUAGE
@@ -211,7 +211,6 @@ def vet_application(
 ) -> None:
     """Admit an applicant, as a coordinator or operator. An operator approves it as the second person."""
     if not yes:
-        require_terminal()
         record = session.hub.application(application)
         content = record["application"]
         if content is None:
@@ -304,7 +303,6 @@ def refuse_application(
 ) -> None:
     """Refuse applications, as a coordinator or operator. A refused one no longer counts towards the limit."""
     if not yes:
-        require_terminal()
         effects = []
         for record in map(session.hub.application, applications):
             content = record["application"]
