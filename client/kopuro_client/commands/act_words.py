@@ -55,6 +55,11 @@ QUESTIONS: Final[Mapping[str, Texts]] = {
         "снова допустить организацию?",
         "уюмду кайра кабыл алалыбы?",
     ),
+    "approve_service": (
+        "approve the service for these needs?",
+        "одобрить услугу для этих потребностей?",
+        "кызматты ушул муктаждыктар үчүн бекитилсинби?",
+    ),
     "withdraw_approval": (
         "withdraw the approval?",
         "отозвать одобрение?",
@@ -122,6 +127,16 @@ RECORDED: Final[Mapping[str, Texts]] = {
         "refused; its remaining data are deleted on {until}",
         "отклонена; её данные удаляются {until}",
         "четке кагылды; анын маалыматтары {until} өчүрүлөт",
+    ),
+    "service_requested": (
+        "requested; another person approves it with `kopuro approvals approve`",
+        "запрос создан; его утверждает другой человек: `kopuro approvals approve`",
+        "сурам түзүлдү; аны башка адам бекитет: `kopuro approvals approve`",
+    ),
+    "service_approved": (
+        "approved; the service may be asked for these needs from now on",
+        "одобрено; теперь услуга может получать предложения об этих потребностях",
+        "бекитилди; эми кызмат ушул муктаждыктар боюнча сунуш ала алат",
     ),
     "approval_withdrawn": (
         "withdrawn; open offers about its sensitive needs are revoked",

@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.printable import moment
+from kopuro_client.commands.service_approval import effects_of_approval
 from kopuro_client.commands.session import Session, connected
 
 _APPROVAL = Annotated[str, typer.Argument(metavar="APPROVAL", help="The request's id.")]
@@ -52,9 +54,21 @@ def list_(
     )
 
 
-def show(session: Session, approval: _APPROVAL) -> None:
-    """Show a request as JSON, with exactly what takes effect when it is approved."""
-    session.out.document(session.hub.administration.approval(approval))
+def show(session: Session, approval: _APPROVAL, language: LANGUAGE = "en") -> None:
+    """Show a request as JSON, with exactly what takes effect when it is approved.
+
+    For an open approval of a service it also says, on stderr, the present and the new needs, what is dropped
+    and whether the organisation is suspended. --json prints the request only.
+    """
+    found = session.hub.administration.approval(approval)
+    session.out.document(found)
+    if not session.out.as_json and found["kind"] == "service" and found["state"] == "requested":
+        change = found["change"]
+        lines = effects_of_approval(
+            session, change["organization"], change["service"], change["needs"], language
+        )
+        for line in lines:
+            session.out.note(line)
 
 
 def approve(session: Session, approval: _APPROVAL) -> None:

@@ -25,10 +25,12 @@ def require_terminal() -> None:
 def confirm(out: Output, effects: list[str], question: str, language: str = "en") -> None:
     """Show the effects on stderr and ask. Ends the command if the answer is no.
 
-    An answer is understood in each language of the commands.
+    An answer is understood in each language of the commands. Raises InvalidArgumentError, after the effects,
+    without a terminal to ask on.
     """
     for one in effects:
         out.note(one)
+    require_terminal()
     # Not `typer.confirm`: it writes a space to stdout, which belongs to the data.
     typer.echo(f"kopuro: {question} [y/N]: ", nl=False, err=True)
     if sys.stdin.readline().strip().lower() not in AGREED:
@@ -41,8 +43,7 @@ def ask(
 ) -> None:
     """Show the effects and ask; with `yes` do neither. effects: read only if they are shown.
 
-    Raises InvalidArgumentError without a terminal. Ends the command if the answer is no.
+    Raises InvalidArgumentError, after the effects, without a terminal. Ends the command if the answer is no.
     """
     if not yes:
-        require_terminal()
         confirm(out, effects(), question, language)

@@ -10,7 +10,7 @@ import typer
 from kopuro_client.commands.act_words import question, recorded
 from kopuro_client.commands.candidates import show_candidates
 from kopuro_client.commands.code_words import in_words
-from kopuro_client.commands.confirmation import YES, ask, confirm, require_terminal
+from kopuro_client.commands.confirmation import YES, ask, confirm
 from kopuro_client.commands.coordination_network import coverage, wishes
 from kopuro_client.commands.coordination_queue import KINDS, show_queue, show_queue_heading
 from kopuro_client.commands.coordination_report import report, statistics
@@ -241,7 +241,6 @@ def place(
     """Offer a referral to an organisation, and revoke its open offers."""
     seen = None
     if not yes:
-        require_terminal()
         found = session.hub.referral(referral)
         seen = [offer["id"] for offer in waits_for(found)]
         effects = effects_on(found, None, effect("not_asked", language), language)
@@ -274,7 +273,6 @@ def _confirm(
     """
     if yes:
         return None
-    require_terminal()
     referral = session.hub.referral(referral_id)
     effects = effects_on(referral, organization, what, language)
     confirm(session.out, effects, question(act, language), language)

@@ -85,6 +85,49 @@ EFFECTS: Final[Mapping[str, Texts]] = {
         "{organization}, услуга {service}: больше не получит предложений о {needs}",
         "{organization}, {service} кызматы: мындан ары сунуш албайт: {needs}",
     ),
+    "approved_now": (
+        "{organization}, service {service}: approved now for {needs}",
+        "{organization}, услуга {service}: сейчас одобрена для: {needs}",
+        "{organization}, {service} кызматы: азыр бекитилген: {needs}",
+    ),
+    "not_approved_now": (
+        "{organization}, service {service}: not approved now for any sensitive need",
+        "{organization}, услуга {service}: сейчас не одобрена ни для одной деликатной потребности",
+        "{organization}, {service} кызматы: азыр бир да купуя муктаждык үчүн бекитилген эмес",
+    ),
+    "approved_then": (
+        "approved instead for exactly these needs: {needs}",
+        "вместо этого будет одобрена только для: {needs}",
+        "анын ордуна ушулар үчүн гана бекитилет: {needs}",
+    ),
+    "approved_first": (
+        "approved from then on for exactly these needs: {needs}",
+        "с этого времени будет одобрена только для: {needs}",
+        "ушул убактан баштап ушулар үчүн гана бекитилет: {needs}",
+    ),
+    "approval_unchanged": (
+        "approved already for exactly these needs: nothing changes",
+        "уже одобрена именно для этих потребностей: ничего не изменится",
+        "дал ушул муктаждыктар үчүн мурда эле бекитилген: эч нерсе өзгөрбөйт",
+    ),
+    "needs_dropped": (
+        "dropped: no longer asked for {needs}",
+        "исключается: больше не получит предложений о: {needs}",
+        "алынып салынат: мындан ары сунуш албайт: {needs}",
+    ),
+    "dropped_offers": (
+        "open offers about sensitive needs: {number}; those about a dropped need will be revoked",
+        "открытых предложений о деликатных потребностях: {number}; те, что об исключённой потребности, "
+        "будут отозваны",
+        "купуя муктаждыктар боюнча ачык сунуш: {number}; алынып салынган муктаждык боюнча сунуштар "
+        "кайтарылып алынат",
+    ),
+    "standing": ("{organization}: {standing}", "{organization}: {standing}", "{organization}: {standing}"),
+    "not_asked_now": (
+        "it is asked about nothing while it is not a vetted and active member, whatever is approved",
+        "пока она не допущенная и действующая участница, предложений она не получит, что бы ни было одобрено",
+        "ал кабыл алынган жана активдүү мүчө болмоюнча, эмне бекитилсе да, сунуш албайт",
+    ),
     "one_sensitive_offer": (
         "1 open offer about sensitive needs will be revoked",
         "будет отозвано открытых предложений о деликатных потребностях: 1",

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kopuro_client.commands.act_words import question, recorded
-from kopuro_client.commands.confirmation import YES, confirm, require_terminal
+from kopuro_client.commands.confirmation import YES, confirm
 from kopuro_client.commands.effect_words import counted, effect
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.organization_words import word
@@ -39,7 +39,6 @@ def suspend(
 ) -> None:
     """Exclude an organisation at once, as a coordinator or operator. Its open offers move to others."""
     if not yes:
-        require_terminal()
         about = _about(session.hub.organization(organization), language)
         engaged = session.hub.engagements(organization)
         offers = counted(engaged["open_offers"], "open offer", "open offers", language)
@@ -100,7 +99,6 @@ def _admit(
     session: Session, record: Organization, changes: Mapping[str, Any], act: str, language: str, *, yes: bool
 ) -> None:
     if not yes:
-        require_terminal()
         number = len(record["services"])
         services = effect("one_service" if number == 1 else "services", language, number=number)
         effects = [

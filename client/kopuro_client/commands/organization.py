@@ -12,7 +12,7 @@ from kopuro_client.commands.act_words import question, recorded
 from kopuro_client.commands.applications import applications, refuse_application, vet_application
 from kopuro_client.commands.apply import apply
 from kopuro_client.commands.code_words import in_words
-from kopuro_client.commands.confirmation import YES, ask, confirm, require_terminal
+from kopuro_client.commands.confirmation import YES, ask, confirm
 from kopuro_client.commands.coordination_report import statement
 from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.exit_codes import ExitCode
@@ -22,6 +22,7 @@ from kopuro_client.commands.membership import ORGANIZATION, readmit, suspend, ve
 from kopuro_client.commands.organization_capacity import capacity
 from kopuro_client.commands.organization_list import list_
 from kopuro_client.commands.organization_record import agreements_of, show_record
+from kopuro_client.commands.service_approval import effects_of_approval
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.paging import following
 from kopuro_client.records import ApprovedService
@@ -96,7 +97,6 @@ def update(
     """
     changes = read_json(file)
     if isinstance(changes, dict) and changes.get("active") is False and not yes:
-        require_terminal()
         confirm(session.out, _closing(organization, language), question("set_inactive", language), language)
     # Read even if a revision is given: the hub answers a change that changes nothing like any other.
     before = session.hub.organization(organization)["revision"]
@@ -137,17 +137,29 @@ def approve_service(
         int,
         typer.Option(help="Revision of the record that you read; refused if it has a later one."),
     ],
+    yes: YES = False,
+    language: LANGUAGE = "en",
 ) -> None:
-    """Approve a service for sensitive needs, as an operator or coordinator. Replaces an earlier approval."""
+    """Approve a service for sensitive needs, as an operator or coordinator. Replaces an earlier approval.
+
+    Name each need that it should be approved for: a need of the earlier approval that is left out is dropped.
+    """
+    ask(
+        session.out,
+        lambda: effects_of_approval(session, organization, service, needs, language),
+        question("approve_service", language),
+        language,
+        yes=yes,
+    )
     approved = session.hub.administration.approve_service(organization, service, needs, revision=revision)
     if session.out.as_json:
         session.out.document(approved)
     elif "requested_by" in approved:
         session.out.text(approved["id"])
-        session.out.note("requested; another person approves it with `kopuro approvals approve`")
+        session.out.note(recorded("service_requested", language))
     else:
         session.out.text(approved["revision"])
-        session.out.note("approved; the service may be asked for these needs from now on")
+        session.out.note(recorded("service_approved", language))
 
 
 def withdraw_approval(

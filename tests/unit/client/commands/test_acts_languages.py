@@ -72,6 +72,7 @@ LINES: Final = [
     ("referral", "withdraw", ID, "--reason", "other"),
     ("referral", "revoke-consent", ID),
     ("organization", "suspend", "kg.gone", "--reason", "no_answer"),
+    ("organization", "approve-service", "kg.gone", "house", "protection.trafficking", "--revision", "7"),
     ("organization", "withdraw-approval", "kg.gone", "house", "--reason", "service_changed"),
     ("organization", "vet-application", ID),
     ("organization", "refuse-application", ID, "--reason", "not_genuine"),

@@ -85,11 +85,15 @@ def test_command_shows_the_effects_and_asks(
 
 
 @pytest.mark.parametrize("line", COMMANDS, ids=lambda line: " ".join(line[:2]))
-def test_command_without_a_terminal_requires_yes(hub: FakeHub, run: Run, line: tuple[str, ...]) -> None:
+def test_command_without_a_terminal_shows_the_effects_and_requires_yes(
+    hub: FakeHub, run: Run, line: tuple[str, ...]
+) -> None:
     _scripted(hub)
-    address, _ = COMMANDS[line]
+    address, shown = COMMANDS[line]
     ran = run(*line)
     assert (ran.code, ran.out, _changes(hub, address)) == (2, "", [])
     assert "add --yes" in ran.err
+    for text in (one for one in shown if not one.endswith("?")):
+        assert ran.err.index(text) < ran.err.index("add --yes")
     assert run(*line, "--yes").code == 0
     assert len(_changes(hub, address)) == 1

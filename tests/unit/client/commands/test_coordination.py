@@ -251,12 +251,13 @@ def test_act_shows_whom_it_affects_and_asks(
     assert request.headers["idempotency-key"]
 
 
-def test_act_without_a_terminal_requires_yes(hub: FakeHub, run: Run) -> None:
+def test_act_without_a_terminal_shows_whom_it_affects_and_requires_yes(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(REFERRAL))
     hub.script("POST", f"{ADDRESS}/nudge", json_response({"id": "s1", "status": "submitted"}, status=202))
     line = ("coordination", "nudge", ID, "--reason", "no_answer", "--as", "coordinator")
     ran = run(*line)
     assert ran.code == 2
-    assert "add --yes" in ran.err
+    assert ran.err.index("ru.moscow-centre (until 2026-05-02 09:00:01Z)") < ran.err.index("add --yes")
     assert hub.requests_to(f"{ADDRESS}/nudge") == []
     assert run(*line, "--yes").out == "s1\n"
 

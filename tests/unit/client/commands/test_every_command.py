@@ -46,6 +46,7 @@ MORE: dict[tuple[str, ...], tuple[str, ...]] = {
     ("admin", "client", "revoke"): ("--yes",),
     ("webhook", "delete"): ("--yes",),
     ("watch", "retract"): ("--yes",),
+    ("organization", "approve-service"): ("--yes",),
     ("organization", "withdraw-approval"): ("--yes",),
     ("organization", "suspend"): ("--yes",),
     ("organization", "apply"): ("--name", "Aid"),

@@ -137,6 +137,7 @@ def test_update_to_inactive_warns_and_asks(
     line = ("organization", "update", "kg.osh", str(file))
     without_terminal = run(*line)
     assert (without_terminal.code, hub.requests_to(OSH)) == (2, [])
+    assert "it cannot undo this itself" in without_terminal.err
     assert "add --yes" in without_terminal.err
     for answer, sent in (("n", []), ("y", [{"active": False}])):
         stdin = io.StringIO(f"{answer}\n")
@@ -207,12 +208,101 @@ def test_approve_service_prints_the_revision_or_the_request(hub: FakeHub, run: R
         "POST", place, json_response({"id": "kg.osh", "revision": 8}), json_response(request, status=202)
     )
     line = ("organization", "approve-service", "kg.osh", "house", "protection.violence", "health.hiv")
-    assert run(*line, "--revision", "7").out == "8\n"
-    assert run(*line, "--revision", "8").out == "a-1\n"
+    assert run(*line, "--revision", "7", "--yes").out == "8\n"
+    assert run(*line, "--revision", "8", "--yes").out == "a-1\n"
     assert run(*line).code == 2
     first, second = hub.requests_to(place)
     assert first.json() == second.json() == {"needs": ["protection.violence", "health.hiv"]}
     assert (first.headers["if-match"], second.headers.get("if-match")) == ('"7"', '"8"')
+
+
+APPROVAL = f"{OSH}/services/house/approval"
+APPROVE = ("organization", "approve-service", "kg.osh", "house", "protection.trafficking", "--revision", "7")
+ENGAGEMENTS = "/routing/v1/coordination/organizations/kg.osh/engagements"
+
+
+def _approved_for(hub: FakeHub, *needs: str, **changes: Any) -> None:
+    approved = [{**APPROVED, "needs": list(needs)}] if needs else []
+    hub.script("GET", OSH, json_response({**RECORD, "approved_services": approved, **changes}))
+    hub.script("GET", ENGAGEMENTS, json_response({"sensitive_offers": {"house": 2, "desk": 4}}))
+    hub.script("POST", APPROVAL, json_response({"id": "kg.osh", "revision": 8}))
+
+
+def test_approve_service_shows_old_new_and_dropped_needs_and_offers_and_asks(
+    hub: FakeHub, run: Run, terminal: io.StringIO
+) -> None:
+    _approved_for(hub, "protection.forced_labour", "protection.trafficking")
+    answering(terminal, "n")
+    ran = run(*APPROVE)
+    assert (ran.code, ran.out, hub.requests_to(APPROVAL)) == (0, "", [])
+    assert ran.err.splitlines() == [
+        "kg.osh: vetted since 2026-03-07, examined by kg.network",
+        "kg.osh, service house: approved now for forced labour, trafficking in persons",
+        "approved instead for exactly these needs: trafficking in persons",
+        "dropped: no longer asked for forced labour",
+        "open offers about sensitive needs: 2; those about a dropped need will be revoked",
+        "kopuro: approve the service for these needs? [y/N]: nothing was done",
+    ]
+    answering(terminal, "y")
+    assert run(*APPROVE).out == "8\n"
+
+
+def test_approve_service_without_a_terminal_shows_the_effects_and_requires_yes(
+    hub: FakeHub, run: Run
+) -> None:
+    _approved_for(hub, "protection.forced_labour")
+    ran = run(*APPROVE)
+    assert (ran.code, ran.out, hub.requests_to(APPROVAL)) == (2, "", [])
+    assert "dropped: no longer asked for forced labour\n" in ran.err
+    assert ran.err.index("dropped") < ran.err.index("add --yes")
+
+
+@pytest.mark.parametrize("changes", [{"vetting": "suspended"}, {"vetting": "applied"}, {"active": False}])
+def test_approve_service_says_that_an_excluded_organization_is_asked_about_nothing(
+    hub: FakeHub, run: Run, changes: dict[str, Any]
+) -> None:
+    _approved_for(hub, **changes)
+    assert "it is asked about nothing while it is not a vetted and active member" in run(*APPROVE).err
+
+
+def test_first_approval_of_a_service_drops_nothing(hub: FakeHub, run: Run) -> None:
+    _approved_for(hub)
+    err = run(*APPROVE).err
+    assert "kg.osh, service house: not approved now for any sensitive need\n" in err
+    assert "approved from then on for exactly these needs: trafficking in persons\n" in err
+    assert "dropped" not in err
+    assert "asked about nothing" not in err
+    assert hub.requests_to(ENGAGEMENTS) == []
+
+
+def test_approval_for_the_same_needs_says_that_nothing_changes(hub: FakeHub, run: Run) -> None:
+    _approved_for(hub, "protection.trafficking")
+    assert "nothing changes" in run(*APPROVE).err
+
+
+@pytest.mark.parametrize(
+    ("language", "says"),
+    [("en", "dropped: no longer asked for"), ("ru", "исключается"), ("ky", "алынып салынат")],
+)
+def test_approvals_show_says_what_an_approval_of_a_service_replaces(
+    hub: FakeHub, run: Run, language: str, says: str
+) -> None:
+    _approved_for(hub, "protection.forced_labour", vetting="suspended")
+    change = {"organization": "kg.osh", "service": "house", "needs": ["protection.trafficking"]}
+    request = {"id": "a-1", "kind": "service", "state": "requested", "change": change}
+    hub.script("GET", "/directory/v1/approvals/a-1", json_response(request))
+    ran = run("approvals", "show", "a-1", "--language", language)
+    assert ran.json() == request
+    assert says in ran.err
+    assert len(ran.err.splitlines()) == 6
+    assert run("approvals", "show", "a-1", "--json").err == ""
+
+
+def test_approvals_show_of_a_decided_request_states_no_effects(hub: FakeHub, run: Run) -> None:
+    request = {"id": "a-1", "kind": "service", "state": "granted", "change": {}}
+    hub.script("GET", "/directory/v1/approvals/a-1", json_response(request))
+    ran = run("approvals", "show", "a-1")
+    assert (ran.json(), ran.err) == (request, "")
 
 
 def test_withdraw_approval_prints_the_revision(hub: FakeHub, run: Run) -> None:
