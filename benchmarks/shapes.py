@@ -92,7 +92,6 @@ EMPTY: Final = frozenset(
         "due_receipts",
         "retries",
         "sealed_cases",
-        "suspended_acceptors",
         "witnesses",
         "unfiled",
     }

@@ -20,6 +20,7 @@ from contracts.facts import (
     MessageClosed,
     OfferExpired,
     OfferRevoked,
+    ReferralAcceptorSuspended,
     ReferralCompleted,
     ReferralFailed,
     ReferralHandedBack,
@@ -306,8 +307,9 @@ def test_alert_is_closed_when_it_was_acted_on(bench: Workbench) -> None:
     [
         (unplaced(), SENDER),
         (event(ReferralOverdue(**PARTIES, due_at=NOW)), ACCEPTOR),
+        (event(ReferralAcceptorSuspended(**PARTIES)), SENDER),
     ],
-    ids=["unplaced", "overdue"],
+    ids=["unplaced", "overdue", "acceptor_suspended"],
 )
 def test_coordinators_alert_is_closed_and_the_parties_keep_their_message(
     bench: Workbench, alert: Event[Fact], own: str
