@@ -336,6 +336,14 @@ def test_alert_that_was_reported_again_stays_open(bench: Workbench) -> None:
     assert again.id in [one["id"] for one in of_type(bench, COORDINATORS, "referral.unanswered")]
 
 
+def test_alert_about_a_second_suspension_stays_open(bench: Workbench) -> None:
+    suspensions = [event(ReferralAcceptorSuspended(**PARTIES)) for _ in range(2)]
+    readmission = event(AlertClosed(referral_id=REFERRAL, message_type=ReferralAcceptorSuspended.type))
+    bench.receive(suspensions[0], readmission, suspensions[1])
+    found = [one["id"] for one in of_type(bench, COORDINATORS, "referral.acceptor_suspended")]
+    assert suspensions[1].id in found
+
+
 def test_end_of_the_referral_closes_its_alert(bench: Workbench) -> None:
     bench.receive(unanswered())
     bench.receive(event(COMPLETED))
