@@ -93,7 +93,6 @@ EMPTY: Final = frozenset(
         "retries",
         "sealed_cases",
         "cases_in_custody",
-        "suspended_acceptors",
         "witnesses",
         "unfiled",
     }

@@ -210,7 +210,7 @@ class ReferralUnanswered(Fact):
 class WaitingReferrals:
     """A queue of the coordinators. oldest: when the first of its referrals was submitted; None if empty."""
 
-    queue: Annotated[str, OneOf(["unplaced", "silent", "overdue", "emergency"])]
+    queue: Annotated[str, OneOf(["unplaced", "silent", "overdue", "acceptor_suspended", "emergency"])]
     referrals: Count
     oldest: dt.datetime | None = None
 
@@ -243,7 +243,14 @@ class AlertClosed(Fact):
     referral_id: ReferralId
     message_type: Annotated[
         str,
-        OneOf(["kopuro.referral.unanswered.v1", "kopuro.referral.unplaced.v1", "kopuro.referral.overdue.v1"]),
+        OneOf(
+            [
+                "kopuro.referral.unanswered.v1",
+                "kopuro.referral.unplaced.v1",
+                "kopuro.referral.overdue.v1",
+                "kopuro.referral.acceptor_suspended.v1",
+            ]
+        ),
     ]
     by: str | None = None
 

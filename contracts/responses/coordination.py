@@ -22,6 +22,7 @@ _WAITING = (
     "case_overdue",
     "report_awaited",
     "report_overdue",
+    "acceptor_suspended",
 )
 _CHANGES = (
     "agreement",
@@ -87,7 +88,7 @@ class QueueItem:
     since: when the cause of waiting began. reason: a code for that cause. waits_for: the organisations that
     could end it; for an unplaced referral those that lack only a place. deadline: when the next step follows
     without anybody's action, null if nothing follows. part_of: the referral of which it is a part, null for a
-    whole one.
+    whole one. acceptor: the organisation that has accepted it, or null.
     """
 
     id: ReferralId
@@ -102,6 +103,7 @@ class QueueItem:
     waits_for: tuple[str, ...]
     deadline: dt.datetime | None
     part_of: ReferralId | None = None
+    acceptor: OrganizationId | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -104,7 +104,7 @@ class RoutingMetrics(Collector):
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Yield the families without values, so that registration does not read the database."""
-        yield from (_open(), _oldest(), _offers(), _overdue(), _stale())
+        yield from (_open(), _oldest(), _offers(), _overdue(), _suspended(), _stale())
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the families; ages count up to now, from figures of the last five seconds."""
@@ -134,7 +134,7 @@ def _families(figures: NetworkFigures, now: dt.datetime) -> Iterator[GaugeMetric
         counts[one.status, one.urgency, one.need_group, one.country] = one.referrals
         kind = (one.status, one.urgency)
         oldest[kind] = min(one.oldest, oldest.get(kind, one.oldest))
-    opened, ages, offers, overdue = _open(), _oldest(), _offers(), _overdue()
+    opened, ages, offers, overdue, suspended = _open(), _oldest(), _offers(), _overdue(), _suspended()
     for labels, count in counts.items():
         opened.add_metric(labels, count)
     for status, urgency in itertools.product(OPEN_STATUSES, Urgency):
@@ -142,7 +142,8 @@ def _families(figures: NetworkFigures, now: dt.datetime) -> Iterator[GaugeMetric
     for urgency in Urgency:
         offers.add_metric([urgency], _seconds(figures.oldest_offers.get(urgency), now))
     overdue.add_metric([], figures.overdue)
-    yield from (opened, ages, offers, overdue)
+    suspended.add_metric([], figures.acceptor_suspended)
+    yield from (opened, ages, offers, overdue, suspended)
 
 
 def _seconds(since: dt.datetime | None, now: dt.datetime) -> float:
@@ -176,6 +177,14 @@ def _offers() -> GaugeMetricFamily:
 def _overdue() -> GaugeMetricFamily:
     return GaugeMetricFamily(
         "kopuro_referrals_overdue", "Accepted referrals whose progress report is overdue", labels=[]
+    )
+
+
+def _suspended() -> GaugeMetricFamily:
+    return GaugeMetricFamily(
+        "kopuro_referrals_acceptor_suspended",
+        "Accepted referrals whose acceptor is suspended, has left the network or is inactive",
+        labels=[],
     )
 
 

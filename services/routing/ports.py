@@ -88,19 +88,14 @@ class ReferralStore(Protocol):
         """Return the ids of open referrals accepted by one of the organisations and not yet noted."""
         ...
 
-    def note_suspended(self, transaction: Connection, acceptors: Mapping[str, str]) -> set[str]:
-        """Record that these referrals' acceptors are reported as suspended. acceptors: by referral id.
-
-        Call it after `load` of the referrals. Returns the referral ids that were not recorded before.
-        """
+    def suspended_acceptors(self, transaction: Connection) -> set[str]:
+        """Return the acceptors that are noted as suspended (`Referral.acceptor_suspended_since`)."""
         ...
 
-    def noted_suspended(self, transaction: Connection) -> set[str]:
-        """Return the organisations that `note_suspended` has recorded."""
-        ...
-
-    def forget_suspended(self, transaction: Connection, organizations: Collection[str]) -> None:
-        """Delete the records of `note_suspended`: the organisations are in good standing again."""
+    def noted_suspended(
+        self, transaction: Connection, organizations: Collection[str], limit: int
+    ) -> list[str]:
+        """Return the ids of referrals accepted by one of the organisations and noted as suspended."""
         ...
 
     def view(self, transaction: Connection, ids: Collection[str]) -> dict[str, Referral]:

@@ -133,7 +133,7 @@ def referrals(api: DocumentedHub) -> None:
 
 def coordination(api: DocumentedHub) -> None:
     who = "coordinator"
-    for kind in ("unplaced", "silent", "overdue", "emergency"):
+    for kind in ("unplaced", "silent", "overdue", "acceptor_suspended", "emergency"):
         api.ask("routing_queue", who, query={"kind": kind})
     api.ask("routing_unplaced", who)
     api.ask("routing_wishes", who)

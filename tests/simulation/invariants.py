@@ -14,14 +14,14 @@ from typing import Any
 import orjson
 from sqlalchemy import select
 
-from contracts.facts import NoteDelivered
+from contracts.facts import NoteDelivered, ReferralAcceptorSuspended
 from contracts.topology import CASES, EVENTS, RECEIPTS
 from services.audit.adapters.tables import ENTRIES
 from services.audit.log.domain.entry import organizations_of
 from services.audit.log.handlers.receipts import RECEIPTED
 from services.delivery.adapters.tables import CASE_LETTERS, MESSAGES
 from services.delivery.domain.closing import is_closed_later
-from services.delivery.domain.recipients import RECIPIENTS, recipients_of
+from services.delivery.domain.recipients import COORDINATORS, RECIPIENTS, recipients_of
 from services.intake.adapters.tables import OFFERS as INTAKE_OFFERS
 from services.intake.adapters.tables import SUBMISSIONS
 from services.routing.adapters.store import SqlReferralStore
@@ -74,7 +74,9 @@ def check(
     _explanations_follow_their_decisions(databases["vault"], history)
     referrals = rows_of(databases["routing"], REFERRALS)
     _everything_admitted_is_known(databases, partners, referrals)
-    referrals_match_facts(databases["routing"], history, referrals, now)
+    routing = services["routing"]
+    assert isinstance(routing, Routing)
+    referrals_match_facts(databases["routing"], history, referrals, routing.suspended, now)
     offers_follow_the_rules(history)
     observations_add_up(databases["routing"], history)
     demand_adds_up(databases["routing"], referrals)
@@ -284,6 +286,9 @@ def _nothing_outlasts_its_end(
         assert (row.body == b"") == (row.closed_at is not None), f"{row.type} is {row.content}"
         if row.content != "open":
             continue
+        if row.organization == COORDINATORS and row.type == ReferralAcceptorSuspended.type:
+            noted = referrals[row.referral_id].acceptor_suspended_since
+            assert noted is not None, f"{row.referral_id} left the queue and its alert is open"
         if row.offer_id is not None:
             assert row.offer_id not in ended, f"{row.offer_id} has ended and a mailbox keeps its content"
         if referrals[row.referral_id].status in CLOSED:

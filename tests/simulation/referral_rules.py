@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import select
 
 from contracts.codes import OPT_IN_KINDS
+from contracts.facts import ReferralAcceptorSuspended
 from services.routing.adapters.tables import DEMAND, HELD_BY_SERVICE, OBSERVATIONS, OFFERS, TIMELINE, WAITING
 from services.routing.consumer_lag import ANSWERS_UNDER_WAY
 from services.routing.domain.lifecycle import ACCEPTOR_BARRED
@@ -37,6 +38,8 @@ class _Replayed:
     open_offers: set[str] = field(default_factory=set)
     # An answer in time that was read late still counts.
     expired_offers: set[str] = field(default_factory=set)
+    # Whether the coordinators have an open alert about its suspended acceptor.
+    is_reported: bool = False
 
     def take(self, one: PublishedFact) -> None:
         """Apply a fact. Raises AssertionError, or KeyError for an offer that had already ended."""
@@ -79,9 +82,11 @@ class _Replayed:
             case "referral.progressed":
                 self.status = one.data["status"]
             case "referral.withdrawn" if one.data["reason"] == "entered_in_error":
-                self.status = "entered_in_error"
+                self.status, self.is_reported = "entered_in_error", False
             case "referral.unplaced" | "referral.completed" | "referral.withdrawn" | "referral.failed":
                 self.status = one.fact.removeprefix("referral.")
+                # The end of a referral closes all its messages.
+                self.is_reported = self.is_reported and self.status not in CLOSED
             case "referral.overdue":
                 assert self.status in HELD, f"overdue while {self.status}"
                 assert dt.datetime.fromisoformat(one.data["due_at"]) <= one.message.time
@@ -90,15 +95,28 @@ class _Replayed:
                 assert self.open_offers, "nobody is asked"
             case "referral.acceptor_suspended":
                 assert self.status in HELD, f"its acceptor is suspended while {self.status}"
+                assert not self.is_reported, "one suspension was reported twice"
+                self.is_reported = True
+            case "alert.closed" if one.data["message_type"] == ReferralAcceptorSuspended.type:
+                assert self.is_reported, "an alert was closed that was not open"
+                self.is_reported = False
 
     def _answered(self, offer_id: str) -> None:
         (self.open_offers if offer_id in self.open_offers else self.expired_offers).remove(offer_id)
 
 
 def referrals_match_facts(
-    routing: MemoryDatabase, history: Sequence[PublishedFact], referrals: Mapping[str, Any], now: dt.datetime
+    routing: MemoryDatabase,
+    history: Sequence[PublishedFact],
+    referrals: Mapping[str, Any],
+    suspended: Collection[str],
+    now: dt.datetime,
 ) -> None:
-    """Each row and timeline equals the replay of the facts; open referrals have a pending deadline."""
+    """Each row and timeline equals the replay of the facts; open referrals have a pending deadline.
+
+    A held referral stands in the queue of suspended acceptors, and its alert is open, exactly while its
+    acceptor is suspended.
+    """
     facts: dict[str, list[PublishedFact]] = defaultdict(list)
     for one in history:
         if one.service == "routing" and not one.fact.endswith(".submitted"):
@@ -123,6 +141,9 @@ def referrals_match_facts(
             assert referral.due_at is not None or referral.status not in HELD, "held without a due time"
             assert referral.due_at is None or referral.status not in CLOSED, f"due {referral.due_at}"
             assert referral.due_at is None or referral.due_at > now, "overdue without a published fact"
+            noted = referral.acceptor_suspended_since is not None
+            assert noted == (referral.status in HELD and referral.acceptor in suspended), "in the wrong queue"
+            assert noted == replayed.is_reported, "the alert differs from the queue"
             assert timelines[referral.id] == [one.fact for one in facts[referral.id]], "another timeline"
         except (AssertionError, KeyError) as error:
             raise AssertionError(f"referral {referral.id} ({referral.status}): {error!r}") from error

@@ -350,7 +350,7 @@ class Routing(Service):
     def turn(self) -> int:
         """Run the due timers."""
         try:
-            acted = self.commands.act_on_suspensions(self.clock.now()) if self.suspended else 0
+            acted = self.commands.act_on_suspensions(self.clock.now())
             fired = self.commands.fire_deadlines(self.clock.now())
             ended = self.commands.end_unapproved_offers(self.clock.now())
             told = self.unanswered.turn()

@@ -67,7 +67,10 @@ def queue(
     session: Session,
     kind: Annotated[
         str | None,
-        typer.Option(help="emergency, overdue, silent or unplaced; by default the first entries of each."),
+        typer.Option(
+            help="emergency, acceptor_suspended, overdue, silent or unplaced; by default the first entries "
+            "of each."
+        ),
     ] = None,
     region: Annotated[str | None, typer.Option(help="Only this region, or this country.")] = None,
     need: Annotated[str | None, typer.Option(help="Only this need, or this group of needs.")] = None,

@@ -13,7 +13,7 @@ from kopuro_client.commands.queue_words import REASONS, WORDS, in_language, word
 from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.records import Page, QueueItem
 
-KINDS: Final = ("emergency", "overdue", "silent", "unplaced")
+KINDS: Final = ("emergency", "acceptor_suspended", "overdue", "silent", "unplaced")
 
 
 def show_queue_heading(out: Output, kind: str, page: Page[QueueItem], language: str) -> None:
@@ -47,6 +47,7 @@ def waiting(since: str, now: dt.datetime, language: str) -> str:
 def _cause(item: QueueItem, now: dt.datetime, language: str) -> str:
     values = {
         "reason": item["reason"],
+        "acceptor": item.get("acceptor"),
         "since": moment(item["since"]),
         "age": waiting(item["since"], now, language),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from kopuro_client.commands.code_words import in_words
@@ -90,6 +90,11 @@ def _conditions(service: Service, language: str) -> str:
     )
 
 
+def _with_codes(needs: Sequence[str], language: str) -> str:
+    """Return the names of needs, each with its code, which `approve-service` takes."""
+    return ", ".join(f"{in_words('needs', [code], language)} ({code})" for code in needs)
+
+
 def _show_service(out: Output, record: Organization, service: Service, language: str) -> None:
     head = [f"{service['id']}: {service['name']}"]
     for capacity in (service["capacity"], *service.get("further_capacities", [])):
@@ -107,14 +112,14 @@ def _show_service(out: Output, record: Organization, service: Service, language:
         ("areas", "region", service["areas"]),
     ):
         if codes:
-            value = in_words(field, codes, language)
+            value = in_words(field, codes, language) if name != "needs" else _with_codes(codes, language)
             show_wrapped(out, word(name, language, value=value), first="    ", following="      ")
     if conditions := _conditions(service, language):
         text = word("conditions", language, value=conditions)
         show_wrapped(out, one_line(text), first="    ", following="      ")
     for approved in record["approved_services"]:
         if approved["service"] == service["id"]:
-            needs = in_words("needs", approved["needs"], language)
+            needs = _with_codes(approved["needs"], language)
             at = moment(approved["at"])
             text = word("approved", language, needs=needs, by=approved["by"], at=at)
             show_wrapped(out, one_line(text), first="    ", following="      ")

@@ -45,6 +45,11 @@ REASONS: Final[Mapping[str, Texts]] = {
         "дело не читается; новое от отправителя ожидается с {since}",
         "иш окулбайт; жөнөтүүчүдөн жаңысы {since} баштап күтүлүүдө",
     ),
+    "acceptor_suspended": (
+        "{acceptor}, which accepted it, has been suspended or inactive since {since}",
+        "участие {acceptor}, принявшей направление, приостановлено с {since}",
+        "кабыл алган {acceptor}: катышуусу {since} баштап токтотулган",
+    ),
     "answer_awaited": (
         "asked {age} ago, an answer is awaited",
         "предложено {age} назад, ожидается ответ",
@@ -120,6 +125,11 @@ CHANGES: Final[Mapping[str, Texts]] = {
 WORDS: Final[Mapping[str, Texts]] = {
     "emergency": ("emergency", "экстренные", "шашылыш"),
     "overdue": ("overdue", "просроченные", "мөөнөтү өткөн"),
+    "acceptor_suspended": (
+        "acceptor suspended",
+        "участие принявшей организации приостановлено",
+        "кабыл алган уюмдун катышуусу токтотулган",
+    ),
     "silent": ("silent", "без ответа", "жоопсуз"),
     "unplaced": ("unplaced", "никто не найден", "эч ким табылган жок"),
     "or_more": ("{count} or more", "{count} или больше", "{count} же андан көп"),

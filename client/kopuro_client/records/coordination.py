@@ -22,7 +22,8 @@ class QueueItem(TypedDict):
 
     since: when the cause of waiting began; reason: a code for it; waits_for: the organisations that could end
     it; deadline: when the next step follows without anybody's action, null if nothing follows. part_of: the
-    referral of which it is a part; missing from older hubs.
+    referral of which it is a part; acceptor: the organisation that has accepted it, or null. Both are missing
+    from older hubs.
     """
 
     id: str
@@ -37,6 +38,7 @@ class QueueItem(TypedDict):
     waits_for: list[str]
     deadline: str | None
     part_of: NotRequired[str | None]
+    acceptor: NotRequired[str | None]
 
 
 class Change(TypedDict):

@@ -44,7 +44,6 @@ SINGLY: Final[Mapping[str, str]] = {
     facts.InterventionApplied.type: "one for each organisation that an act of a coordinator concerns",
     facts.CoordinatorWithdrawalRefused.type: "one for each act of a coordinator",
     facts.AcceptanceRevoked.type: "one for each act of a coordinator",
-    # These referrals stand in no queue until a report is overdue.
     facts.ReferralAcceptorSuspended.type: "one for each referral that it holds; only the staff suspend",
     facts.ReferralAcceptorDeclinedPart.type: "one for each part of a referral that it has accepted",
     facts.CoordinationDigest.type: "the hub writes one for each period",

@@ -33,7 +33,12 @@ CARRIERS: Final = frozenset(
 
 # The coordinators' messages that ask them to act, until `alert.closed`. Other recipients keep theirs.
 ALERTS: Final = frozenset(
-    {facts.ReferralUnplaced.type, facts.ReferralUnanswered.type, facts.ReferralOverdue.type}
+    {
+        facts.ReferralUnplaced.type,
+        facts.ReferralUnanswered.type,
+        facts.ReferralOverdue.type,
+        facts.ReferralAcceptorSuspended.type,
+    }
 )
 
 # The facts that end an offer without an acceptance, with the reason of the closing. `offer.expired` is

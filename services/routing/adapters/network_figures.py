@@ -23,6 +23,9 @@ OPEN: Final = SqlStatement(
     " WHERE priority IS NOT NULL GROUP BY status, priority, need_group, country"
 )
 OVERDUE: Final = SqlStatement("SELECT count(*) FROM referrals WHERE overdue_since IS NOT NULL")
+ACCEPTOR_SUSPENDED: Final = SqlStatement(
+    "SELECT count(*) FROM referrals WHERE acceptor_suspended_since IS NOT NULL"
+)
 OLDEST_OFFERS: Final = SqlStatement(
     "SELECT referrals.priority, min(offers.opened_at) FROM offers"
     " JOIN referrals ON referrals.id = offers.referral_id"
@@ -45,6 +48,7 @@ def network_figures(transaction: Connection) -> NetworkFigures:
             for status, priority, need_group, country, number, oldest in OPEN.run(transaction)
         ],
         overdue=OVERDUE.run(transaction).scalar_one(),
+        acceptor_suspended=ACCEPTOR_SUSPENDED.run(transaction).scalar_one(),
         oldest_offers={
             _URGENCIES[priority]: moment_of(opened_at)
             for priority, opened_at in OLDEST_OFFERS.run(transaction)

@@ -62,6 +62,8 @@ def in_queue(kind: QueueKind, now: dt.datetime) -> tuple[ColumnElement[bool], ..
             return REFERRALS.c.status == "offered", _PRIORITY.is_not(None), _has_silent_offer(now)
         case QueueKind.overdue:
             return REFERRALS.c.overdue_since.is_not(None), REFERRALS.c.acceptor.is_not(None)
+        case QueueKind.acceptor_suspended:
+            return REFERRALS.c.acceptor_suspended_since.is_not(None), REFERRALS.c.acceptor.is_not(None)
         case QueueKind.emergency:
             return (_PRIORITY.op("=")(literal_column("0")),)
 

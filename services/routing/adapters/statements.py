@@ -7,7 +7,8 @@ from runtime.storage.sql_statement import SqlStatement
 _VIEWED = (
     "SELECT id, sender, status, acceptor, outcome, facts, correlation_id, traceparent, submitted_at,"
     " updated_at, due_at, overdue_since, onward_from, chain, part_of, part, parts,"
-    " consent_revoked, left_out, turn_at FROM referrals WHERE id = ANY (?) ORDER BY id"
+    " consent_revoked, left_out, turn_at, acceptor_suspended_since"
+    " FROM referrals WHERE id = ANY (?) ORDER BY id"
 )
 VIEW = SqlStatement(_VIEWED)
 LOAD = SqlStatement(_VIEWED, postgresql="FOR UPDATE")
@@ -23,9 +24,9 @@ OFFERS_OF = SqlStatement(
 NEW_REFERRAL = SqlStatement(
     "INSERT INTO referrals (id, sender, facts, correlation_id, traceparent, submitted_at, need_group,"
     " country, turn_at, onward_from, chain, part_of,"
-    " status, acceptor, outcome, updated_at, due_at, overdue_since, priority, parts,"
-    " consent_revoked, part, left_out)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " status, acceptor, outcome, updated_at, due_at, overdue_since, acceptor_suspended_since, priority,"
+    " parts, consent_revoked, part, left_out)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 # The latest turn of each sender, by the rank of the urgency: of its open referrals.
 LATEST_TURNS = SqlStatement(
@@ -37,7 +38,8 @@ LATEST_TURNS = SqlStatement(
 )
 CHANGED_REFERRAL = SqlStatement(
     "UPDATE referrals SET status = ?, acceptor = ?, outcome = ?, updated_at = ?, due_at = ?,"
-    " overdue_since = ?, priority = ?, parts = ?, consent_revoked = ?, part = ?, left_out = ? WHERE id = ?"
+    " overdue_since = ?, acceptor_suspended_since = ?, priority = ?, parts = ?, consent_revoked = ?,"
+    " part = ?, left_out = ? WHERE id = ?"
 )
 NEW_OFFER = SqlStatement(
     "INSERT INTO offers (id, referral_id, organization, service, rank, state,"
@@ -138,8 +140,14 @@ OFFERED_AFTER = SqlStatement(
 # The condition on the status is that of the index `referrals_held`.
 HELD_BY = SqlStatement(
     "SELECT id FROM referrals WHERE acceptor = ANY (?) AND status IN ('accepted', 'in_progress', 'on_hold')"
-    " AND NOT EXISTS (SELECT 1 FROM suspended_acceptors AS noted"
-    " WHERE noted.referral_id = referrals.id AND noted.organization = referrals.acceptor) LIMIT ?"
+    " AND acceptor_suspended_since IS NULL LIMIT ?"
+)
+# The condition is that of the index `referrals_suspended_acceptors`.
+SUSPENDED_ACCEPTORS = SqlStatement(
+    "SELECT DISTINCT acceptor FROM referrals WHERE acceptor_suspended_since IS NOT NULL"
+)
+NOTED_SUSPENDED = SqlStatement(
+    "SELECT id FROM referrals WHERE acceptor = ANY (?) AND acceptor_suspended_since IS NOT NULL LIMIT ?"
 )
 # The condition is that of the index `offers_due`.
 DUE_OFFERS = SqlStatement(

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, select
+from sqlalchemy import Connection, Select, select
 
 from contracts.codes import OfferState, ReferralStatus
 from contracts.errors import Unavailable
@@ -33,7 +33,6 @@ from services.routing.adapters.rows import (
 from services.routing.adapters.tables import (
     DECISIONS,
     OFFERS,
-    SUSPENDED_ACCEPTORS,
     TIMELINE,
 )
 from services.routing.domain.coordination_queue import (
@@ -116,26 +115,16 @@ class SqlReferralStore:
         rows = statements.HELD_BY.run(transaction, sorted(organizations), limit)
         return [referral_id for (referral_id,) in rows]
 
-    def note_suspended(self, transaction: Connection, acceptors: Mapping[str, str]) -> set[str]:
+    def suspended_acceptors(self, transaction: Connection) -> set[str]:
         """See `ports.ReferralStore`."""
-        noted = select(SUSPENDED_ACCEPTORS).where(SUSPENDED_ACCEPTORS.c.referral_id.in_(acceptors))
-        known = {(row.referral_id, row.organization) for row in transaction.execute(noted)}
-        new = {pair for pair in acceptors.items() if pair not in known}
-        if new:
-            transaction.execute(
-                SUSPENDED_ACCEPTORS.insert(),
-                [{"referral_id": referral, "organization": acceptor} for referral, acceptor in sorted(new)],
-            )
-        return {referral_id for referral_id, _ in new}
+        return set(statements.SUSPENDED_ACCEPTORS.run(transaction).scalars())
 
-    def noted_suspended(self, transaction: Connection) -> set[str]:
+    def noted_suspended(
+        self, transaction: Connection, organizations: Collection[str], limit: int
+    ) -> list[str]:
         """See `ports.ReferralStore`."""
-        return set(transaction.execute(select(SUSPENDED_ACCEPTORS.c.organization).distinct()).scalars())
-
-    def forget_suspended(self, transaction: Connection, organizations: Collection[str]) -> None:
-        """See `ports.ReferralStore`."""
-        table = SUSPENDED_ACCEPTORS
-        transaction.execute(delete(table).where(table.c.organization.in_(organizations)))
+        rows = statements.NOTED_SUSPENDED.run(transaction, sorted(organizations), limit)
+        return [referral_id for (referral_id,) in rows]
 
     def timeline(
         self,

@@ -30,6 +30,7 @@ _HELD = text("status IN ('accepted', 'in_progress', 'on_hold')")
 # Ended, and their facts not yet reduced.
 _ENDED = text("facts_state IS NULL AND status IN ('completed', 'withdrawn', 'failed', 'entered_in_error')")
 _REVOKED = text("facts_state = 'revoked'")
+_ACCEPTOR_SUSPENDED = text("acceptor_suspended_since IS NOT NULL")
 _ONWARD = text("onward_from IS NOT NULL")
 
 REFERRALS = Table(
@@ -51,6 +52,8 @@ REFERRALS = Table(
     Column("due_at", Instant),
     # Since when the acceptor's report has been overdue.
     Column("overdue_since", Instant),
+    # Since when the acceptor has been reported as suspended, so that one suspension is reported once.
+    Column("acceptor_suspended_since", Instant),
     # The rank of the urgency, 0 for an emergency; null for a closed referral.
     Column("priority", SmallInteger),
     # The turn in the coordinators' queues (`domain/coordination_queue.py`). Every referral has one:
@@ -115,6 +118,19 @@ REFERRALS = Table(
         *_QUEUE_ORDER,
         sqlite_where=text("overdue_since IS NOT NULL"),
         postgresql_where=text("overdue_since IS NOT NULL"),
+    ),
+    Index(
+        "referrals_acceptor_suspended",
+        *_QUEUE_ORDER,
+        sqlite_where=_ACCEPTOR_SUSPENDED,
+        postgresql_where=_ACCEPTOR_SUSPENDED,
+    ),
+    # For the referrals of readmitted organisations.
+    Index(
+        "referrals_suspended_acceptors",
+        "acceptor",
+        sqlite_where=_ACCEPTOR_SUSPENDED,
+        postgresql_where=_ACCEPTOR_SUSPENDED,
     ),
     Index(
         "referrals_emergencies",
@@ -254,15 +270,6 @@ PLACEMENT_KEYS = Table(
     Column("submission_id", String(36), nullable=False),
     Column("used_at", Instant, nullable=False),
     Index("placement_keys_used_at", "used_at"),
-)
-
-# Accepted referrals whose acceptor was reported as suspended, so that one suspension is reported once.
-SUSPENDED_ACCEPTORS = Table(
-    "suspended_acceptors",
-    METADATA,
-    Column("referral_id", String(36), primary_key=True),
-    Column("organization", String(100), primary_key=True),
-    Index("suspended_acceptors_organization", "organization"),
 )
 
 # Append-only. The highest number is in force. digest: of the content, see `policy_document.py`.

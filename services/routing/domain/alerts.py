@@ -1,7 +1,8 @@
 """Alerts: messages that ask the coordinators to act, and when they need not act any more.
 
-An alert is open from its fact (`referral.unplaced`, `referral.overdue`, `referral.unanswered`) until
-`alert.closed`, or the end of the referral, which closes all its messages.
+An alert is open from its fact (`referral.unplaced`, `referral.overdue`, `referral.unanswered`,
+`referral.acceptor_suspended`) until `alert.closed`, or the end of the referral, which closes all its
+messages.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contracts.facts import (
     InterventionSubmitted,
     PlacementSubmitted,
     ProgressSubmitted,
+    ReferralAcceptorSuspended,
     ReferralOverdue,
     ReferralUnplaced,
 )
@@ -25,7 +27,8 @@ def closed_alerts(before: Referral | None, after: Referral, cause: Fact | None) 
     """Return the ends of the alerts that a transition answers.
 
     An unplaced referral is answered when it is offered again, and an overdue report when it has come, was
-    postponed, or is no longer expected. cause: what led to the transition, None for a deadline.
+    postponed, or is no longer expected. A suspended acceptor is answered when the referral has left it, or
+    when it is readmitted. cause: what led to the transition, None for a deadline.
     `unanswered.py` closes alerts about emergencies.
     """
     if before is None or after.is_closed:
@@ -35,6 +38,8 @@ def closed_alerts(before: Referral | None, after: Referral, cause: Fact | None) 
         answered.append(ReferralUnplaced.type)
     if before.overdue_since is not None and after.overdue_since is None:
         answered.append(ReferralOverdue.type)
+    if before.acceptor_suspended_since is not None and after.acceptor_suspended_since is None:
+        answered.append(ReferralAcceptorSuspended.type)
     return tuple(
         AlertClosed(referral_id=after.id, message_type=message_type, by=_actor(cause))
         for message_type in answered

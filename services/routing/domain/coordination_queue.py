@@ -30,7 +30,8 @@ LatestTurns = Mapping[tuple[str, int], dt.datetime]
 
 class QueueKind(StrEnum):
     """unplaced: no candidate is left. silent: an open offer is past half of its answer time. overdue: the
-    acceptor has not reported in time. emergency: every open emergency.
+    acceptor has not reported in time. acceptor_suspended: the acceptor is no longer in good standing.
+    emergency: every open emergency.
 
     A referral may be in several queues.
     """
@@ -38,6 +39,7 @@ class QueueKind(StrEnum):
     unplaced = "unplaced"
     silent = "silent"
     overdue = "overdue"
+    acceptor_suspended = "acceptor_suspended"
     emergency = "emergency"
 
 
@@ -111,6 +113,8 @@ def is_in_queue(referral: Referral, kind: QueueKind, now: dt.datetime) -> bool:
             return bool(silent_offers(referral, now))
         case QueueKind.overdue:
             return referral.acceptor is not None and referral.overdue_since is not None
+        case QueueKind.acceptor_suspended:
+            return referral.acceptor is not None and referral.acceptor_suspended_since is not None
         case QueueKind.emergency:
             return _may_need_somebody(referral) and referral.facts.urgency is Urgency.emergency
 
@@ -140,6 +144,7 @@ def queue_item(
         sender=referral.sender,
         submitted_at=referral.submitted_at,
         part_of=None if referral.part is None else referral.part.referral_id,
+        acceptor=referral.acceptor,
         **_waiting(referral, kind, now, lacks_case=lacks_case),
     )
 
@@ -159,6 +164,14 @@ def _waiting(referral: Referral, kind: QueueKind, now: dt.datetime, *, lacks_cas
             "reason": "candidates_exhausted" if referral.offers else "no_candidate",
             "waits_for": tuple(sorted({organization for organization, _ in referral.waiting})),
             "deadline": referral.due_at,
+        }
+    if referral.acceptor_suspended_since is not None and kind is not QueueKind.overdue:
+        # No organisation can end it, and no step follows by itself.
+        return {
+            "since": referral.acceptor_suspended_since,
+            "reason": "acceptor_suspended",
+            "waits_for": (),
+            "deadline": None,
         }
     if referral.acceptor is not None:
         overdue = referral.overdue_since

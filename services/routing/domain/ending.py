@@ -83,5 +83,12 @@ def _leave(
 ) -> Transition:
     status = next_status(referral.status, event)
     after, revoked = revoke_open(referral, revoked_because, context.now)
-    after = replace(after, status=status, due_at=None, overdue_since=None, updated_at=context.now)
+    after = replace(
+        after,
+        status=status,
+        due_at=None,
+        overdue_since=None,
+        acceptor_suspended_since=None,
+        updated_at=context.now,
+    )
     return Transition(referral=after, facts=(*revoked, fact))

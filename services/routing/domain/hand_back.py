@@ -27,5 +27,12 @@ def hand_back(referral: Referral, submission: HandBackSubmitted, context: Transi
     closed = close_offer(
         referral, accepted, OfferEvent.hand_back, context.now, reason=submission.reason.value
     )
-    after = replace(closed.referral, status=status, acceptor=None, due_at=None, overdue_since=None)
+    after = replace(
+        closed.referral,
+        status=status,
+        acceptor=None,
+        due_at=None,
+        overdue_since=None,
+        acceptor_suspended_since=None,
+    )
     return ask_next(after, Trigger.handed_back, context, closed.facts, closed.observed)

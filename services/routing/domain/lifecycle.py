@@ -289,6 +289,7 @@ def _complete(referral: Referral, submission: OutcomeSubmitted, context: Transit
         outcome=submission.outcome,
         due_at=None,
         overdue_since=None,
+        acceptor_suspended_since=None,
         updated_at=context.now,
     )
     fact = ReferralCompleted(

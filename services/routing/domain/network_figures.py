@@ -27,10 +27,12 @@ class OpenReferrals:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkFigures:
     """open: kinds that have referrals. overdue: referrals whose acceptor's report is overdue.
+    acceptor_suspended: referrals whose acceptor is no longer in good standing.
 
     oldest_offers: when the oldest open offer of each urgency was opened; without open offers, no member.
     """
 
     open: Sequence[OpenReferrals]
     overdue: int
+    acceptor_suspended: int
     oldest_offers: Mapping[Urgency, dt.datetime]

@@ -115,6 +115,7 @@ def revoke_acceptance(referral: Referral, coordinator: str, context: TransitionC
         acceptor=None,
         due_at=None,
         overdue_since=None,
+        acceptor_suspended_since=None,
     )
     return replace(revoked, referral=after)
 

@@ -2,11 +2,14 @@
 
 Its open offers are revoked and the next candidates are asked. The end of an approval concerns the offers
 whose referrals have a sensitive need for which the organisation is no longer approved. Its accepted referrals
-stay accepted. After a suspension the sender and the coordinators are notified, and a coordinator may place
-them with another organisation (`open_offers.place`).
+stay accepted. After a suspension the sender and the coordinators are notified, the referrals stand in the
+queue `acceptor_suspended`, and a coordinator may place them with another organisation (`open_offers.place`).
+They leave the queue when they are placed, handed back or ended, or when the organisation is readmitted.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from contracts.facts import ReferralAcceptorSuspended
 from services.routing.domain.decision import Trigger
@@ -38,6 +41,21 @@ def revoke_unapproved(referral: Referral, context: TransitionContext) -> Transit
         return Transition(referral=referral)
     after, revoked = revoke_open(referral, APPROVAL_ENDED, context.now, unapproved)
     return ask_next(after, Trigger.approval_ended, context, revoked)
+
+
+def report_suspended_acceptor(referral: Referral, context: TransitionContext) -> Transition:
+    """Report an acceptor no longer in good standing, once for each suspension."""
+    fact = suspended_acceptor(referral, context)
+    if fact is None or referral.acceptor_suspended_since is not None:
+        return Transition(referral=referral)
+    return Transition(referral=replace(referral, acceptor_suspended_since=context.now), facts=(fact,))
+
+
+def note_readmission(referral: Referral, context: TransitionContext) -> Transition:
+    """Note that the acceptor is in good standing again, so that another suspension is reported again."""
+    if referral.acceptor is None or not context.in_good_standing(referral.acceptor):
+        return Transition(referral=referral)
+    return Transition(referral=replace(referral, acceptor_suspended_since=None))
 
 
 def suspended_acceptor(referral: Referral, context: TransitionContext) -> ReferralAcceptorSuspended | None:

@@ -30,8 +30,7 @@ from services.routing.domain.ending import withdraw_for
 from services.routing.domain.intervention import awaited, intervene
 from services.routing.domain.open_offers import place
 from services.routing.domain.referral import Referral
-from services.routing.domain.standing import revoke_suspended, suspended_acceptor
-from services.routing.domain.transition import Transition
+from services.routing.domain.standing import note_readmission, report_suspended_acceptor, revoke_suspended
 from services.routing.handlers.coordinator_submissions import CoordinatorSubmissions
 from services.routing.handlers.transactions import RoutingTransactions
 from services.routing.handlers.unapproved import UnapprovedOffers
@@ -137,6 +136,7 @@ class RoutingCommands:
     def act_on_suspensions(self, now: dt.datetime) -> int:
         """Revoke open offers to barred organisations and report the referrals that they have accepted.
 
+        Notes the readmission of acceptors that were reported before.
         Reads the current directory, not its events: a crash or a full broker delays the effect but loses
         nothing. Returns how many referrals were found; DUE_AT_ONCE or more means that others may remain.
         Raises DatabaseUnavailable, and Unavailable if another process was faster.
@@ -145,27 +145,20 @@ class RoutingCommands:
         with self._database.read() as transaction:
             offered = self._store.offered_to(transaction, barred, DUE_AT_ONCE) if barred else []
             held = self._store.held_by(transaction, barred, DUE_AT_ONCE) if barred else []
-            readmitted = self._store.noted_suspended(transaction) - barred
-        if not (offered or held or readmitted):
+            readmitted = self._store.suspended_acceptors(transaction) - barred
+            regained = self._store.noted_suspended(transaction, readmitted, DUE_AT_ONCE) if readmitted else []
+        found = {
+            **dict.fromkeys(offered, revoke_suspended),
+            **dict.fromkeys(held, report_suspended_acceptor),
+            **dict.fromkeys(regained, note_readmission),
+        }
+        if not found:
             return 0
-        with self._transactions.changing({*offered, *held}, now) as change:
-            batch, context = change.batch, change.context
-            for referral_id in offered:
-                if (referral := batch.referral(referral_id)) is not None:
-                    batch.take(revoke_suspended(referral, context), cause=None)
-            reports = {
-                referral_id: fact
-                for referral_id in held
-                if (referral := batch.referral(referral_id)) is not None
-                and (fact := suspended_acceptor(referral, context)) is not None
-            }
-            acceptors = {referral_id: fact.organization for referral_id, fact in reports.items()}
-            for referral_id in sorted(self._store.note_suspended(change.transaction, acceptors)):
-                step = Transition(referral=batch.referral(referral_id), facts=(reports[referral_id],))
-                batch.take(step, cause=None)
-            # A repeated suspension is reported again.
-            self._store.forget_suspended(change.transaction, readmitted)
-        return max(len(offered), len(held))
+        with self._transactions.changing(found.keys(), now) as change:
+            for referral_id, step in found.items():
+                if (referral := change.batch.referral(referral_id)) is not None:
+                    change.batch.take(step(referral, change.context), cause=None)
+        return max(len(offered), len(held), len(regained))
 
     def decide_unplaced_again(self, now: dt.datetime) -> int:
         """Offer unplaced referrals for which there is a candidate now (`UnplacedReferrals`).

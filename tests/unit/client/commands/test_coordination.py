@@ -110,8 +110,11 @@ def test_queue_lists_each_kind_within_80_columns(hub: FakeHub, run: Run) -> None
     )
     ran = run("coordination", "queue", "--as", "coordinator")
     assert ran.code == 0
-    assert [line for line in ran.out.splitlines() if line and line.split(":")[0].isalpha()] == [
+    assert [
+        line for line in ran.out.splitlines() if line and line.split(":")[0].replace(" ", "").isalpha()
+    ] == [
         "emergency: 1 or more",
+        "acceptor suspended: 0",
         "overdue: 0",
         "silent: 0",
         "unplaced: 0",
@@ -135,6 +138,23 @@ def test_queue_says_how_long_the_person_and_the_cause_have_waited() -> None:
     ]
     assert "of_tomorrow, since 2026-05-01 09:31:00Z" in " ".join(" ".join(lines[4:]).split())
     assert "2026-05-01 10:00:00Z" in out.getvalue().split("of_tomorrow")[1]
+
+
+def test_queue_names_the_suspended_acceptor_and_no_next_step() -> None:
+    out, now = io.StringIO(), dt.datetime(2026, 5, 1, 9, 40, tzinfo=dt.UTC)
+    item: Any = {
+        **ITEM,
+        "since": "2026-05-01T09:31:00Z",
+        "reason": "acceptor_suspended",
+        "acceptor": "ru.one",
+        "waits_for": [],
+        "deadline": None,
+    }
+    show_queue(Output(as_json=False, stdout=out), [item], now, "en")
+    text = " ".join(out.getvalue().split())
+    assert text.endswith(
+        "ru.one, which accepted it, has been suspended or inactive since 2026-05-01 09:31:00Z"
+    )
 
 
 def test_queue_names_the_whole_of_a_part() -> None:

@@ -153,7 +153,10 @@ DECISIONS: Final = {
 }
 ANSWERS: Final[Mapping[str, Any]] = {
     f"{COORDINATION}/queue": {
-        "items": [{**ITEM, "reason": reason, "part_of": ID, "needs": EVERY_NEED} for reason in REASONS],
+        "items": [
+            {**ITEM, "reason": reason, "part_of": ID, "needs": EVERY_NEED, "acceptor": ORGANIZATION}
+            for reason in REASONS
+        ],
         "next": "0a1b",
     },
     f"{COORDINATION}/unplaced": {

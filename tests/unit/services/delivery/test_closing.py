@@ -20,6 +20,7 @@ from contracts.facts import (
     MessageClosed,
     OfferExpired,
     OfferRevoked,
+    ReferralAcceptorSuspended,
     ReferralCompleted,
     ReferralFailed,
     ReferralHandedBack,
@@ -306,8 +307,9 @@ def test_alert_is_closed_when_it_was_acted_on(bench: Workbench) -> None:
     [
         (unplaced(), SENDER),
         (event(ReferralOverdue(**PARTIES, due_at=NOW)), ACCEPTOR),
+        (event(ReferralAcceptorSuspended(**PARTIES)), SENDER),
     ],
-    ids=["unplaced", "overdue"],
+    ids=["unplaced", "overdue", "acceptor_suspended"],
 )
 def test_coordinators_alert_is_closed_and_the_parties_keep_their_message(
     bench: Workbench, alert: Event[Fact], own: str
@@ -332,6 +334,14 @@ def test_alert_that_was_reported_again_stays_open(bench: Workbench) -> None:
         unanswered(), event(AlertClosed(referral_id=REFERRAL, message_type=ReferralUnanswered.type)), again
     )
     assert again.id in [one["id"] for one in of_type(bench, COORDINATORS, "referral.unanswered")]
+
+
+def test_alert_about_a_second_suspension_stays_open(bench: Workbench) -> None:
+    suspensions = [event(ReferralAcceptorSuspended(**PARTIES)) for _ in range(2)]
+    readmission = event(AlertClosed(referral_id=REFERRAL, message_type=ReferralAcceptorSuspended.type))
+    bench.receive(suspensions[0], readmission, suspensions[1])
+    found = [one["id"] for one in of_type(bench, COORDINATORS, "referral.acceptor_suspended")]
+    assert suspensions[1].id in found
 
 
 def test_end_of_the_referral_closes_its_alert(bench: Workbench) -> None:

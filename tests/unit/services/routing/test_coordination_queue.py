@@ -108,6 +108,7 @@ def test_unplaced_queue_orders_by_urgency_then_age(bench: Workbench) -> None:
         "waits_for": [],
         "deadline": None,
         "part_of": None,
+        "acceptor": None,
     }
 
 

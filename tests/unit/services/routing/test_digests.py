@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from contracts.codes import Urgency
+from contracts.codes import Urgency, Vetting
 from contracts.facts import CoordinationDigest
 from runtime.identifiers import new_id
 from services.routing.adapters.digests import SqlDigests
 from services.routing.domain.coordination_queue import QueueKind, is_in_queue
 from services.routing.domain.digest import DigestPeriod, period_of
 from services.routing.handlers.digests import WriteDigests
-from tests.unit.services.routing.samples import NOW
+from tests.unit.services.routing.samples import NOW, organization
 from tests.unit.services.routing.workbench import Workbench, accepted_by, opened, submitted, workbench
 
 DAY = dt.timedelta(days=1)
@@ -96,6 +96,9 @@ def test_digest_counts_each_queue_and_names_no_referral(bench: Workbench) -> Non
     counted = dict.fromkeys(QueueKind, 0)
     for days in (0, 1, 40):
         bench.fire(NOW + days * DAY)
+        if days == 40:
+            bench.absorb([organization("ru.one", vetting=Vetting.suspended)])
+            bench.commands.act_on_suspensions(bench.clock.time)
         with bench.database.read() as transaction:
             known = bench.store.view(transaction, ids).values()
         digest = writer(bench).turn()

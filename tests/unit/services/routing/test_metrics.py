@@ -190,7 +190,9 @@ def test_scrapes_within_five_seconds_read_the_database_once_and_ages_grow() -> N
     def figures() -> NetworkFigures:
         nonlocal reads
         reads += 1
-        return NetworkFigures(open=(), overdue=3, oldest_offers={Urgency.emergency: NOW - MINUTE})
+        return NetworkFigures(
+            open=(), overdue=3, acceptor_suspended=2, oldest_offers={Urgency.emergency: NOW - MINUTE}
+        )
 
     registry = CollectorRegistry()
     RoutingMetrics(registry, figures=figures, stale_services=lambda _: 0, clock=clock)

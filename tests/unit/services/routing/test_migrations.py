@@ -7,7 +7,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import select
 
-from contracts.codes import CapacityStatus, Outcome, Urgency
+from contracts.codes import CapacityStatus, Outcome, Urgency, Vetting
 from contracts.envelope import Event
 from contracts.facts import Fact, OfferOpened, OutcomeSubmitted
 from contracts.organization import Capacity
@@ -16,7 +16,7 @@ from runtime.storage.migrate import differences
 from services.routing.adapters.tables import REFERRALS
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind
 from services.routing.domain.network_figures import OpenReferrals
-from services.routing.migrations import asked, coordination, figures, service_loads, turns
+from services.routing.migrations import acceptor_suspended, asked, coordination, figures, service_loads, turns
 from tests.unit.services.routing.samples import HOUR, NOW, SENDER, organization, service
 from tests.unit.services.routing.workbench import Workbench, accepted_by, event, opened, submitted, workbench
 
@@ -107,12 +107,14 @@ def test_migration_ranks_open_referrals_by_urgency(busy: Workbench) -> None:
         connection.execute(closed.values(status="withdrawn", priority=None))
         before = connection.execute(select(REFERRALS.c.id, REFERRALS.c.priority)).all()
         with Operations.context(MigrationContext.configure(connection)):
+            acceptor_suspended.downgrade()
             turns.downgrade()
             figures.downgrade()
             coordination.downgrade()
             coordination.upgrade()
             figures.upgrade()
             turns.upgrade()
+            acceptor_suspended.upgrade()
         after = connection.execute(select(REFERRALS.c.id, REFERRALS.c.priority)).all()
     assert {one.priority for one in before} == {0, 1, 2, None}
     assert sorted(after) == sorted(before)
@@ -126,8 +128,10 @@ def test_migration_gives_a_turn_to_a_referral_that_is_split_and_may_rejoin(busy:
     with busy.database.write() as connection:
         connection.execute(whole.values(status="split", priority=None))
         with Operations.context(MigrationContext.configure(connection)):
+            acceptor_suspended.downgrade()
             turns.downgrade()
             turns.upgrade()
+            acceptor_suspended.upgrade()
         # What routing writes when an acceptance is read late and the referral is whole again.
         connection.execute(whole.values(status="unplaced", priority=2))
 
@@ -154,4 +158,22 @@ def test_migration_finds_kind_of_open_referrals_in_their_facts(busy: Workbench) 
         figures.downgrade()
         figures.upgrade()
     assert kinds() == before
+    assert differences("services.routing", busy.database) == []
+
+
+def test_migration_keeps_which_acceptors_were_reported_as_suspended_and_since_when(busy: Workbench) -> None:
+    held, other = opened([one.data for one in busy.published()])[-2:]
+    busy.take(accepted_by(held), accepted_by(other))
+    busy.absorb([organization(held.organization, vetting=Vetting.suspended)])
+    reported = busy.clock.time = NOW + HOUR
+    busy.commands.act_on_suspensions(reported)
+    since = select(REFERRALS.c.id, REFERRALS.c.acceptor_suspended_since)
+    with busy.database.write() as connection:
+        before = sorted(connection.execute(since.where(REFERRALS.c.acceptor_suspended_since.is_not(None))))
+        with Operations.context(MigrationContext.configure(connection)):
+            acceptor_suspended.downgrade()
+            acceptor_suspended.upgrade()
+        after = sorted(connection.execute(since.where(REFERRALS.c.acceptor_suspended_since.is_not(None))))
+    assert (held.referral_id, reported) in before
+    assert after == before
     assert differences("services.routing", busy.database) == []

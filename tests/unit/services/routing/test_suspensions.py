@@ -8,22 +8,26 @@ from dataclasses import replace
 
 import pytest
 
-from contracts.codes import Answer, Vetting
+from contracts.codes import Answer, HandBackReason, Vetting, WithdrawalReason
 from contracts.errors import Refused, Unavailable
 from contracts.facts import (
     AcceptanceRevoked,
+    AlertClosed,
     AnswerSubmitted,
     Fact,
+    HandBackSubmitted,
     OfferOpened,
     OfferRevoked,
     PlacementSubmitted,
     ReferralAcceptorSuspended,
     ReferralUnplaced,
+    WithdrawalSubmitted,
 )
 from contracts.records import plain
 from runtime.identifiers import new_id
+from services.routing.domain.coordination_queue import QueueFilter, QueueKind
 from services.routing.handlers import commands
-from tests.unit.services.routing.samples import NOW, organization
+from tests.unit.services.routing.samples import HOUR, NOW, SENDER, organization
 from tests.unit.services.routing.workbench import Workbench, event, opened, submitted, workbench
 
 COORDINATOR = "kg.coordinator"
@@ -45,6 +49,14 @@ def sweep(bench: Workbench) -> list[Fact]:
     known = {submission.id for submission in bench.published()}
     bench.commands.act_on_suspensions(NOW)
     return [submission.data for submission in bench.published() if submission.id not in known]
+
+
+def queued(bench: Workbench, **filters: str) -> list[str]:
+    """Return the referrals in the queue of suspended acceptors, sorted."""
+    items, _ = bench.coordination.queue(
+        QueueKind.acceptor_suspended, bench.clock.time, QueueFilter(**filters), after=None, limit=100
+    )
+    return sorted(item.id for item in items)
 
 
 def accept(bench: Workbench, offer: OfferOpened) -> None:
@@ -112,10 +124,84 @@ def test_held_referrals_are_reported_once_for_each_suspension(bench: Workbench) 
     assert {type(fact) for fact in published} == {ReferralAcceptorSuspended}
     assert sorted(fact.referral_id for fact in published) == sorted(held)  # type: ignore[attr-defined]
     assert sweep(bench) == []
+    assert queued(bench) == sorted(held)
     bench.absorb(["ru.one"])
+    closed = sweep(bench)
+    assert {type(fact) for fact in closed} == {AlertClosed}
+    assert sorted(fact.referral_id for fact in closed) == sorted(held)  # type: ignore[attr-defined]
+    assert queued(bench) == []
     assert sweep(bench) == []
     suspend(bench, "ru.one")
     assert len(sweep(bench)) == len(held)
+    assert queued(bench) == sorted(held)
+
+
+def test_readmission_leaves_the_referrals_of_other_suspended_acceptors_in_the_queue(bench: Workbench) -> None:
+    offers = opened(bench.take(*(submitted(new_id()) for _ in range(6))))
+    for offer in offers:
+        accept(bench, offer)
+    suspend(bench, "ru.one")
+    suspend(bench, "ru.two")
+    sweep(bench)
+    bench.absorb(["ru.one"])
+    sweep(bench)
+    assert queued(bench) == sorted(one.referral_id for one in offers if one.organization == "ru.two")
+
+
+def test_queue_names_the_suspended_acceptor_and_follows_filters_and_pages(bench: Workbench) -> None:
+    offers = opened(bench.take(*(submitted(new_id()) for _ in range(4))))
+    for offer in offers:
+        accept(bench, offer)
+    assert bench.queries.figures().acceptor_suspended == 0
+    suspend(bench, "ru.one")
+    suspend(bench, "ru.two")
+    bench.clock.time = NOW + HOUR
+    bench.commands.act_on_suspensions(bench.clock.time)
+    kind = QueueKind.acceptor_suspended
+    (first,), position = bench.coordination.queue(kind, NOW, QueueFilter(), after=None, limit=1)
+    acceptor = next(one.organization for one in offers if one.referral_id == first.id)
+    assert (first.reason, first.since, first.acceptor) == ("acceptor_suspended", NOW + HOUR, acceptor)
+    assert (first.waits_for, first.deadline) == ((), None)
+    rest, last = bench.coordination.queue(kind, NOW, QueueFilter(), after=position, limit=9)
+    assert [first.id, *(item.id for item in rest)] == [one.referral_id for one in offers]
+    assert last is None
+    assert queued(bench, organization="ru.two") == sorted(
+        one.referral_id for one in offers if one.organization == "ru.two"
+    )
+    assert queued(bench, region="KZ") == []
+    assert bench.queries.figures().acceptor_suspended == len(offers)
+
+
+def test_withdrawn_referral_of_a_suspended_acceptor_leaves_the_queue(bench: Workbench) -> None:
+    (offer,) = opened(bench.take(submitted(new_id())))
+    accept(bench, offer)
+    suspend(bench, offer.organization)
+    sweep(bench)
+    assert queued(bench) == [offer.referral_id]
+    withdrawal = WithdrawalSubmitted(
+        referral_id=offer.referral_id, organization=SENDER, reason=WithdrawalReason.person_declined
+    )
+    published = bench.take(event(withdrawal, offer.referral_id))
+    assert not any(isinstance(fact, AlertClosed) for fact in published)
+    assert queued(bench) == []
+    assert bench.queries.figures().acceptor_suspended == 0
+
+
+def test_hand_back_of_a_suspended_acceptor_closes_the_alert_and_leaves_the_queue(bench: Workbench) -> None:
+    (offer,) = opened(bench.take(submitted(new_id())))
+    accept(bench, offer)
+    suspend(bench, offer.organization)
+    sweep(bench)
+    # Submitted before the suspension, read after it.
+    hand_back = HandBackSubmitted(
+        referral_id=offer.referral_id, organization=offer.organization, reason=HandBackReason.no_capacity
+    )
+    published = bench.take(event(hand_back, offer.referral_id))
+    closed = AlertClosed(
+        referral_id=offer.referral_id, message_type=ReferralAcceptorSuspended.type, by=offer.organization
+    )
+    assert closed in published
+    assert queued(bench) == []
 
 
 def test_coordinator_moves_referral_of_suspended_acceptor(bench: Workbench) -> None:
@@ -128,7 +214,12 @@ def test_coordinator_moves_referral_of_suspended_acceptor(bench: Workbench) -> N
     suspend(bench, offer.organization)
     sweep(bench)
     bench.commands.submit_placement(offer.referral_id, "ru.three", COORDINATOR, NOW)
-    revoked, moved = bench.take(bench.published()[-1])
+    assert queued(bench) == [offer.referral_id]
+    revoked, moved, closed = bench.take(bench.published()[-1])
+    assert closed == AlertClosed(
+        referral_id=offer.referral_id, message_type=ReferralAcceptorSuspended.type, by=COORDINATOR
+    )
+    assert queued(bench) == []
     assert isinstance(revoked, AcceptanceRevoked)
     assert isinstance(moved, OfferOpened)
     assert (revoked.organization, moved.organization) == (offer.organization, "ru.three")

@@ -11,7 +11,13 @@ from sqlalchemy import create_engine
 from runtime.storage import migrate
 from runtime.storage.database import Database
 from runtime.storage.sql_statement import SqlStatement
-from services.routing.adapters.network_figures import OLDEST_OFFERS, OPEN, OVERDUE, network_figures
+from services.routing.adapters.network_figures import (
+    ACCEPTOR_SUSPENDED,
+    OLDEST_OFFERS,
+    OPEN,
+    OVERDUE,
+    network_figures,
+)
 from tests.support.query_plans import rows_read
 from tests.unit.services.routing.adapters.test_queues import OPEN as OPEN_REFERRALS
 from tests.unit.services.routing.adapters.test_queues import fill
@@ -22,6 +28,7 @@ from tests.unit.services.routing.adapters.test_queues import fill
     [
         (OPEN, "SCAN referrals USING COVERING INDEX referrals_figures"),
         (OVERDUE, "SCAN referrals USING INDEX referrals_overdue"),
+        (ACCEPTOR_SUSPENDED, "SCAN referrals USING INDEX referrals_acceptor_suspended"),
         (OLDEST_OFFERS, "SCAN offers USING INDEX offers_due"),
     ],
 )
@@ -70,7 +77,7 @@ def test_postgresql_figures_read_no_closed_referral(postgres_database: str) -> N
     fill(database, 5_000)
     with database.write() as transaction:
         transaction.exec_driver_sql("ANALYZE")
-        for statement in (OPEN, OVERDUE, OLDEST_OFFERS):
+        for statement in (OPEN, OVERDUE, ACCEPTOR_SUSPENDED, OLDEST_OFFERS):
             explained = SqlStatement(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.text}")
             (plan,) = explained.run(transaction).scalar_one()
             assert rows_read(plan["Plan"]) < 6 * OPEN_REFERRALS, json.dumps(plan, indent=1)

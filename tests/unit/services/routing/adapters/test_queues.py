@@ -45,6 +45,7 @@ def fill(database: Database, count: int) -> None:
                 "updated_at": NOW,
                 "acceptor": "ru.one" if status == "accepted" else None,
                 "overdue_since": NOW if status == "accepted" else None,
+                "acceptor_suspended_since": NOW if status == "accepted" else None,
                 "priority": number % 2 if is_open else None,
                 "turn_at": NOW,
                 "need_group": "legal",
