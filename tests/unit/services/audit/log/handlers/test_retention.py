@@ -192,8 +192,9 @@ def test_withdrawal_submission_alone_erases_nothing(audit: LogOnDatabase) -> Non
     assert turn(audit, now=NOON + 1000 * DAY, kept=DAY) == 0
 
 
-def test_retention_turn_erases_several_steps(audit: LogOnDatabase) -> None:
-    number = retention.STEP + 40
+def test_retention_turn_erases_several_steps(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "STEP", 8)
+    number = retention.STEP + 4
     audit.publish([referral_event("referral.failed", new_id(), reason="x") for _ in range(number)])
     assert turn(audit, now=NOON + 2 * DAY, kept=DAY) == number
     assert opened(audit) == []
