@@ -8,7 +8,7 @@ import typer
 
 from kopuro_client.commands.act_words import application_state, question, recorded
 from kopuro_client.commands.code_words import in_words
-from kopuro_client.commands.confirmation import YES, confirm, require_terminal
+from kopuro_client.commands.confirmation import YES, confirm
 from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
