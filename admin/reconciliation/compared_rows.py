@@ -146,7 +146,7 @@ def compared_record(subject: str, record: Any) -> Any:
     """Return what is compared of a stored directory record."""
     match subject:
         case "token_key":
-            return record["key"]
+            return {"key": record["key"], "withdrawn": record.get("withdrawn", False)}
         case "client":
             return content_digest(record)
     return record
@@ -154,7 +154,12 @@ def compared_record(subject: str, record: Any) -> Any:
 
 def logged_record(subject: str, data: Mapping[str, Any]) -> Any:
     """Return what is compared of the data of a `<subject>.changed` fact; None if it says nothing of it."""
-    return data.get("record_sha256") if subject == "client" else data[PUBLISHED[subject][0]]
+    match subject:
+        case "client":
+            return data.get("record_sha256")
+        case "token_key":
+            return {"key": data["key"], "withdrawn": data.get("withdrawn", False)}
+    return data[PUBLISHED[subject][0]]
 
 
 def revision_of(type: str, data: Mapping[str, Any]) -> RecordRevision:

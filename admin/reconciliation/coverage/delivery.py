@@ -1,0 +1,92 @@
+"""Delivery's tables."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from admin.reconciliation.coverage.messaging import MESSAGING, REPLICA
+from admin.reconciliation.coverage.rules import Compared, Reason, Tables, omitted
+
+DELIVERY: Final[Tables] = {
+    **MESSAGING,
+    **REPLICA,
+    "mailbox_messages": {
+        "organization": Compared("offer.accepted", "sender"),
+        "message_id": Compared("offer.accepted", "id"),
+        "type": Compared("offer.accepted", "data"),
+        "body": Compared("offer.accepted", "data"),
+        **omitted(Reason.bookkeeping, "the order and the cursor", "sequence"),
+        **omitted(Reason.uncompared, "the referral with whose end it is closed", "referral_id"),
+        **omitted(Reason.bookkeeping, "tracing", "correlation_id"),
+        **omitted(
+            Reason.uncompared,
+            "delivery.delivered and delivery.acknowledged; an acknowledged message is not sent again",
+            *("state", "delivered_at", "acknowledged_at"),
+        ),
+        **omitted(Reason.bookkeeping, "a later time only says that it is unsettled", "queued_at"),
+        **omitted(Reason.bookkeeping, "when the row is deleted", "forget_after"),
+        **omitted(Reason.derived, "the body has it too", "offer_id"),
+        **omitted(
+            Reason.uncompared,
+            "whether and why the body is erased; a closed message is not compared",
+            *("content", "closed_at", "closes_at"),
+        ),
+    },
+    "case_letters": {
+        "referral_id": Compared("case.released", "referral_id"),
+        "organization": Compared("case.released", "organization"),
+        **omitted(Reason.sealed, "no fact has its digest; only a missing one is named", "sealed_case"),
+        **omitted(Reason.uncompared, "the offer of the acceptance", "offer_id"),
+        **omitted(Reason.uncompared, "time and reason of the end", "closed_at", "closed_because"),
+    },
+    "alert_counts": omitted(
+        Reason.derived,
+        "counts of alerts (alerts.counted)",
+        *("since", "organization", "type", "urgency", "messages"),
+    ),
+    "mailbox_consumers": omitted(
+        Reason.unstated,
+        "an owner's consumer: a later position leaves out messages",
+        *("organization", "name", "position", "types", "contract", "created_at"),
+    ),
+    "consumer_acknowledgements": omitted(
+        Reason.unstated, "what a consumer needs no more", "organization", "consumer", "sequence"
+    ),
+    "ended_offers": omitted(
+        Reason.derived, "ends of offers, for offers that come later", "offer_id", "reason", "ended_at"
+    ),
+    "ended_acceptances": omitted(
+        Reason.derived, "ends of acceptances, for cases that come later", "offer_id", "ended_at"
+    ),
+    "delivered_reports": omitted(
+        Reason.derived,
+        "the watch reports in mailboxes",
+        *("message_id", "report_id", "organization", "sent_at", "expires_at"),
+    ),
+    "report_ends": omitted(
+        Reason.derived, "ends of watch reports, for reports that come later", "subject", "reason", "ended_at"
+    ),
+    "webhook_endpoints": omitted(
+        Reason.uncompared,
+        "webhook.changed has the host and not the URL; a notice has no content of a case",
+        *("id", "organization", "url", "types", "created_at", "state", "reason", "disabled_at", "position"),
+        *("challenge", "failing_since", "last_failure", "noticed"),
+    ),
+    "webhook_secrets": omitted(
+        Reason.sealed,
+        "sealed with a key that is not in the database",
+        *("number", "endpoint_id", "sealed", "created_at", "expires_at"),
+    ),
+    "webhook_notices": omitted(
+        Reason.bookkeeping,
+        "notices of messages that are in the mailbox anyway",
+        *("number", "endpoint_id", "message_id", "type", "referral_id", "sequence", "queued_at", "haste"),
+        *("until", "state", "attempts", "due_at", "ended_at"),
+    ),
+    "webhook_attempts": omitted(
+        Reason.bookkeeping,
+        "requests to endpoints, for their owner",
+        *("position", "endpoint_id", "message_id", "type", "number", "started_at", "milliseconds", "url"),
+        *("status", "answer_type", "answer_size", "fault", "next_at"),
+    ),
+}

@@ -1,0 +1,54 @@
+"""Intake's tables."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from admin.reconciliation.coverage.messaging import MESSAGING, REPLICA
+from admin.reconciliation.coverage.rules import Compared, Reason, Tables, omitted
+
+INTAKE: Final[Tables] = {
+    **MESSAGING,
+    **REPLICA,
+    "submissions": {
+        "referral_id": Compared("referral.submitted", "referral_id"),
+        **omitted(Reason.uncompared, "who may ask for the referral before routing knows it", "sender"),
+        **omitted(
+            Reason.bookkeeping, "a later time only says that the referral is unsettled", "submitted_at"
+        ),
+    },
+    "commands": omitted(
+        Reason.uncompared,
+        "the answer to a question for a submission; routing decides by the event",
+        *("id", "referral_id", "organization", "fact", "submitted_at"),
+    ),
+    "idempotency_keys": omitted(
+        Reason.unstated,
+        "a deleted row lets a request be made twice; an added one refuses it",
+        *("organization", "key", "fingerprint", "understood", "answer_id", "used_at"),
+    ),
+    "sealing_keys": omitted(
+        Reason.derived, "the ids of keys in organization.changed: text for an error", "organization", "kid"
+    ),
+    "transit_keys": omitted(
+        Reason.uncompared,
+        "the key that cases are sealed to on their way to the vault (transit_key.published)",
+        *("kid", "x", "published_at"),
+    ),
+    "transit_counts": omitted(
+        Reason.bookkeeping,
+        "a wrong count keeps a transit key, or closes it early",
+        *("kid", "process", "messages"),
+    ),
+    "cases_in_custody": {
+        **omitted(Reason.uncompared, "a row more or less changes a sender's quota", "referral_id"),
+        **omitted(Reason.uncompared, "another sender's quota is used", "sender"),
+        **omitted(Reason.unstated, "the size of the sealed case", "bytes"),
+    },
+    "custody_sums": omitted(Reason.derived, "sums of cases_in_custody", "sender", "bytes"),
+    "offers": omitted(
+        Reason.uncompared,
+        "who may answer an offer; routing refuses an answer to an offer that it does not have",
+        *("id", "referral_id", "organization"),
+    ),
+}

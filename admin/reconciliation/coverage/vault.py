@@ -1,0 +1,56 @@
+"""The vault's tables."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from admin.reconciliation.coverage.messaging import MESSAGING, REPLICA
+from admin.reconciliation.coverage.rules import Compared, Reason, Tables, omitted
+
+VAULT: Final[Tables] = {
+    **MESSAGING,
+    **REPLICA,
+    "custodies": {
+        "referral_id": Compared("case.released", "referral_id"),
+        "state": Compared("case.released", "data"),
+        "acceptor": Compared("case.released", "organization"),
+        "acceptance_id": Compared("offer.accepted", "id"),
+        **omitted(Reason.uncompared, "whom the vault asks for the case again", "sender"),
+        **omitted(Reason.unstated, "whom the case was sealed to when it was submitted", "receiver", "kid"),
+        **omitted(Reason.uncompared, "the offer of the acceptance", "offer_id"),
+        **omitted(Reason.bookkeeping, "tracing", "correlation_id", "traceparent"),
+        **omitted(Reason.bookkeeping, "a later time only says that it is unsettled", "changed_at"),
+        **omitted(Reason.uncompared, "the end of a pause (case.paused)", "paused_until"),
+        **omitted(Reason.uncompared, "the referral that was split (part.opened)", "part_of", "parts"),
+    },
+    "evidence": {
+        "referral_id": Compared("offer.accepted", "referral_id"),
+        "message_id": Compared("offer.accepted", "id"),
+        "body": Compared("offer.accepted", "data"),
+        **omitted(Reason.derived, "the body has it too", "type"),
+        **omitted(Reason.uncompared, "the signature of the body is not verified here", "signed"),
+        **omitted(Reason.unstated, "when the vault acted on it", "acted_at"),
+    },
+    "sealed_cases": {
+        "referral_id": Compared("case.erased", "referral_id"),
+        **omitted(
+            Reason.sealed,
+            "no fact has a digest of a case; one that was altered cannot be opened",
+            *("wrapped_key", "ciphertext", "key_id"),
+        ),
+    },
+    "doomed_keys": omitted(Reason.bookkeeping, "a deleted row leaves a case key undestroyed", "key_id"),
+    "transit_keys": omitted(
+        Reason.uncompared,
+        "transit_key.published and transit_key.closed: when a transit key is destroyed",
+        *("kid", "published_at", "opened", "sealed", "closed_at"),
+    ),
+    "held_notes": omitted(
+        Reason.sealed, "notes that wait for routing's decision", "submission_id", "referral_id", "body"
+    ),
+    "answers": omitted(
+        Reason.derived,
+        "whether an answer took effect: routing's decision about it",
+        *("submission_id", "referral_id", "took_effect"),
+    ),
+}
