@@ -339,8 +339,9 @@ class Messenger:
         if self._requested_under is not key:
             self._request_snapshots()
         for _, view in self._replicas:
-            view.refresh(self._clock.now())
+            view.check(self._clock.now())
         self._metrics.replica_refused.set(sum(view.refused for _, view in self._replicas))
+        self._metrics.replica_tampered.set(sum(view.tampered for _, view in self._replicas))
         with self._database.read() as transaction:
             self.backlog = self.outbox.depth(transaction)
             age = self._outbox_age.look(transaction)
