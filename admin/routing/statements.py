@@ -3,6 +3,10 @@
 Decisions whose records were erased cannot be counted again. A week that has some is compared without the
 figures that depend on them (how often an organisation was passed over), and some of the decisions that asked
 an organisation may be missing.
+
+The organisations come from routing's replica of the directory, whose rows are not verified here: their codes
+need the service's signing key, which operators' commands do not read. `kopuro admin reconcile` compares them
+with the log.
 """
 
 from __future__ import annotations

@@ -352,8 +352,9 @@ class Messenger:
         elif self._clock.now() >= self._request_again_at:
             self._request_lacking()
         for _, view in self._replicas:
-            view.refresh(self._clock.now())
+            view.check(self._clock.now())
         self._metrics.replica_refused.set(sum(view.refused for _, view in self._replicas))
+        self._metrics.replica_tampered.set(sum(view.tampered for _, view in self._replicas))
         with self._database.read() as transaction:
             self.backlog = self.outbox.depth(transaction)
             age = self._outbox_age.look(transaction)

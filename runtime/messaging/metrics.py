@@ -63,6 +63,11 @@ class MessagingMetrics:
             "Rows of the directory's replica that are not used: no signed fact made them",
             registry=registry,
         )
+        self.replica_tampered = Gauge(
+            "kopuro_replica_rows_tampered",
+            "Records of the directory's replica that somebody else has written or deleted since the start",
+            registry=registry,
+        )
         self.not_authentic = Counter(
             "kopuro_messages_not_authentic",
             "Messages without effect because their author is not proven, by consumer and failed check",

@@ -6,7 +6,7 @@ the live events may arrive in any order. `/readyz` returns 503 until the snapsho
 
 A row that this service did not write for a verified message has no valid code (`row_code`). `ReplicaView`
 never uses such a row, and it is deleted once the owner has sent all its records. The codes do not reveal an
-earlier row that was put back, nor that a row was deleted.
+earlier row that was put back, nor that a row was deleted; `ReplicaComparison` does while the process runs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -51,6 +52,9 @@ INCOMPLETE = "The replica of the directory is not complete yet."
 # somebody else has probably written it, and after the last number of the column none would follow.
 _MOST_CHANGES = 1 << 62
 
+# The type and the key of a record.
+RecordId = tuple[str, str]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReplicaRecord:
@@ -63,11 +67,27 @@ class ReplicaRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AbsorbedRow:
+    """A row with a valid code, without its data. secret: the key of the code."""
+
+    id: RecordId
+    change: int
+    revision: int
+    code: bytes
+    secret: bytes
+
+    def is_stored_as(self, row: Mapping[str, Any]) -> bool:
+        """Return whether the stored row is this one: its code covers all other columns."""
+        return row["code"] == self.code and has_code(self.secret, row)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ReplicaChanges:
-    """Records with a valid code, and the type and key of rows without one."""
+    """Records with a valid code and their rows, and the rows without one."""
 
     records: Sequence[ReplicaRecord]
-    refused: Sequence[tuple[str, str]]
+    rows: Sequence[AbsorbedRow]
+    refused: Sequence[RecordId]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,6 +164,14 @@ class Replica:
         self._newer = self._rows.where(table.c.change > bindparam("known"), table.c.type != STATE).order_by(
             table.c.change
         )
+        self._between = (
+            self._rows.where(
+                table.c.change.between(bindparam("first"), bindparam("last")), table.c.type != STATE
+            )
+            .order_by(table.c.change)
+            .limit(bindparam("most"))
+        )
+        self._one = self._rows.where(table.c.type == bindparam("type"), table.c.key == bindparam("key"))
 
     def apply(
         self, transaction: Connection, messages: Sequence[Envelope], now: dt.datetime
@@ -221,18 +249,47 @@ class Replica:
     def newer_than(self, transaction: Connection, change: int) -> ReplicaChanges:
         """Return the records that changed after the given change, oldest change first."""
         records: list[ReplicaRecord] = []
-        refused: list[tuple[str, str]] = []
-        for row, is_valid in self._checked(transaction, self._newer, known=change):
-            if is_valid:
+        rows: list[AbsorbedRow] = []
+        refused: list[RecordId] = []
+        secret = self._secret()
+        for row in self._parsed(transaction, self._newer, known=change):
+            if has_code(secret, row):
                 record = ReplicaRecord(
                     type=row["type"], key=row["key"], change=row["change"], data=row["data"]
                 )
                 records.append(record)
+                absorbed = AbsorbedRow(
+                    id=(record.type, record.key),
+                    change=record.change,
+                    revision=row["revision"],
+                    code=bytes(row["code"]),
+                    secret=secret,
+                )
+                rows.append(absorbed)
             else:
                 refused.append((str(row["type"]), str(row["key"])))
         if records:
             self._highest = max(self._highest, records[-1].change)
-        return ReplicaChanges(records=records, refused=refused)
+        return ReplicaChanges(records=records, rows=rows, refused=refused)
+
+    @property
+    def secret(self) -> bytes:
+        """The present key of the rows' codes."""
+        return self._secret()
+
+    def rows_between(
+        self, transaction: Connection, first: int, last: int, most: int
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return the first rows with these change numbers, whether their codes are valid or not."""
+        return list(self._parsed(transaction, self._between, first=first, last=last, most=most))
+
+    def row_of(self, transaction: Connection, id: RecordId) -> Mapping[str, Any] | None:
+        """Return the stored row of a record, whether its code is valid or not; None if there is none."""
+        return next(iter(list(self._parsed(transaction, self._one, type=id[0], key=id[1]))), None)
+
+    def is_valid(self, row: Mapping[str, Any]) -> bool:
+        """Return whether a stored row has the code that the present key makes of it."""
+        return has_code(self._secret(), row)
 
     def unready(self, database: Database) -> str | None:
         """Return None once the snapshot is complete, else the reason (a readiness check)."""
@@ -264,14 +321,18 @@ class Replica:
     ) -> Iterator[tuple[dict[str, Any], bool]]:
         """Yield rows of `self._rows`, each with its data parsed, and whether its code is valid."""
         secret = self._secret()
+        for row in self._parsed(transaction, wanted, **parameters):
+            yield row, has_code(secret, row)
+
+    def _parsed(
+        self, transaction: Connection, wanted: Select[Any], **parameters: object
+    ) -> Iterator[dict[str, Any]]:
+        """Yield rows of `self._rows` with their data parsed. Data that is no JSON stays text."""
         for found in transaction.execute(wanted, parameters).mappings():
             row = dict(found)
-            try:
+            with suppress(TypeError, ValueError):
                 row["data"] = orjson.loads(row["data"])
-            except (TypeError, ValueError):
-                yield row, False
-            else:
-                yield row, has_code(secret, row)
+            yield row
 
     def _is_own(self, transaction: Connection, row: Mapping[str, Any]) -> bool:
         """Return whether the stored row of the same record has a valid code."""

@@ -2,6 +2,9 @@
 
 The view uses no row without a valid code (`row_code`): it keeps the record that it had and asks the owner to
 send its records again. A process that finds such a row at its start uses no row until they have arrived.
+
+`check` also compares the rows that were absorbed with the table (`ReplicaComparison`): a row that somebody
+has rewritten, put back in an earlier version or deleted is refused in the same way.
 """
 
 from __future__ import annotations
@@ -9,10 +12,12 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from itertools import islice
 
 from runtime.messaging.outbox.outbox import Outbox
-from runtime.messaging.replica import INCOMPLETE, Replica, ReplicaRecord
+from runtime.messaging.replica import INCOMPLETE, RecordId, Replica, ReplicaRecord
+from runtime.messaging.replica_comparison import COMPARED, ReplicaComparison
 from runtime.storage.database import Database
 
 _log = logging.getLogger(__name__)
@@ -37,16 +42,23 @@ class ReplicaView:
         self._absorb = absorb
         self._outbox = outbox
         self._seen = 0
-        self._refused: set[tuple[str, str]] = set()
+        self._comparison = ReplicaComparison(replica)
+        # A dictionary for its order: the one that was looked at last is the last.
+        self._refused: dict[RecordId, None] = {}
         # Named by the warning for the life of the process: somebody wrote to the database.
-        self._ever_refused: set[tuple[str, str]] = set()
+        self._tampered: set[RecordId] = set()
         # The consumer and the timer both refresh; the slower one must not restore older records.
         self._refreshing = threading.Lock()
 
     @property
     def refused(self) -> int:
-        """The number of rows that were read and are not used."""
+        """The number of rows that are not used, and of rows that are missing."""
         return len(self._refused)
+
+    @property
+    def tampered(self) -> int:
+        """The number of records whose rows somebody else has written or deleted since the process started."""
+        return len(self._tampered)
 
     def unready(self) -> str | None:
         """Return None unless the stored rows are not used until the owner has sent its records again."""
@@ -54,45 +66,73 @@ class ReplicaView:
 
     def alarm(self) -> str | None:
         """Return the `/readyz` warning: which rows somebody else has written. None if there were none."""
-        if not self._ever_refused:
+        if not self._tampered:
             return None
-        found = sorted(self._ever_refused)
+        found = sorted(self._tampered)
         # Somebody else may have written any text.
         named = ", ".join(ascii(f"{_short(type)} {key}"[:100])[1:-1] for type, key in found[:_NAMED])
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
         return (
-            f"Somebody else has written to the table replica of this service's database: {named}{more}. "
+            f"Somebody else has changed the table replica of this service's database: {named}{more}. "
             "These rows are not used. Find out who can write to the database, and run kopuro admin reconcile."
         )
 
     def refresh(self, now: dt.datetime) -> None:
         """Absorb the changes since the last call. Cheap when there are none."""
+        self._follow(now, compare=False)
+
+    def check(self, now: dt.datetime) -> None:
+        """Absorb the changes since the last call, and compare the next COMPARED rows with those absorbed."""
+        self._follow(now, compare=True)
+
+    def _follow(self, now: dt.datetime, *, compare: bool) -> None:
         with self._refreshing:
             with self._database.read() as transaction:
+                # Before the changes: a row that is replaced in between is among them.
+                doubtful = (
+                    self._comparison.doubtful(transaction, self._seen) if compare and self._seen else None
+                )
                 changes = self._replica.newer_than(transaction, self._seen)
                 complete = not changes.refused or self._replica.is_marked(transaction)
-            self._refuse(set(changes.refused), complete, now)
-            if changes.refused and not self._seen:
-                # While the record that suspends an organisation is unusable, it would be in good standing.
-                return
+                newest = changes.records[-1].change if changes.records else self._seen
+                changed = {row.id for row in changes.rows}.union(changes.refused)
+                known = [id for id in self._refused if id not in changed]
+                suspects = dict.fromkeys(islice(known, COMPARED) if compare else ())
+                if doubtful is not None:
+                    suspects |= dict.fromkeys(doubtful.records - changed)
+                judged = self._comparison.refused(transaction, suspects, newest) if self._seen else {}
+            wrong = {id for id, is_refused in judged.items() if is_refused}
+            new = wrong.union(changes.refused if complete else ()) - self._refused.keys()
+            self._warn(new, now)
+            if not self._seen:
+                self._refused = dict.fromkeys(changes.refused)
+                if self._refused:
+                    # While the record that suspends an organisation is unusable, it would be in good
+                    # standing.
+                    return
+            else:
+                kept = [id for id in known if id not in judged]
+                self._refused = dict.fromkeys([*kept, *changes.refused, *sorted(wrong)])
+            if doubtful is not None:
+                self._comparison.go_on(doubtful.next)
             if changes.records:
                 self._absorb(changes.records)
-                self._seen = changes.records[-1].change
+                self._comparison.remember(changes.rows)
+                self._seen = newest
 
-    def _refuse(self, refused: set[tuple[str, str]], complete: bool, now: dt.datetime) -> None:
-        """Request the owner's records for new rows without a valid code.
+    def _warn(self, new: Collection[RecordId], now: dt.datetime) -> None:
+        """Request the owner's records because of rows that somebody else has written or deleted.
 
-        complete: False while the codes of the whole table are of an earlier build or key: that is no alarm,
-        and the records have been requested.
+        While the codes of the whole table are of an earlier build or key, rows without a valid code are no
+        reason: the records have been requested.
         """
-        new = refused - self._refused
-        if new and complete:
-            self._ever_refused |= new
-            _log.error("rows of the replica are not used: they have no valid code", extra={"rows": len(new)})
-            with self._database.write() as transaction:
-                self._replica.request(transaction, self._outbox, now)
-        # After the request: one that failed is made again.
-        self._refused = refused
+        if not new:
+            return
+        self._tampered.update(new)
+        _log.error("somebody else has changed rows of the replica", extra={"rows": len(new)})
+        # A request that fails is made again, since the rows are not among the refused yet.
+        with self._database.write() as transaction:
+            self._replica.request(transaction, self._outbox, now)
 
 
 def _short(type: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from runtime.messaging.messenger import BETWEEN_REQUESTS, Messenger
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.messaging.ports import Delivery
 from runtime.messaging.replica import Replica, ReplicaHistory, ReplicaRecord, entry_digest
+from runtime.messaging.replica_comparison import COMPARED
 from runtime.messaging.replica_view import ReplicaView
 from runtime.messaging.signatures.reloaded_identity import ReloadedIdentity
 from runtime.storage.database import Database
@@ -296,6 +297,199 @@ def test_planted_row_is_deleted_once_the_owner_has_sent_its_records(database: Da
 def plant(transaction: Connection) -> None:
     row = {"type": TokenKeyChanged.type, "key": "planted", "revision": 1, "change": 900, "data": FALSE}
     transaction.execute(REPLICA.insert(), {**row, "code": b"0" * 32})
+
+
+def stored(database: Database, key: str) -> dict[str, object]:
+    with database.read() as transaction:
+        return dict(transaction.execute(select(REPLICA).where(REPLICA.c.key == key)).mappings().one())
+
+
+def rewritten(database: Database, earlier: dict[str, object]) -> None:
+    forge(database, "b", change=stored(database, "b")["change"], data=FALSE)
+
+
+def put_back(database: Database, earlier: dict[str, object]) -> None:
+    forge(database, "b", **earlier)
+
+
+def put_back_under_the_present_number(database: Database, earlier: dict[str, object]) -> None:
+    forge(database, "b", **{**earlier, "change": stored(database, "b")["change"]})
+
+
+def without_code(database: Database, earlier: dict[str, object]) -> None:
+    forge(database, "b", change=stored(database, "b")["change"], code=None)
+
+
+def deleted(database: Database, earlier: dict[str, object]) -> None:
+    with database.write() as transaction:
+        transaction.execute(delete(REPLICA).where(REPLICA.c.key == "b"))
+
+
+def moved_below_the_first_number(database: Database, earlier: dict[str, object]) -> None:
+    forge(database, "b", change=-5)
+
+
+def renamed(database: Database, earlier: dict[str, object]) -> None:
+    forge(database, "b", change=stored(database, "b")["change"], key="z")
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        rewritten,
+        put_back,
+        put_back_under_the_present_number,
+        without_code,
+        deleted,
+        moved_below_the_first_number,
+        renamed,
+    ],
+)
+def test_row_changed_without_a_higher_number_is_noticed_while_the_process_runs_and_replaced(
+    database: Database, act: Callable[[Database, dict[str, object]], None]
+) -> None:
+    service = Service(database)
+    snapshot = [*(changed(f"k{n}", 1) for n in range(COMPARED)), changed("b", 2), completed(records=21)]
+    service.take(changed("b", 1))
+    earlier = stored(database, "b")
+    service.take(*snapshot)
+    true = dict(service.used)
+    for _ in range(5):
+        service.view.check(START)
+    assert service.is_ready
+    assert (service.view.refused, service.view.tampered, service.view.alarm()) == (0, 0, None)
+    act(database, earlier)
+    for _ in range(5):
+        service.view.check(START)
+    assert (service.used, service.is_ready) == (true, True)
+    assert service.view.refused >= 1
+    assert service.view.tampered >= 1
+    assert "token_key b" in str(service.view.alarm())
+    assert 1 <= len(requests(database)) <= service.view.tampered
+    service.take(*snapshot)
+    for _ in range(5):
+        service.view.check(START)
+    assert (service.used, service.view.refused) == (true, 0)
+    assert copy(database, service.replica) == dict.fromkeys(true, 1) | {"b": 2}
+    assert Service(database).used == true
+    assert service.view.alarm() is not None, "somebody can still write to the database"
+
+
+def test_row_planted_under_a_low_number_is_noticed_while_the_process_runs_and_deleted(
+    database: Database,
+) -> None:
+    service = Service(database)
+    service.take(changed("a", 1), changed("b", 1), completed(records=2))
+    with database.write() as transaction:
+        plant(transaction)
+        transaction.execute(update(REPLICA).where(REPLICA.c.key == "planted").values(change=1))
+    service.view.check(START)
+    assert "token_key planted" in str(service.view.alarm())
+    service.take(changed("a", 1), changed("b", 1), completed(records=2))
+    service.view.check(START)
+    assert service.view.refused == 0
+    assert service.used == {"a": "a 1", "b": "b 1"}
+
+
+def test_check_names_few_rows_at_a_time_however_many_were_deleted(database: Database) -> None:
+    service = Service(database)
+    service.take(*(changed(f"k{n:03}", 1) for n in range(200)), completed(records=200))
+    with database.write() as transaction:
+        transaction.execute(delete(REPLICA))
+    for turn in range(1, 11):
+        service.view.check(START)
+        assert service.view.tampered == turn * COMPARED
+    assert len(service.used) == 200
+
+
+def test_row_that_the_owner_does_not_send_after_a_change_of_the_key_is_deleted_without_an_alarm(
+    database: Database,
+) -> None:
+    service = Service(database)
+    service.take(changed("a", 1), changed("b", 1), completed())
+    service.secret = b"n" * 32
+    service.view.check(START)
+    service.take(changed("a", 1), completed())
+    assert copy(database, service.replica) == {"a": 1}
+    for _ in range(3):
+        service.view.check(START)
+    assert (service.view.refused, service.view.alarm()) == (0, None)
+
+
+class HonestHub:
+    """An owner of records, and two processes of a service that nobody attacks."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.revisions: dict[str, int] = {}
+        self.keys = 0
+        self.processes = [Service(database, self.secret), Service(database, self.secret)]
+        self.act("snapshot", "a")
+
+    @property
+    def secret(self) -> bytes:
+        return bytes([self.keys]) * 32
+
+    def act(self, step: str, key: str) -> None:
+        writer = self.processes[0]
+        records = [changed(one, revision) for one, revision in self.revisions.items()]
+        match step:
+            case "change":
+                self.revisions[key] = self.revisions.get(key, 0) + 1
+                apply(self.database, writer.replica, [changed(key, self.revisions[key])])
+            case "repeat" if key in self.revisions:
+                apply(self.database, writer.replica, [changed(key, self.revisions[key])])
+            case "snapshot":
+                apply(self.database, writer.replica, [*records, completed(records=len(records))])
+            case "half a snapshot":
+                apply(self.database, writer.replica, records[::2])
+            case "key":
+                self.keys += 1
+                for process in self.processes:
+                    process.secret = self.secret
+                    process.replica.ensure_requested(self.database, OUTBOX, START)
+            case "other writer":
+                self.processes.reverse()
+            case "restart":
+                self.processes[1] = Service(self.database, self.secret)
+            case "refresh":
+                writer.view.refresh(START)
+            case "check":
+                writer.view.check(START)
+
+
+STEPS = (
+    "change",
+    "repeat",
+    "snapshot",
+    "half a snapshot",
+    "key",
+    "other writer",
+    "restart",
+    "refresh",
+    "check",
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(STEPS), st.sampled_from(["a", "b", "c"])), min_size=5, max_size=40
+    )
+)
+def test_no_honest_step_is_taken_for_tampering(database: Database, steps: list[tuple[str, str]]) -> None:
+    with database.write() as transaction:
+        transaction.execute(delete(REPLICA))
+    hub = HonestHub(database)
+    for step in steps:
+        hub.act(*step)
+        assert [process.view.tampered for process in hub.processes] == [0, 0], step
+    hub.act("snapshot", "a")
+    for process in hub.processes:
+        for _ in range(2):
+            process.view.check(START)
+        assert (process.view.refused, process.view.alarm()) == (0, None)
+        assert process.used == {key: f"{key} {revision}" for key, revision in hub.revisions.items()}
 
 
 def test_rows_of_an_earlier_build_or_key_are_requested_again_without_an_alarm(database: Database) -> None:

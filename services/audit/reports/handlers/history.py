@@ -153,8 +153,9 @@ class History:
         """Return a referral's entries with their inclusion proofs in the published log.
 
         The proofs refer to the newest sufficiently cosigned checkpoint if it covers all entries, otherwise to
-        the newest checkpoint. Entries of the last second may still be missing. A referral with more than
-        MOST_EXPORTED entries is returned without the last ones about reads.
+        the newest checkpoint. Entries of the last second, or of the last 30 s with a cover rate, may still
+        be missing. A referral with more than MOST_EXPORTED entries is returned without the last ones about
+        reads.
 
         as_party: the reader is an organisation and gets the entries that it may see (`domain/party_view.py`),
         without those about reads, and without the key that recognises the others. An entry whose facts it may
