@@ -34,6 +34,7 @@ ROUTING: Final[Tables] = {
         **omitted(Reason.uncompared, "the time of referral.submitted: figures and queues", "submitted_at"),
         **omitted(Reason.unstated, "the deadline of the acceptor's report", "due_at"),
         **omitted(Reason.uncompared, "the time of referral.overdue", "overdue_since"),
+        **omitted(Reason.uncompared, "the time of referral.acceptor_suspended", "acceptor_suspended_since"),
         **omitted(
             Reason.derived, "the coordinators' queues and the figures", "priority", "turn_at", "need_group"
         ),
@@ -118,9 +119,6 @@ ROUTING: Final[Tables] = {
         Reason.unstated,
         "a deleted row lets a placement be made twice",
         *("coordinator", "key", "content", "submission_id", "used_at"),
-    ),
-    "suspended_acceptors": omitted(
-        Reason.bookkeeping, "what was reported as suspended", "referral_id", "organization"
     ),
     "unanswered": omitted(Reason.bookkeeping, "what was reported", "referral_id", "reported_at"),
     "digests": omitted(Reason.bookkeeping, "which digests are written", "period", "written_at"),
