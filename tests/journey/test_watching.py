@@ -107,6 +107,7 @@ def test_coordinators_get_the_digest_of_the_day(hub: RunningHub) -> None:
         "unplaced",
         "silent",
         "overdue",
+        "acceptor_suspended",
         "emergency",
     ]
 
