@@ -24,11 +24,11 @@ from typing import Final
 # Reductions a second that an organisation may cause for ever: above a hundred submissions and as many
 # acknowledgements a second, at about 150 each, while the hub takes ten.
 RATE: Final = 20_000.0
-# Reductions that it may cause at once, beyond the rate: a full queue of submissions (256 MiB), and a mailbox
-# of 10,000 messages that is read, are less.
-BURST: Final = 10_000_000.0
-# The cost of other work, in reductions. A megabyte received each second is the rate.
-RECEIVED_BYTE: Final = 0.02
+# Reductions that it may cause at once, beyond the rate: a full queue of submissions (256 MiB) is less, and a
+# mailbox of 10,000 messages that is read within the next minute fits too.
+BURST: Final = 5_000_000.0
+# The cost of other work, in reductions. Two megabytes received each second are the rate.
+RECEIVED_BYTE: Final = 0.01
 SENT_BYTE: Final = 0.01
 CONNECTION: Final = 20_000.0
 # Seconds.
