@@ -54,11 +54,14 @@ class FloodGuard:
         """End the ban: whoever knew the password before has caused it, and is shut out now.
 
         What the organisation does next leads to the next, longer ban at once if it is a flood. The directory
-        bounds how often an organisation replaces its password. The ban ends with the next turn.
+        bounds how often a client replaces the password. The ban ends with the next turn.
         """
         account = self._accounts.get(organization)
         if account is not None and account.until is not None:
-            self._accounts[organization] = replace(account, until=min(account.until, self._clock()))
+            # An empty bucket: the owner must not be banned for what the thief did.
+            self._accounts[organization] = replace(
+                account, filled=0.0, until=min(account.until, self._clock())
+            )
 
     def start(self, spawn: Spawn) -> None:
         """See `runtime.background.Background`."""

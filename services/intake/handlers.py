@@ -277,10 +277,10 @@ class IntakeHandlers:
         case in custody, which a case for a named receiver never is: the hub must not be able to open it.
         """
         view = self._referrals.ask(ReferralQuery(id=referral_id, viewer=sender, oversight=False))
+        if view["sender"] != sender:
+            raise Refused("not-a-party", "Only the sender of a referral can replace its case.")
         if organization is None:
             named = (view["facts"] or {}).get("to")
-            if view["sender"] != sender:
-                raise Refused("not-a-party", "Only the sender of a referral can replace its case.")
             if named is not None:
                 raise Refused("not-in-this-state", f"The case is for {named} alone: seal it to {named}.")
         elif view["acceptor"] != organization:

@@ -278,7 +278,8 @@ def test_refused_connection_ends_without_a_reset(hurried: SampleProcess) -> None
                 connection.setblocking(False)
                 connection.sendall(bytes(300_000))
             connection.settimeout(_PATIENCE)
-            answer = read_late(connection, b"x" * 1000)
+            # Nothing more: on a busy machine it could come after the service has stopped reading.
+            answer = read_late(connection)
         assert answer.startswith(b"HTTP/1.1 503 ")
 
 

@@ -114,22 +114,27 @@ class SqlAdmissionStore:
 
     def take_into_custody(self, transaction: Connection, admissions: Sequence[Admission]) -> None:
         """See `ports.AdmissionStore`."""
-        sizes = {one.referral_id: size for one in admissions if (size := case_bytes(one))}
+        # The largest: whether the vault takes a later one is not known here.
+        sizes: Counter[tuple[str, str]] = Counter()
+        for one in admissions:
+            key = one.referral_id, one.organization
+            sizes[key] = max(sizes[key], case_bytes(one))
         new = [
-            (one.referral_id, one.organization, sizes[one.referral_id])
+            (one.referral_id, one.organization, size)
             for one in admissions
-            if one.is_referral and one.referral_id in sizes
+            if one.is_referral and (size := sizes[one.referral_id, one.organization])
         ]
         sums: Counter[str] = Counter()
         for _, sender, size in new:
             sums[sender] += size
-        replaced = sizes.keys() - {referral_id for referral_id, _, _ in new}
+        replaced = {referral_id for (referral_id, _), size in sizes.items() if size}
+        replaced -= {referral_id for referral_id, _, _ in new}
         larger = []
         if replaced:
             for referral_id, size, sender in _CASES.run(transaction, sorted(replaced)):
-                if sizes[referral_id] > size:
-                    larger.append((sizes[referral_id], referral_id))
-                    sums[sender] += sizes[referral_id] - size
+                if (growth := sizes[referral_id, sender] - size) > 0:
+                    larger.append((size + growth, referral_id))
+                    sums[sender] += growth
         _NEW_CASE.run_for_each(transaction, new)
         _LARGER_CASE.run_for_each(transaction, larger)
         # In one order in every transaction, so that no two wait for each other.

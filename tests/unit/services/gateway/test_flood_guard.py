@@ -153,5 +153,7 @@ def test_ban_ends_when_the_organization_replaces_its_password_and_the_next_is_lo
     scene.pass_turn()
     assert scene.broker.banned == {}
     scene.pass_turn(osh=0)
+    scene.pass_turn(osh=BURST / 2)
+    assert scene.broker.banned == {}, "the owner's work is not added to the thief's"
     scene.pass_turn(osh=BURST)
     assert scene.broker.banned == {OSH: "banned for 120 seconds: too much work for the broker"}

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from contracts.codes import Outcome, Urgency
 from contracts.errors import Refused, TooManySubmissions
 from contracts.facts import Fact, ReferralCompleted, ReferralFailed, ReferralWithdrawn
-from contracts.queries import ReferralQuery
+from contracts.queries import PartyQuery, ReferralQuery, Role
 from runtime.identifiers import new_id
-from services.intake.adapters.tables import CASES_IN_CUSTODY
+from services.intake.adapters.tables import CASES_IN_CUSTODY, CUSTODY_SUMS
 from services.intake.domain.command import Replacement
 from services.intake.domain.custody_bound import MIB
+from services.intake.domain.members import receiver_keys
+from services.intake.handlers import Command
 from services.intake.sealed_rates import SealedRates
 from tests.support.events import message_of
 from tests.unit.services.intake.intake_fixture import IntakeBench
@@ -115,6 +118,47 @@ def test_replacement_counts_by_the_larger_case(small: IntakeBench) -> None:
         end(small, ReferralWithdrawn(referral_id=other, sender=OSH, organization=None, reason="other"))
     submit_command(small, caller(new_id=new_id), referral, Replacement(case=case(2 * CASE)))
     assert len(fill(small)) == 1
+
+
+def in_custody(bench: IntakeBench) -> tuple[list[int], list[int]]:
+    """Return the bytes of each case in custody, and the sums of the senders."""
+    with bench.database.read() as transaction:
+        return (
+            list(transaction.execute(select(CASES_IN_CUSTODY.c.bytes)).scalars()),
+            list(transaction.execute(select(CUSTODY_SUMS.c.bytes)).scalars()),
+        )
+
+
+def test_largest_of_several_replacements_in_one_batch_counts(small: IntakeBench) -> None:
+    referral_id = small.submit(case=case(20_000))
+    view = {"sender": OSH, "acceptor": None, "facts": {"to": None}}
+    small.routing.answers[ReferralQuery(id=referral_id, viewer=OSH, oversight=False)] = view
+    replacements = [
+        Command(body=Replacement(case=case(size)), subject=referral_id) for size in (300_000, 10_000)
+    ]
+    prepared = small.handlers.prepare_commands(caller(new_id=new_id), replacements)
+    small.handlers.commits.answer_all(prepared)
+    assert in_custody(small) == ([300_000], [300_000])
+
+
+def test_acceptor_replaces_no_case_and_takes_nothing_of_the_senders_room(small: IntakeBench) -> None:
+    referral_id = small.submit(case=case(20_000))
+    view = {"sender": OSH, "acceptor": MOSCOW, "facts": None}
+    small.routing.answers[ReferralQuery(id=referral_id, viewer=MOSCOW, oversight=False)] = view
+    small.routing.answers[PartyQuery(id=referral_id, organization=MOSCOW)] = True
+    small.routing.roles = {(MOSCOW, referral_id): Role.acceptor}
+    (kid, *_) = receiver_keys(small.members.get, MOSCOW)
+    short = sealed(kid)
+    rest, _, tag = short.rpartition(".")
+    with pytest.raises(Refused) as refused:
+        submit_command(
+            small,
+            caller(MOSCOW, new_id=new_id),
+            referral_id,
+            Replacement(case=f"{rest}{'c' * (800_000 - len(short))}.{tag}", to=MOSCOW),
+        )
+    assert refused.value.slug == "not-a-party"
+    assert in_custody(small) == ([20_000], [20_000])
 
 
 def test_sealed_bytes_have_a_rate(bench: IntakeBench) -> None:
