@@ -45,7 +45,7 @@ def test_cosignature_time_is_read_from_its_bytes() -> None:
     line = Signature(name=VERIFIER.name, key_id=VERIFIER.key_id, signature=signed())
     assert cosigned_at(line) == dt.datetime(2023, 3, 20, 12, 25, 47, tzinfo=dt.UTC)
     never = Signature(name=VERIFIER.name, key_id=VERIFIER.key_id, signature=signed(time=2**62))
-    with pytest.raises(ValueError, match="calendar"):
+    with pytest.raises(ValueError, match="out of range"):
         cosigned_at(never)
 
 
