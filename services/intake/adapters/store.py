@@ -47,6 +47,8 @@ _NEW_OFFER = SqlStatement(
 _IN_CUSTODY = SqlStatement("SELECT sender, bytes FROM custody_sums WHERE sender = ANY (?)")
 _NEW_CASE = SqlStatement("INSERT INTO cases_in_custody (referral_id, sender, bytes) VALUES (?, ?, ?)")
 _CASES = SqlStatement("SELECT referral_id, bytes, sender FROM cases_in_custody WHERE referral_id = ANY (?)")
+# In one order, so that no two transactions wait for each other. The sums follow from the locked rows.
+_LOCKED_CASES = SqlStatement(_CASES.text, postgresql="ORDER BY referral_id FOR UPDATE")
 _LARGER_CASE = SqlStatement("UPDATE cases_in_custody SET bytes = ? WHERE referral_id = ?")
 _END_CASE = SqlStatement("DELETE FROM cases_in_custody WHERE referral_id = ANY (?) RETURNING sender, bytes")
 _CHANGE_SUM = SqlStatement(
@@ -131,7 +133,7 @@ class SqlAdmissionStore:
         replaced -= {referral_id for referral_id, _, _ in new}
         larger = []
         if replaced:
-            for referral_id, size, sender in _CASES.run(transaction, sorted(replaced)):
+            for referral_id, size, sender in _LOCKED_CASES.run(transaction, sorted(replaced)):
                 if (growth := sizes[referral_id, sender] - size) > 0:
                     larger.append((size + growth, referral_id))
                     sums[sender] += growth
@@ -143,6 +145,7 @@ class SqlAdmissionStore:
     def end_custody(self, transaction: Connection, referral_ids: Collection[str]) -> None:
         """See `ports.AdmissionStore`."""
         sums: Counter[str] = Counter()
+        _LOCKED_CASES.run(transaction, sorted(referral_ids)).all()
         for sender, size in _END_CASE.run(transaction, list(referral_ids)):
             sums[sender] -= size
         _CHANGE_SUM.run_for_each(transaction, sorted(sums.items()))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from contracts.codes import Outcome, Urgency
 from contracts.errors import Refused, TooManySubmissions
 from contracts.facts import Fact, ReferralCompleted, ReferralFailed, ReferralWithdrawn
 from contracts.queries import PartyQuery, ReferralQuery, Role
 from runtime.identifiers import new_id
+from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.adapters.tables import CASES_IN_CUSTODY, CUSTODY_SUMS
+from services.intake.domain.admission import Admission
 from services.intake.domain.command import Replacement
 from services.intake.domain.custody_bound import MIB
 from services.intake.domain.members import receiver_keys
@@ -159,6 +163,43 @@ def test_acceptor_replaces_no_case_and_takes_nothing_of_the_senders_room(small: 
         )
     assert refused.value.slug == "not-a-party"
     assert in_custody(small) == ([20_000], [20_000])
+
+
+@pytest.mark.parametrize("first", ["replacement", "end"])
+def test_two_processes_that_change_one_case_leave_no_room_taken(postgres_database: str, first: str) -> None:
+    bench = IntakeBench(postgres_database)
+    referral_id = bench.submit(case=case())
+    view = {"sender": OSH, "acceptor": None, "facts": {"to": None}}
+    bench.routing.answers[ReferralQuery(id=referral_id, viewer=OSH, oversight=False)] = view
+    larger, smaller = (
+        bench.handlers.prepare_commands(
+            caller(new_id=new_id), [Command(body=Replacement(case=case(size)), subject=referral_id)]
+        )
+        for size in (300_000, 200_000)
+    )
+    admissions = [one for one in (*larger, *smaller) if isinstance(one, Admission)]
+    store = SqlAdmissionStore()
+
+    def replace() -> None:
+        with bench.database.write() as transaction:
+            store.take_into_custody(transaction, admissions[1:])
+
+    second = threading.Thread(target=replace)
+    with bench.database.write() as transaction:
+        if first == "end":
+            store.end_custody(transaction, [referral_id])
+        else:
+            store.take_into_custody(transaction, admissions[:1])
+        second.start()
+        waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        deadline = time.monotonic() + 20
+        while transaction.execute(waiting).scalar_one() == 0:
+            assert time.monotonic() < deadline, "the second transaction waits for nothing"
+    second.join()
+    with bench.database.write() as transaction:
+        store.end_custody(transaction, [referral_id])
+    assert in_custody(bench) == ([], [0])
+    bench.database.close()
 
 
 def test_sealed_bytes_have_a_rate(bench: IntakeBench) -> None:
