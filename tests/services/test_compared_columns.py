@@ -56,7 +56,7 @@ from services.directory.domain.entry import Standing
 from services.directory.domain.full_state import full_state, subjects_for
 from services.intake.adapters.tables import SUBMISSIONS
 from services.routing.adapters.store import SqlReferralStore
-from services.routing.adapters.tables import OFFERS, REFERRALS, STATEMENTS, TIMELINE
+from services.routing.adapters.tables import OFFERS, STATEMENTS, TIMELINE
 from services.routing.domain.candidate_tree import candidates_root
 from services.routing.domain.monthly_statement import digest_of
 from services.routing.domain.recorded_decision import RecordedDecision
@@ -141,20 +141,8 @@ class _FilledHub(HubOnDisk):
         return said
 
     def _referral(self, status: str, **columns: Any) -> str:
-        number = new_id()
+        number = self.routed(status, **columns)
         self.write("intake", SUBMISSIONS, referral_id=number, sender=OSH, submitted_at=THEN)
-        self.write(
-            "routing",
-            REFERRALS,
-            id=number,
-            sender=OSH,
-            status=status,
-            facts={},
-            correlation_id=number,
-            submitted_at=THEN,
-            updated_at=THEN,
-            **columns,
-        )
         submitted = event(
             "kopuro.referral.submitted.v1",
             data={"sender": OSH},

@@ -167,7 +167,7 @@ class HubOnDisk:
             self.log.append([event(DecisionsRecorded.type, data=data, partition_key="decisions", time=moved)])
         return kept.id
 
-    def routed(self, status: str) -> str:
+    def routed(self, status: str, **columns: Any) -> str:
         """Add a referral to routing alone, which is a difference too; return its id."""
         number = new_id()
         self.write(
@@ -180,6 +180,7 @@ class HubOnDisk:
             correlation_id=number,
             submitted_at=THEN,
             updated_at=THEN,
+            **columns,
         )
         return number
 
