@@ -68,9 +68,9 @@ class ReplicaView:
         """Return the `/readyz` warning: which rows somebody else has written. None if there were none."""
         if not self._tampered:
             return None
-        found = sorted(self._tampered)
+        found = sorted(self._tampered, key=repr)
         # Somebody else may have written any text.
-        named = ", ".join(ascii(f"{_short(type)} {key}"[:100])[1:-1] for type, key in found[:_NAMED])
+        named = ", ".join(ascii(f"{_short(str(type))} {key}"[:100])[1:-1] for type, key in found[:_NAMED])
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
         return (
             f"Somebody else has changed the table replica of this service's database: {named}{more}. "
@@ -112,7 +112,7 @@ class ReplicaView:
                     return
             else:
                 kept = [id for id in known if id not in judged]
-                self._refused = dict.fromkeys([*kept, *changes.refused, *sorted(wrong)])
+                self._refused = dict.fromkeys([*kept, *changes.refused, *sorted(wrong, key=repr)])
             if doubtful is not None:
                 self._comparison.go_on(doubtful.next)
             if changes.records:

@@ -632,6 +632,28 @@ _ODD = {
 }
 
 
+@pytest.mark.parametrize("odd", ["type = x'01'", "key = x'01'", "key = 5", "change = 1.5", "change = 'abc'"])
+def test_absorbed_row_whose_identity_or_number_is_of_another_kind_is_noticed(
+    tmp_path: Path, odd: str
+) -> None:
+    with opened(f"sqlite:///{tmp_path}/replica.sqlite") as database:
+        with database.write() as transaction:
+            METADATA.create_all(transaction)
+        service = Service(database)
+        service.take(changed("a", 1), changed("b", 1), completed(records=2))
+        with database.write() as transaction:
+            statement = f"UPDATE replica SET {odd} WHERE key = 'a'"  # noqa: S608 - from above
+            transaction.execute(text(statement))
+        for _ in range(3):
+            service.view.check(START)
+        alarm = service.view.alarm()
+        assert alarm is not None
+        assert "token_key a" in alarm
+        service.take(changed("a", 1), changed("b", 1), completed(records=2))
+        service.view.check(START)
+        assert (service.used, service.is_ready) == ({"a": "a 1", "b": "b 1"}, True)
+
+
 @pytest.mark.parametrize("odd", _ODD.values(), ids=_ODD.keys())
 def test_row_with_values_of_another_kind_is_refused_and_replaced(tmp_path: Path, odd: str) -> None:
     """SQLite stores any value in any column."""
@@ -642,7 +664,8 @@ def test_row_with_values_of_another_kind_is_refused_and_replaced(tmp_path: Path,
         service.take(changed("a", 1), changed("b", 1), completed(records=2))
         with database.write() as transaction:
             transaction.execute(text("UPDATE replica SET change = change + 100 WHERE key = 'a'"))
-            transaction.execute(text(f"UPDATE replica SET {odd} WHERE key = 'a'"))  # noqa: S608 - from above
+            statement = f"UPDATE replica SET {odd} WHERE key = 'a'"  # noqa: S608 - from above
+            transaction.execute(text(statement))
         service.view.refresh(START)
         assert service.view.refused == 1
         assert service.view.alarm() is not None
