@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -41,7 +40,6 @@ def open_channels(host: str, organization: str, password: str) -> None:
 
 
 def _again(flood: partial[None]) -> None:
-    os.nice(19)
     while True:
         with contextlib.suppress(AMQPError, OSError):
             flood()

@@ -35,8 +35,6 @@ _BANNED = "kopuro_gateway_banned"
 _BANS = "kopuro_gateway_bans_total"
 # Some times what it takes on a machine that does nothing else.
 _BANNED_WITHIN = 110.0
-# The start of a hub, the ban and the restart of the gateway take a minute on an idle machine.
-pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
