@@ -123,6 +123,7 @@ class AlertsCounted(Fact):
                 "kopuro.referral.unanswered.v1",
                 "kopuro.referral.unplaced.v1",
                 "kopuro.referral.overdue.v1",
+                "kopuro.referral.acceptor_suspended.v1",
                 "kopuro.offer.revoked.v1",
                 "kopuro.directory_correction.suggested.v1",
                 "kopuro.service_approval.ended.v1",
