@@ -15,14 +15,15 @@ from functools import partial
 
 import amqp
 import httpx
+import kombu
 import pytest
 
 from admin.embedded_broker import LOOPBACK
 from admin.keys import public_half
 from sandbox.hub import Hub
-from sandbox.hub_files import GATEWAY
+from sandbox.hub_files import GATEWAY, HUB
 from services.gateway.adapters.partners_topology import MOST_SUBMISSIONS
-from services.gateway.domain.partner import exchange_of
+from services.gateway.domain.partner import exchange_of, submissions_of
 from tests.journey.waiting import until
 from tests.support import broker_floods
 from tests.support.amqp_hub import AmqpHub
@@ -80,6 +81,14 @@ def may_connect(hub: AmqpHub, organization: str) -> bool:
     return True
 
 
+def waiting(hub: AmqpHub, organization: str) -> int:
+    """Return how many submissions of the organisation wait in its queue."""
+    with kombu.Connection(hub.identity.partners_uri(HUB)) as link, link.channel() as channel:
+        return int(channel.queue_declare(submissions_of(organization), passive=True).message_count)
+
+
+# The gateway answers a full queue of the flood's submissions before the last one.
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("flood", [broker_floods.publish, broker_floods.open_channels])
 def test_flood_is_banned_while_others_go_on_and_its_messages_wait(
     hub: AmqpHub, flood: Callable[[str, str, str], None]
@@ -108,6 +117,7 @@ def test_flood_is_banned_while_others_go_on_and_its_messages_wait(
     # Another process of the gateway knows of no ban.
     restart_gateway(hub)
     until(lambda: may_connect(hub, HOSTILE), "access after the restart", within=60)
+    until(lambda: waiting(hub, HOSTILE) == 0, "answers to the flood", within=120)
     with hub.program(HOSTILE) as hostile:
         assert hostile.answer_to(confirmed)["problem"]["type"] == "urn:kopuro:problem:not-found"
         assert hostile.answer_to(hostile.submit(progress))["problem"]["status"] == 404
