@@ -48,6 +48,8 @@ _ONE_SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
 _MOST_IDLE = 5
 # How long SQLite waits for a lock that another process (a migration, a backup) holds.
 _BUSY_TIMEOUT_MS = 5_000
+# How long a failed write is told after others have succeeded.
+_FAILURE_TOLD_SECONDS = 60
 # SQLSTATEs that PostgreSQL does not report as operational errors although no message is at fault: the server
 # became a read-only standby; the schema does not exist yet. SQLite reports both as operational.
 _PASSING = frozenset({"25006", "42P01", "42703"})
@@ -115,6 +117,8 @@ class Database:
         self._idle: list[Connection] = []
         # The monotonic time since which writes fail, and the reason; None after a successful write.
         self._failing: tuple[float, str] | None = None
+        # The monotonic time of the last write that failed, and the reason.
+        self._last_failure: tuple[float, str] | None = None
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 10, tls: TlsFiles | None = None) -> Database:
@@ -177,7 +181,8 @@ class Database:
                         connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
                     yield connection
         except DatabaseUnavailable as error:
-            since = time.monotonic() if self._failing is None else self._failing[0]
+            self._last_failure = (time.monotonic(), error.reason())
+            since = self._last_failure[0] if self._failing is None else self._failing[0]
             self._failing = (since, error.reason())
             raise
         self._failing = None
@@ -194,11 +199,17 @@ class Database:
             pass
 
     def alarm(self) -> str | None:
-        """Return the `/readyz` warning: why writes fail, or that disk space is low; None otherwise."""
-        failing = self._failing
+        """Return the `/readyz` warning: why writes fail, or that disk space is low; None otherwise.
+
+        A nearly full disk still takes small writes, so a failed write is told for a minute although others
+        succeed.
+        """
+        now = time.monotonic()
+        failing, last_failure = self._failing, self._last_failure
         if failing is not None:
-            seconds = time.monotonic() - failing[0]
-            return f"writes have failed for {seconds:.0f} s: {failing[1]}"
+            return f"writes have failed for {now - failing[0]:.0f} s: {failing[1]}"
+        if last_failure is not None and now - last_failure[0] < _FAILURE_TOLD_SECONDS:
+            return f"a write failed {now - last_failure[0]:.0f} s ago: {last_failure[1]}"
         file = self.file
         return None if file is None else low_space(file)
 

@@ -256,6 +256,24 @@ def test_database_on_full_disk_is_unavailable(sqlite_database: str) -> None:
         enter(database, 2)
 
 
+def test_failed_write_is_told_for_a_minute_although_others_succeed(
+    sqlite_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000.0]
+    with opened(sqlite_database) as database:
+        monkeypatch.setattr("runtime.storage.database.time.monotonic", lambda: now[0])
+        monkeypatch.setattr("runtime.storage.database.low_space", lambda _: None)
+        assert database.alarm() is None
+        with pytest.raises(DatabaseUnavailable), database.write():
+            raise DatabaseUnavailable("database or disk is full")
+        now[0] += 5
+        assert database.alarm() == "writes have failed for 5 s: database or disk is full"
+        enter(database, 1)
+        assert database.alarm() == "a write failed 5 s ago: database or disk is full"
+        now[0] += 55
+        assert database.alarm() is None
+
+
 def test_damaged_sqlite_page_is_database_damage(sqlite_database: str) -> None:
     with opened(sqlite_database) as database:
         enter(database, 1, SECRET)
