@@ -141,14 +141,15 @@ class PrivateBroker:
             self._identity = self._identity.with_passwords(users)
         for directory in (self.files.home, self.files.mnesia, self.files.logs):
             make_private(directory)
-        for path, text in contents(self.files, self._identity, hub=self._hub).items():
-            write_private(path, text)
         search_path = os.environ.get("PATH", os.defpath)
         has_management = self._identity.management_port is not None
         installation = RabbitInstallation.found(server, path=search_path, management=has_management)
         plugins = (
             None if installation is None else self._only_plugins((installation.rabbit, *installation.plugins))
         )
+        libraries = () if installation is None else installation.libraries
+        for path, text in contents(self.files, self._identity, hub=self._hub, libraries=libraries).items():
+            write_private(path, text)
         self._start = secrets.token_hex(8)
         self._process = ServiceProcess(
             self.name,

@@ -50,6 +50,19 @@ spawn(fun Look() ->
 end).
 """
 
+# RabbitMQ loads every module that a loaded application lists, in search of its own boot steps. A library that
+# is loaded here, without its list, is not loaded again by RabbitMQ. Erlang still loads each of its modules at
+# the first call.
+_NO_SEARCH_IN_LIBRARIES = """\
+lists:foreach(fun(Library) ->
+    case file:path_consult(code:get_path(), atom_to_list(Library) ++ ".app") of
+        {{ok, [{{application, Library, Keys}}], _}} ->
+            application:load({{application, Library, lists:keystore(modules, 1, Keys, {{modules, []}})}});
+        _ -> missing
+    end
+end, [{}]).
+"""
+
 
 # Without definitions the node has one user and an empty virtual host.
 _ONE_USER = """\
@@ -69,10 +82,17 @@ collect_statistics_interval = 1000
 _MANAGEMENT_ADVANCED = "[{rabbit, [{quorum_tick_interval, 1000}]}].\n"
 
 
-def contents(files: BrokerFiles, identity: BrokerIdentity, *, hub: str | None = None) -> dict[Path, str]:
+def contents(
+    files: BrokerFiles,
+    identity: BrokerIdentity,
+    *,
+    hub: str | None = None,
+    libraries: Sequence[str] = (),
+) -> dict[Path, str]:
     """Return the text of every file the node reads. Some contain secrets: write all with mode 0600.
 
-    hub: the hub whose definitions the node imports, if any.
+    hub: the hub whose definitions the node imports, if any. libraries: the applications in whose modules
+    RabbitMQ does not search for boot steps.
     """
     imported = {}
     with_partners = identity.management_port is not None
@@ -107,7 +127,7 @@ def contents(files: BrokerFiles, identity: BrokerIdentity, *, hub: str | None = 
         files.advanced: _MANAGEMENT_ADVANCED if with_partners else "[].\n",
         files.script_settings: "",
         files.cookie: identity.cookie,
-        files.at_start: _NO_EPMD_WATCH,
+        files.at_start: _no_search_in(libraries) + _NO_EPMD_WATCH,
     }
 
 
@@ -169,6 +189,10 @@ def environment(
 def control_environment(files: BrokerFiles, *, path: str) -> Mapping[str, str]:
     """Return the environment of `erl_call`, which finds the cookie in the home directory."""
     return {"PATH": path, "HOME": str(files.home), "LANG": "C.UTF-8"}
+
+
+def _no_search_in(libraries: Sequence[str]) -> str:
+    return _NO_SEARCH_IN_LIBRARIES.format(", ".join(libraries)) if libraries else ""
 
 
 def _erlang_address(address: str) -> str:

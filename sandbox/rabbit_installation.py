@@ -5,6 +5,9 @@ RabbitMQ puts the directories of all 70 plugins in front of Erlang's own: it loo
 not exist. A node that sees no plugin, and searches the directories with most modules first, looks for 7,500
 of them, reads one configuration schema instead of those of all plugins, and starts with about half of the CPU
 time. With the management API it sees that plugin and those that it needs.
+
+A quarter of the modules belong to libraries that RabbitMQ does not call, and loads in search of its boot
+steps.
 """
 
 from __future__ import annotations
@@ -26,18 +29,25 @@ _MANAGEMENT: Final = (
     *("rabbitmq_management", "cowboy", "amqp_client", "cowlib", "rabbitmq_management_agent"),
     "rabbitmq_web_dispatch",
 )
+# Applications of Erlang and of other projects that contain no boot step and no feature flag of RabbitMQ.
+LIBRARIES: Final = (
+    *("compiler", "syntax_tools", "xmerl", "tools", "ssl", "inets", "public_key", "asn1", "crypto", "mnesia"),
+    *("os_mon", "runtime_tools", "observer_cli", "recon", "jsx", "syslog", "systemd", "amqp10_common"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RabbitInstallation:
     """rabbit: the directory of the server itself. plugins: of the plugins that the node needs.
 
-    modules: the directories to search first, in this order.
+    modules: the directories to search first, in this order. libraries: the names of applications whose
+    modules RabbitMQ need not load in search of boot steps.
     """
 
     rabbit: Path
     plugins: tuple[Path, ...]
     modules: tuple[Path, ...]
+    libraries: tuple[str, ...] = LIBRARIES
 
     @classmethod
     def found(cls, server: Path, *, path: str, management: bool = False) -> Self | None:

@@ -1,8 +1,8 @@
 """The distribution of tests among workers, and their order (`pytest -n`).
 
-A worker takes the tests of one file at a time, or those that share a hub. Tests that start processes and
-wait for them come first, then the longest others: the thousands of quick tests then fill the last minute
-evenly on all workers.
+A worker takes the tests of one file at a time, or those that share a hub or a broker of their own. Tests that
+start processes and wait for them come first, then the longest others: the thousands of quick tests then fill
+the last minute evenly on all workers.
 """
 
 from __future__ import annotations
@@ -34,6 +34,13 @@ SHARED_THREATS = frozenset(
         *("stolen_broker_password", "stolen_token_key", "suspended_member", "unapproved_service"),
     )
 )
+# The files whose tests block, stop or kill the `own_broker` of their folder. A start takes 3 s of CPU time.
+SHARED_NODES = frozenset(
+    (
+        *(f"tests/faults/test_{name}.py" for name in ("alarms", "recovery", "stopping")),
+        *(f"tests/messaging/test_{name}.py" for name in ("dead_letter_counts", "rabbitmq")),
+    )
+)
 _DATABASE = re.compile(r"\[(?:.*-)?(sqlite|postgresql)\b")
 
 
@@ -46,7 +53,7 @@ def turn(nodeid: str) -> int:
 
 
 def together(nodeid: str) -> str:
-    """Return the group of a test: its file, or the hub that it shares."""
+    """Return the group of a test: its file, or the hub or the broker that it shares."""
     file = nodeid.partition("::")[0]
     if file.startswith("tests/journey/") and (found := _DATABASE.search(nodeid)):
         return f"tests/journey on {found[1]}"
@@ -54,6 +61,8 @@ def together(nodeid: str) -> str:
         return "tests/openapi"
     if file in SHARED_THREATS:
         return "tests/threats on one hub"
+    if file in SHARED_NODES:
+        return f"{file.rpartition('/')[0]} on one node"
     return file
 
 

@@ -53,13 +53,12 @@ class ForkServer:
 
         def launch_or_fork(process: ServiceProcess, log: int) -> Any:
             if sys.platform == "linux" and starts_service(process.command):
-                package = process.command[-1] if process.command[2] == "runtime" else None
                 return self.fork(
                     process.command[2:],
                     process.environment,
                     log=log,
                     directory=process.directory,
-                    imported=package,
+                    imported=imported_by(process.command),
                 )
             return launch(process, log)
 
@@ -76,7 +75,7 @@ class ForkServer:
         assert list(command[:3]) == [sys.executable, "-m", _LOADER]
         with tempfile.TemporaryFile() as log:
             fork = self.fork(
-                command[2:], env, log=log.fileno(), directory=None, imported="services.directory"
+                command[2:], env, log=log.fileno(), directory=None, imported=_modules_of("services.directory")
             )
             try:
                 code = fork.wait()
@@ -93,11 +92,11 @@ class ForkServer:
         *,
         log: int,
         directory: Path | None,
-        imported: str | None = None,
+        imported: Sequence[str] = (),
     ) -> Fork:
         """Run `python -m` with these arguments in a fork. log: the descriptor of its output.
 
-        imported: the package of a service that the fork has imported already.
+        imported: the modules that the fork has imported already, in this order.
         """
         order = {
             "client": os.getpid(),
@@ -105,7 +104,7 @@ class ForkServer:
             "environment": dict(environment),
             "directory": str(directory or Path.cwd()),
             "umask": _umask(),
-            "imported": imported,
+            "imported": list(imported),
         }
         with self._lock:
             if self._process is None:
@@ -176,6 +175,16 @@ def starts_service(command: Sequence[str]) -> bool:
         and command[2] in _PROGRAMS
         and command[-1].startswith("services.")
     )
+
+
+def imported_by(command: Sequence[str]) -> list[str]:
+    """Return what a service's command imports: the module that alters it, if any, and its package."""
+    *altered_by, package = command[3:]
+    return [*altered_by, *_modules_of(package)]
+
+
+def _modules_of(package: str) -> list[str]:
+    return [f"{package}.bootstrap", f"{package}.service"]
 
 
 @contextmanager

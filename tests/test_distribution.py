@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.distribution import LONG, SHARED_THREATS, together, turn
+from tests.distribution import LONG, SHARED_NODES, SHARED_THREATS, together, turn
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,9 @@ from tests.distribution import LONG, SHARED_THREATS, together, turn
         ("tests/journey/test_demo.py::test_d[pipe]", "tests/journey/test_demo.py"),
         ("tests/threats/test_starvation.py::test_f", "tests/threats on one hub"),
         ("tests/threats/test_hostile_operator.py::test_g", "tests/threats/test_hostile_operator.py"),
+        ("tests/faults/test_stopping.py::test_i[memory]", "tests/faults on one node"),
+        ("tests/faults/test_links.py::test_j", "tests/faults/test_links.py"),
+        ("tests/messaging/test_rabbitmq.py::test_k", "tests/messaging on one node"),
         ("tests/openapi/test_published_api.py::test_h[audit_story]", "tests/openapi"),
         ("tests/storage/test_migrate.py::test_e[sqlite]", "tests/storage/test_migrate.py"),
     ],
@@ -50,3 +53,16 @@ def test_every_attack_on_the_shared_hub_is_in_its_group() -> None:
     uses_hub = {name for name, source in sources.items() if re.search(r"\bhub: \w+", source)}
     starts_hub = {name for name, source in sources.items() if re.search(r"^def hub\((?!hub:)", source, re.M)}
     assert uses_hub - starts_hub == SHARED_THREATS
+
+
+@pytest.mark.parametrize("folder", ["faults", "messaging"])
+def test_every_user_of_a_folders_own_broker_is_in_its_group(folder: str) -> None:
+    """A file left out would start another node on another worker."""
+    files = sorted((Path(__file__).parent / folder).glob("test_*.py"))
+    users = {
+        f"tests/{folder}/{file.name}"
+        for file in files
+        if re.search(r"\bown_broker: \w+", file.read_text(encoding="utf-8"))
+    }
+    assert len(users) > 1
+    assert users == {name for name in SHARED_NODES if name.startswith(f"tests/{folder}/")}

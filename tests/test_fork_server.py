@@ -7,13 +7,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
 
 from sandbox.process import ServiceProcess
-from tests.fork_server import Fork, ForkServer, starts_service
+from tests.fork_server import Fork, ForkServer, imported_by, starts_service
 from tests.runtime.sample_process import SampleProcess
 from tests.servers import python_process
 
@@ -76,6 +78,7 @@ def test_fork_is_in_the_state_of_a_new_process(fork_server: ForkServer, tmp_path
     assert process.wait(30)
     assert isinstance(process._child, Fork)
     report = json.loads(process.log.read_text().splitlines()[0])
+    assert packages(report.pop("services")) == {"services.intake"}
     assert report == {
         "arguments": list(REPORTING[3:]),
         "environment": {"PATH": os.environ["PATH"], "KOPURO_SAMPLE": "with = and\nnewline"},
@@ -85,30 +88,53 @@ def test_fork_is_in_the_state_of_a_new_process(fork_server: ForkServer, tmp_path
         "umask": 0o026,
         "collects": False,
         "threads": 1,
-        "services": [],
         # The last is of the process's own hub, which eventlet makes when it patches the modules.
         "files": ["/dev/null", str(process.log), str(process.log), "anon_inode:[eventpoll]"],
+        "altering": ["tests.support.fork_report"],
+        "broker": "runtime.messaging.rabbit.broker.RabbitBroker",
     }
 
 
 def test_fork_has_imported_its_own_package_only(fork_server: ForkServer, tmp_path: Path) -> None:
     process = service(REPORTING, tmp_path)
     for package in ("services.intake", "services.vault", "services.intake"):
-        with process.log.open("wb") as log:
-            fork = fork_server.fork(
-                process.command[2:],
-                process.environment,
-                log=log.fileno(),
-                directory=tmp_path,
-                imported=package,
-            )
-            assert fork.wait(30) == 2
-        report = json.loads(process.log.read_text().splitlines()[0])
+        report = forked_report(fork_server, process, [f"{package}.bootstrap", f"{package}.service"])
         assert {f"{package}.bootstrap", f"{package}.service"} <= {*report["services"]}
-        assert {".".join(name.split(".")[:2]) for name in report["services"]} == {package}
-        assert (report["collects"], report["threads"]) == (False, 1)
-        assert (report["parent"], report["session"]) == (os.getpid(), fork.pid)
-        assert report["files"] == ["/dev/null", *[str(process.log)] * 2, "anon_inode:[eventpoll]"]
+        assert packages(report["services"]) == {package}
+
+
+@pytest.mark.parametrize("altering", ["tests.crash.faults", "tests.faults.short_timeouts"])
+def test_fork_has_imported_what_alters_it_and_is_altered_by_itself(
+    fork_server: ForkServer, tmp_path: Path, altering: str
+) -> None:
+    command = [*REPORTING[:3], altering, "services.vault"]
+    assert imported_by(command) == [altering, "services.vault.bootstrap", "services.vault.service"]
+    report = forked_report(fork_server, service(REPORTING, tmp_path), imported_by(command))
+    assert {"services.vault.bootstrap", "services.vault.service"} <= {*report["services"]}
+    assert report["altering"] == [altering, "tests.support.fork_report"]
+    assert report["broker"] == "runtime.messaging.rabbit.broker.RabbitBroker"
+
+
+def forked_report(server: ForkServer, process: ServiceProcess, imported: Sequence[str]) -> dict[str, Any]:
+    """Return the report of a fork of the server's that has imported these modules."""
+    with process.log.open("wb") as log:
+        fork = server.fork(
+            process.command[2:],
+            process.environment,
+            log=log.fileno(),
+            directory=process.directory,
+            imported=imported,
+        )
+        assert fork.wait(30) == 2
+    report: dict[str, Any] = json.loads(process.log.read_text().splitlines()[0])
+    assert (report["collects"], report["threads"]) == (False, 1)
+    assert (report["parent"], report["session"]) == (os.getpid(), fork.pid)
+    assert report["files"] == ["/dev/null", *[str(process.log)] * 2, "anon_inode:[eventpoll]"]
+    return report
+
+
+def packages(modules: Sequence[str]) -> set[str]:
+    return {".".join(name.split(".")[:2]) for name in modules}
 
 
 def test_exit_code_of_fork_is_its_status(fork_server: ForkServer, tmp_path: Path) -> None:

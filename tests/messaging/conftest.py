@@ -11,7 +11,7 @@ from sandbox.broker import PrivateBroker
 from tests.messaging.consumer_harness import METADATA, opened
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
     """A node that these tests may stop and kill. Every test leaves it running."""
     with PrivateBroker(tmp_path_factory.mktemp("own-broker")) as running:

@@ -20,7 +20,7 @@ import pytest
 from sandbox.broker import BrokerError, BrokerInUse, PrivateBroker, server_script
 from sandbox.broker_configuration import MARKER, environment
 from sandbox.process import processes_with
-from sandbox.rabbit_installation import RabbitInstallation
+from sandbox.rabbit_installation import LIBRARIES, RabbitInstallation
 from sandbox.supervisor import RestartPolicy, Supervisor
 from tests.servers import python_process
 
@@ -97,6 +97,27 @@ def test_broker_does_not_start_epmd(broker: PrivateBroker) -> None:
     while broker.evaluate("whereis(rabbit_epmd_monitor)") != "undefined":
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_broker_loads_no_library_module_that_it_does_not_call(broker: PrivateBroker) -> None:
+    names = "[" + ", ".join(LIBRARIES) + "]"
+    assert (
+        broker.evaluate(f"lists:usort([application:get_key(App, modules) || App <- {names}])") == "[{ok, []}]"
+    )
+    assert broker.evaluate("code:is_loaded(xmerl_xsd)") == "false"
+    assert broker.evaluate("element(1, xmerl_scan:string([$<, $a, $/, $>]))").startswith("{xmlElement")
+
+
+def test_no_library_has_boot_steps_or_feature_flags(broker: PrivateBroker) -> None:
+    names = "[" + ", ".join(LIBRARIES) + "]"
+    found = broker.evaluate(
+        f"[File || Directory <- code:get_path(), App <- {names},"
+        ' lists:prefix(atom_to_list(App) ++ "-", filename:basename(filename:dirname(Directory))),'
+        ' File <- filelib:wildcard(filename:join(Directory, "*.beam")),'
+        " {ok, {_, [{attributes, Attributes}]}} <- [beam_lib:chunks(File, [attributes])],"
+        " {Name, _} <- Attributes, lists:member(Name, [rabbit_boot_step, rabbit_feature_flag])]"
+    )
+    assert found == "[]"
 
 
 def test_broker_has_no_guest_user(broker: PrivateBroker) -> None:

@@ -5,8 +5,8 @@ continues where `runtime.__main__` is after its own imports: eventlet's patches 
 and what every service imports of the runtime are imported, and neither a hub nor a thread exists.
 
 Its package is imported by a fork that stays and forks again for each order of the same package (another 0.03
-to 0.15 s for each service). So one service never has the modules of another. A service with replaced parts
-comes from the first process, and imports its package after those parts.
+to 0.15 s for each service). So one service never has the modules of another. For a service with replaced
+parts such a fork has also imported the module that replaces them (0.3 s); each service replaces them itself.
 
 Orders come on stdin (a socket), each with the log's file descriptor. `tests.fork_server` sends them.
 """
@@ -29,6 +29,9 @@ def main() -> int:
         import eventlet
 
     eventlet.monkey_patch()
+    # What libraries import at their first use, in every service's start.
+    for module in ("encodings.idna", "kombu.transport.pyamqp", "cryptography.hazmat.backends.openssl"):
+        importlib.import_module(module)
     # What every service imports, before it imports its own package.
     import runtime.entrypoints.batches
     import runtime.entrypoints.operations
@@ -54,16 +57,16 @@ def _next_order() -> dict[str, Any] | None:
     # The patched functions would make a hub, in order to wait in it.
     os, socket = (eventlet.patcher.original(name) for name in ("os", "socket"))
     server = socket.socket(fileno=os.dup(0))
-    # By their packages: the sockets to the forks that have imported them.
-    imported: dict[str, Any] = {}
-    package = None
+    # By the modules: the sockets to the forks that have imported them.
+    imported: dict[tuple[str, ...], Any] = {}
+    modules: tuple[str, ...] = ()
     while True:
         message, descriptors, _, _ = socket.recv_fds(server, 1 << 20, 1)
         if not message:
             return None
         order: dict[str, Any] = json.loads(message)
-        wanted = order["imported"]
-        if wanted == package:
+        wanted = tuple(order["imported"])
+        if wanted == modules:
             if _forked(server, os):
                 server.close()
                 _leave(order, descriptors[0])
@@ -77,9 +80,9 @@ def _next_order() -> dict[str, Any] | None:
                 for other in (server, *imported.values()):
                     other.close()
                 os.close(descriptors[0])
-                server, imported, package = theirs, {}, wanted
-                for module in ("bootstrap", "service"):
-                    importlib.import_module(f"{package}.{module}")
+                server, imported, modules = theirs, {}, wanted
+                for module in modules:
+                    importlib.import_module(module)
                 gc.freeze()
                 continue
             theirs.close()

@@ -66,6 +66,13 @@ def test_node_uses_no_path_outside_its_directory() -> None:
     assert all(path.is_relative_to(FILES.root) for path in contents(FILES, IDENTITY))
 
 
+def test_only_named_libraries_are_left_out_of_the_search_for_boot_steps() -> None:
+    assert "application:load" not in contents(FILES, IDENTITY)[FILES.at_start]
+    named = contents(FILES, IDENTITY, libraries=("xmerl", "jsx"))[FILES.at_start]
+    assert "application:load" in named
+    assert "[xmerl, jsx]" in named
+
+
 def test_uri_quotes_any_password() -> None:
     parts = urlsplit(IDENTITY.uri("partners"))
     assert (parts.hostname, parts.port, parts.path) == ("127.0.0.1", 20001, "/partners")

@@ -14,6 +14,7 @@ import pytest
 from kopuro_client.commands import ExitCode
 from kopuro_client.commands.new_file import write_secret
 from kopuro_client.errors import InvalidArgumentError
+from tests.journey.waiting import until
 from tests.unit.client.commands.conftest import ORGANIZATION, Run
 from tests.unit.client.commands.samples import SUMMARY
 from tests.unit.client.fake_hub import FakeHub, json_response
@@ -117,8 +118,9 @@ def test_ctrl_c_is_one_line_and_exit_130(hub: FakeHub, credentials: Path, option
         stderr=subprocess.PIPE,
     )
     with child:
-        while not hub.requests_to("/.well-known/kopuro"):  # it reads stdin after that
-            assert child.poll() is None
+        # It reads stdin after that.
+        until(lambda: hub.requests_to("/.well-known/kopuro") or child.poll() is not None, "its first request")
+        assert child.poll() is None
         child.send_signal(signal.SIGINT)
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=30)

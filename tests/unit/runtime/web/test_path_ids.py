@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
+from werkzeug.routing import Rule
 
 from contracts.identifiers import UUID_PATTERN
 from runtime.access.gate import Gate
@@ -74,6 +75,14 @@ def test_every_id_in_a_path_has_a_form() -> None:
     assert len(WITH_IDS) > 25
     unchecked = {route.url for route in routes() if re.search("<(path|string):", route.url)}
     assert unchecked == {"/tile/<path:path>"}  # the log's specification defines its tiles
+
+
+def test_router_compiles_no_functions_that_build_urls(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+    monkeypatch.setattr(Rule, "_get_func_code", staticmethod(lambda _, name: compiled.append(name)))
+    route = next(route for route in WITH_IDS if "<uuid:id>" in route.url)
+    assert ask(replace(route, roles=None), path_of(route.url))[0] == 200
+    assert compiled == []
 
 
 @pytest.mark.parametrize("route", WITH_IDS, ids=lambda route: f"{route.method} {route.template}")
