@@ -7,9 +7,11 @@ the last minute evenly on all workers.
 
 from __future__ import annotations
 
+import functools
 import re
 
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 # The folders whose tests wait most, the longest first; all others come after them.
 _SLOW = (
@@ -71,3 +73,20 @@ class Distribution(LoadScopeScheduling):  # type: ignore[misc]  # xdist publishe
 
     def _split_scope(self, nodeid: str) -> str:
         return together(nodeid)
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        """Give the worker the next group, and forget its finished groups.
+
+        xdist's own searches the list of all tests for each test, and counts the tests of all groups that the
+        worker ever had after each test.
+        """
+        group, tests = self.workqueue.popitem(last=False)
+        had = self.assigned_work.get(node, {})
+        unfinished = {name: unit for name, unit in had.items() if not all(unit.values())}
+        self.assigned_work[node] = {**unfinished, group: tests}
+        node.send_runtest_some([self._places[nodeid] for nodeid, done in tests.items() if not done])
+
+    @functools.cached_property
+    def _places(self) -> dict[str, int]:
+        """The tests' places in the collection, which is the same on all workers."""
+        return {nodeid: place for place, nodeid in enumerate(self.collection)}

@@ -2,10 +2,12 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from tests.distribution import LONG, SHARED_NODES, SHARED_THREATS, together, turn
+from tests.distribution import LONG, SHARED_NODES, SHARED_THREATS, Distribution, together, turn
 
 
 @pytest.mark.parametrize(
@@ -66,3 +68,30 @@ def test_every_user_of_a_folders_own_broker_is_in_its_group(folder: str) -> None
     }
     assert len(users) > 1
     assert users == {name for name in SHARED_NODES if name.startswith(f"tests/{folder}/")}
+
+
+class Worker:
+    """Records the places of the tests that it gets."""
+
+    shutting_down = False
+
+    def __init__(self) -> None:
+        self.places: list[list[int]] = []
+
+    def send_runtest_some(self, places: list[int]) -> None:
+        self.places.append(places)
+
+
+def test_worker_gets_the_places_of_its_next_group_and_finished_groups_are_forgotten() -> None:
+    tests = [f"tests/unit/test_{name}.py::test_{number}" for name in "abc" for number in range(3)]
+    worker: Any = Worker()
+    options = {"tx": ["popen"], "maxworkerrestart": None}
+    config: Any = SimpleNamespace(option=SimpleNamespace(loadscopereorder=False), getvalue=options.get)
+    distribution = Distribution(config)
+    distribution.add_node(worker)
+    distribution.add_node_collection(worker, tests)
+    distribution.schedule()
+    for place in range(4):
+        distribution.mark_test_complete(worker, place)
+    assert worker.places == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    assert list(distribution.assigned_work[worker]) == ["tests/unit/test_b.py", "tests/unit/test_c.py"]

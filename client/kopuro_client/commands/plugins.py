@@ -7,6 +7,7 @@ function (a command). The name `organization.connect` adds the command `connect`
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib.metadata import EntryPoint
 from typing import Final
@@ -42,7 +43,6 @@ def add_plugins(
                 raise ValueError("the name is taken")
             parent, name = place_of(entry_point.name, application, groups)
             commands = _commands(entry_point, name)
-            get_command(commands)  # fails here if typer cannot build it, not later for every command
         except (Exception, SystemExit) as error:  # noqa: BLE001  # other people's code may raise anything
             detail = " ".join(str(error).split())
             complain(f"kopuro: skipped the plug-in {entry_point.name!r}: {type(error).__name__}: {detail}")
@@ -73,7 +73,9 @@ def own_commands(groups: Mapping[str, typer.Typer]) -> set[str]:
     }
 
 
+@functools.cache
 def _commands(entry_point: EntryPoint, name: str) -> typer.Typer:
+    """Return a plug-in's commands. A program that runs many command lines loads and checks them once."""
     found = entry_point.load()
     commands = typer.Typer()
     if isinstance(found, typer.Typer):
@@ -82,4 +84,5 @@ def _commands(entry_point: EntryPoint, name: str) -> typer.Typer:
         commands.command(name)(found)
     else:
         raise TypeError("neither a typer.Typer nor a function")
+    get_command(commands)  # fails here if typer cannot build it, not later for every command
     return commands

@@ -91,14 +91,38 @@ def connected(
             ):
                 command(session, **arguments)  # type: ignore[call-arg]  # P is rebuilt from typer's keywords
 
-    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
-    shared = list(inspect.signature(_shared_options, eval_str=True).parameters.values())
-    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-    signature = inspect.Signature([*own, context, *shared])
-    # Typer reads a command's options from its signature and annotations.
-    run.__signature__ = signature  # type: ignore[attr-defined]
-    run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
-    return run
+    return _Connected(command, run)
+
+
+class _Connected:
+    """A command whose signature has the connection options and --json too.
+
+    Typer reads a command's options from its signature and annotations, which take 2 ms to evaluate. It
+    builds only the commands that a command line needs, so the others' are never evaluated.
+    """
+
+    def __init__(self, command: Callable[..., None], run: Callable[..., None]) -> None:
+        functools.update_wrapper(self, run, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+        self._command = command
+        self._run = run
+
+    def __call__(self, **arguments: Any) -> None:
+        self._run(**arguments)
+
+    @functools.cached_property
+    def __signature__(self) -> inspect.Signature:
+        own = list(inspect.signature(self._command, eval_str=True).parameters.values())[1:]
+        context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        return inspect.Signature([*own, context, *_shared_parameters()])
+
+    @property
+    def __annotations__(self) -> dict[str, Any]:  # type: ignore[override]  # read-only
+        return {name: parameter.annotation for name, parameter in self.__signature__.parameters.items()}
+
+
+@functools.cache
+def _shared_parameters() -> tuple[inspect.Parameter, ...]:
+    return tuple(inspect.signature(_shared_options, eval_str=True).parameters.values())
 
 
 @contextmanager
