@@ -38,6 +38,7 @@ _CHANGES = (
     "interpreter",
     "places",
     "service",
+    "another_service",
 )
 _COUNTS = Shape({"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}})
 

@@ -613,6 +613,37 @@ def test_wish_names_conditions_and_service_in_one_pair_of_brackets() -> None:
     assert wish_phrase(wish, "ky").endswith(" (жынысы; duty кызматы)")
 
 
+@pytest.mark.parametrize(
+    ("kind", "language", "phrase"),
+    [
+        ("service", "en", "a service in Moscow: work and training (nobody offers it there)"),
+        (
+            "another_service",
+            "en",
+            "another service in Moscow: work and training (all that offer it there were asked, or may not "
+            "be)",
+        ),
+        ("service", "ru", "Москва: услуга, которую там никто не предлагает (работа и обучение)"),
+        (
+            "another_service",
+            "ru",
+            "Москва: ещё одна услуга (работа и обучение): все, кто предлагает её там, уже запрошены или не "
+            "могут быть запрошены",
+        ),
+        ("service", "ky", "Москва: ал жерде эч ким сунуштабаган кызмат (жумуш жана окуу)"),
+        (
+            "another_service",
+            "ky",
+            "Москва: дагы бир кызмат (жумуш жана окуу): ал жерде сунуштагандардын баарына кайрылган же "
+            "кайрылууга болбойт",
+        ),
+    ],
+)
+def test_wish_says_whether_anybody_offers_the_need(kind: str, language: str, phrase: str) -> None:
+    wish: Any = {"changes": [change(kind, region="RU-MOW", need="work")], "referrals": 1, "emergencies": 0}
+    assert wish_phrase(wish, language) == phrase
+
+
 def test_queue_says_what_the_next_step_is() -> None:
     out, now = io.StringIO(), dt.datetime(2026, 5, 1, 9, 40, tzinfo=dt.UTC)
     show_queue(Output(as_json=False, stdout=out), [{**ITEM, "waits_for": []}], now, "en")  # type: ignore[typeddict-item]
