@@ -14,7 +14,15 @@ from kopuro_client.records.applications import (
     ApplicationRoom,
     ApplicationStatus,
 )
-from kopuro_client.records.coordination import Change, CoverageCell, Engagements, QueueItem, Unplaced, Wish
+from kopuro_client.records.coordination import (
+    Change,
+    CoverageCell,
+    Engagements,
+    NeedsCovered,
+    QueueItem,
+    Unplaced,
+    Wish,
+)
 from kopuro_client.records.decisions import (
     Candidate,
     CandidatesNow,
@@ -109,6 +117,7 @@ __all__ = [
     "MailboxConsumer",
     "Message",
     "MessageState",
+    "NeedsCovered",
     "NeedsPart",
     "NobodyConsidered",
     "Offer",

@@ -411,6 +411,61 @@ def test_candidates_say_who_could_take_which_needs(
     assert shown[first + 1 : first + 3] == [both, nobody]
 
 
+COVERS = [
+    {"organization": "ru.far", "needs": ["legal.wage_claim"], "lacking": ["children"]},
+    {"organization": "ru.near", "needs": ["legal.wage_claim", "children"], "lacking": []},
+    {"organization": "ru.none", "needs": [], "lacking": ["legal.wage_claim", "children"]},
+]
+
+
+@pytest.mark.parametrize(
+    ("language", "excluded", "eligible"),
+    [
+        ("en", "covers unpaid wages, but not children", "covers all needs"),
+        (
+            "ru",
+            "охватывает: невыплата заработной платы; не охватывает: дети",
+            "охватывает все потребности",
+        ),
+        ("ky", "камтыганы: төлөнбөгөн эмгек акы; камтыбаганы: балдар", "бардык муктаждыктарды камтыйт"),
+    ],
+)
+def test_candidates_say_which_of_several_needs_each_covers(
+    hub: FakeHub, run: Run, language: str, excluded: str, eligible: str
+) -> None:
+    [far] = CANDIDATES["candidates"]
+    near = {**far, "organization": "ru.near", "eligible": True, "rank": 1, "score": 0.5}
+    found = {**CANDIDATES, "candidates": [near, far], "covers": COVERS}
+    hub.script("GET", f"{ADDRESS}/candidates", json_response(found))
+    line = ("coordination", "candidates", ID, "--language", language, "--as", "coordinator")
+    out = " ".join(run(*line).out.split())
+    first, rest = out.split(" - ru.far, ", 1)
+    assert eligible in first
+    assert excluded not in first
+    assert excluded in rest
+
+
+def test_queue_says_which_of_several_needs_an_organisation_covers() -> None:
+    item: Any = {**ITEM, "waits_for": ["ru.far", "ru.none"], "covers": COVERS}
+    out, now = io.StringIO(), dt.datetime(2026, 5, 1, 9, 40, tzinfo=dt.UTC)
+    show_queue(Output(as_json=False, stdout=out), [item], now, "en")
+    text = " ".join(out.getvalue().split())
+    assert (
+        "waits for ru.far (covers unpaid wages, but not children), ru.none (covers none of the needs)" in text
+    )
+
+
+def test_place_shows_which_of_several_needs_the_organisation_covers(
+    hub: FakeHub, run: Run, terminal: io.StringIO
+) -> None:
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(REFERRAL))
+    hub.script("GET", f"{ADDRESS}/candidates", json_response({**CANDIDATES, "covers": COVERS[:1]}))
+    answering(terminal, "n")
+    ran = run("coordination", "place", ID, "ru.far", "--as", "coordinator")
+    assert "ru.far: will be asked" in ran.err
+    assert "covers unpaid wages, but not children" in ran.err
+
+
 def test_candidates_say_who_could_take_all_needs(hub: FakeHub, run: Run) -> None:
     parts = [{"needs": ["legal.wage_claim", "work"], "organizations": ["ru.far"]}]
     hub.script("GET", f"{ADDRESS}/candidates", json_response({**CANDIDATES, "parts": parts}))
