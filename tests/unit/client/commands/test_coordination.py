@@ -500,6 +500,24 @@ def test_timeline_shows_times_to_the_second_and_the_sentence_of_a_problem(hub: F
 
 
 @pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        ("en", "ru.moscow-centre answered too late, at 2026-05-03 09:00:00Z: it accepts"),
+        ("ru", "ru.moscow-centre: ответ пришёл слишком поздно, 2026-05-03 09:00:00Z: принимает"),
+        ("ky", "ru.moscow-centre өтө кеч жооп берди, 2026-05-03 09:00:00Z: кабыл алат"),
+    ],
+)
+def test_show_says_that_an_answer_was_late_and_what_it_was(
+    hub: FakeHub, run: Run, language: str, sentence: str
+) -> None:
+    [offer] = REFERRAL["offers"]
+    late = {**offer, "state": "expired", "late_answer": "accept", "late_at": "2026-05-03T09:00:00Z"}
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response({**REFERRAL, "offers": [late]}))
+    out = run("coordination", "show", ID, "--as", "coordinator", "--language", language).out
+    assert sentence in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
     ("language", "lines"),
     [
         ("en", ("Referral 0", "sender ", "organisation", "Timeline", "ru.moscow-centre declined")),
