@@ -73,6 +73,7 @@ from kopuro_client.records.reports import (
     StatisticsTable,
     StoryDocument,
     StoryEvents,
+    StoryLine,
     StorySentence,
     StorySituation,
 )
@@ -141,6 +142,7 @@ __all__ = [
     "StatisticsTable",
     "StoryDocument",
     "StoryEvents",
+    "StoryLine",
     "StorySentence",
     "StorySituation",
     "TimelineEntry",
