@@ -12,6 +12,7 @@ from kopuro_client.commands.confirmation import YES, confirm
 from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
+from kopuro_client.commands.nearest_organizations import said_nearest
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session
 from kopuro_client.errors import (
@@ -120,8 +121,10 @@ def _effects_of_vetting(
     else:
         above = _in_directory(session, parent)
         if above is None:
+            near = said_nearest(session.hub, parent)
             raise InvalidArgumentError(
-                f"the directory has no organisation {parent}: give another --parent, or --without-parent"
+                f"the directory has no organisation {parent}{near}: give another --parent, or "
+                "--without-parent"
             )
         effects.append(
             effect(

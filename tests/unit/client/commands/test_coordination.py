@@ -221,6 +221,68 @@ def test_empty_list_about_an_unknown_organization_is_a_usage_error(
     assert "the directory has no organisation ru.nobody" in ran.err
 
 
+MISTYPED = "ru.moskow-centre"
+KNOWN = [{"id": one} for one in ("ru.far", "ru.moscow-centre", "ru.moscow-centre-two", "ru.moscow-union")]
+
+
+def unknown_organization(hub: FakeHub, known: list[dict[str, str]] = KNOWN) -> None:
+    """Answer as a directory that has no MISTYPED."""
+    hub.script("GET", f"/directory/v1/organizations/{MISTYPED}", problem_response("not-found", 404))
+    hub.script("GET", "/directory/v1/organizations", json_response({"items": known, "next": None}))
+
+
+def problem_response(slug: str, status: int) -> Response:
+    body = {"type": f"urn:kopuro:problem:{slug}", "title": "T", "status": status, "detail": "D."}
+    return json_response(body, status=status)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("coordination", "queue", "--kind", "silent", "--organization", MISTYPED),
+        ("coordination", "candidates", ID, "--organization", MISTYPED),
+        ("referral", "explain", ID, "--why-not", MISTYPED),
+        ("coordination", "place", ID, MISTYPED, "--yes"),
+        ("organization", "show", MISTYPED),
+        ("organization", "suspend", MISTYPED, "--reason", "no_answer", "--yes"),
+        ("organization", "withdraw-approval", MISTYPED, "clinic", "--reason", "service_changed", "--yes"),
+    ],
+)
+def test_refusal_of_an_unknown_organization_names_the_nearest_ids(
+    hub: FakeHub, run: Run, line: tuple[str, ...]
+) -> None:
+    unknown_organization(hub)
+    empty = {**CANDIDATES, "candidates": [], "nobody": None}
+    hub.script("GET", f"{ADDRESS}/candidates", json_response(empty))
+    hub.script("GET", "/routing/v1/coordination/queue", json_response({"items": [], "next": None}))
+    hub.script("POST", f"{ADDRESS}/offer", problem_response("unknown-organization", 422))
+    ran = run(*line, "--as", "coordinator")
+    assert ran.code in (2, 3)
+    said = f"the directory has no organisation {MISTYPED}; the nearest: ru.moscow-centre"
+    assert said in " ".join(ran.err.split())
+    assert "ru.far" not in ran.err
+
+
+@pytest.mark.parametrize("known", [[], [{"id": "kz.other"}]])
+def test_refusal_without_a_like_organization_names_none(
+    hub: FakeHub, run: Run, known: list[dict[str, str]]
+) -> None:
+    unknown_organization(hub, known)
+    err = run("organization", "show", MISTYPED, "--as", "coordinator").err
+    assert f"the directory has no organisation {MISTYPED}." in err
+    assert "nearest" not in err
+
+
+def test_refusal_about_something_else_stays_as_the_hub_said_it(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", "/directory/v1/organizations/ru.far", json_response({"id": "ru.far"}))
+    hub.script("POST", f"{ADDRESS}/nudge", problem_response("not-found", 404))
+    line = ("coordination", "nudge", ID, "--reason", "no_answer", "--organization", "ru.far", "--yes")
+    err = run(*line, "--as", "coordinator").err
+    assert "D." in err
+    assert "directory" not in err
+    assert hub.requests_to("/directory/v1/organizations") == []
+
+
 def test_empty_queue_of_a_known_organization_is_shown(hub: FakeHub, run: Run) -> None:
     empty = json_response({"items": [], "next": None})
     hub.script("GET", "/routing/v1/coordination/queue", *[empty] * 4)
