@@ -38,6 +38,7 @@ _CHANGES = (
     "interpreter",
     "places",
     "service",
+    "another_service",
 )
 _COUNTS = Shape({"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}})
 
@@ -82,13 +83,26 @@ class UnplacedReferral:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NeedsCovered:
+    """Which needs of a referral an organisation's services meet in its region, and which they lack.
+
+    A sensitive need is met by an approved service only. It does not say that the organisation may be asked.
+    """
+
+    organization: OrganizationId
+    needs: tuple[str, ...]
+    lacking: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class QueueItem:
     """A referral that needs a coordinator.
 
     since: when the cause of waiting began. reason: a code for that cause. waits_for: the organisations that
     could end it; for an unplaced referral those that lack only a place. deadline: when the next step follows
     without anybody's action, null if nothing follows. part_of: the referral of which it is a part, null for a
-    whole one. acceptor: the organisation that has accepted it, or null.
+    whole one. acceptor: the organisation that has accepted it, or null. covers: of each organisation that it
+    waits for, except the sender, the needs that it meets; empty for a single need.
     """
 
     id: ReferralId
@@ -104,6 +118,7 @@ class QueueItem:
     deadline: dt.datetime | None
     part_of: ReferralId | None = None
     acceptor: OrganizationId | None = None
+    covers: tuple[NeedsCovered, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,7 +200,8 @@ class Considered:
 
     organization: the organisation that was asked about, null for a search. parts: the fewest groups of needs
     that one organisation each could take now; empty for a single need and for one organisation. open_offers:
-    the offers of the referral that await an answer now.
+    the offers of the referral that await an answer now. covers: of each candidate's organisation, the needs
+    that it meets; empty for a single need.
     """
 
     referral_id: ReferralId
@@ -197,6 +213,7 @@ class Considered:
     nobody: Mapping[str, Any] | None
     parts: tuple[NeedsPart, ...] = ()
     open_offers: tuple[OpenOffer, ...] = ()
+    covers: tuple[NeedsCovered, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from marshmallow.validate import OneOf
 
-from contracts.codes import FHIR_TASK_STATUS, OfferState, Outcome, ReferralStatus, Urgency
+from contracts.codes import FHIR_TASK_STATUS, Answer, OfferState, Outcome, ReferralStatus, Urgency
 from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId
 from contracts.quick_init import quick_init
 from contracts.responses.form import OMITTED, Shape
@@ -95,7 +95,8 @@ class PartView:
 class OfferView:
     """An offer of a referral to an organisation. reason: why it was not accepted.
 
-    state: open, accepted, declined, expired, revoked or returned (handed back).
+    state: open, accepted, declined, expired, revoked or returned (handed back). late_answer: the first answer
+    of the organisation that came too late and had no effect, or null. late_at: when it arrived.
     """
 
     id: OfferId
@@ -107,6 +108,8 @@ class OfferView:
     deadline: dt.datetime
     closed_at: dt.datetime | None
     reason: str | None
+    late_answer: Answer | None = None
+    late_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

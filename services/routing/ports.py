@@ -14,6 +14,7 @@ from services.routing.domain.coordination_queue import QueueFilter, QueueKind, Q
 from services.routing.domain.directory import Reach
 from services.routing.domain.engagements import Engagements
 from services.routing.domain.experience import PastReferral
+from services.routing.domain.late_answer import LateAnswer
 from services.routing.domain.network_figures import NetworkFigures
 from services.routing.domain.observation import Observation
 from services.routing.domain.recorded_decision import RecordedDecision
@@ -31,6 +32,8 @@ class Changes:
     decisions: Sequence[RecordedDecision] = ()
     timeline: Sequence[TimelineEntry] = ()
     observed: Mapping[str, Observation] = field(default_factory=dict)
+    # In the order of their reading. An offer keeps the first one.
+    late: Sequence[LateAnswer] = ()
 
 
 class ReferralStore(Protocol):

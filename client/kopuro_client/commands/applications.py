@@ -7,11 +7,13 @@ from typing import Annotated, Final
 import typer
 
 from kopuro_client.commands.act_words import application_state, question, recorded
+from kopuro_client.commands.admission_words import REFUSALS, field, note, worded
 from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.confirmation import YES, confirm
 from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
+from kopuro_client.commands.nearest_organizations import said_nearest
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.session import Session
 from kopuro_client.errors import (
@@ -42,21 +44,25 @@ def applications(
     state: Annotated[str, typer.Option(help=f"{', '.join(_STATES[:-1])} or {_STATES[-1]}.")] = "waiting",
     after: AFTER = None,
     limit: LIMIT = None,
+    language: LANGUAGE = "en",
 ) -> None:
     """List the applications to join, oldest first, as a coordinator or operator."""
     if state not in _STATES:
         raise InvalidArgumentError(f"--state must be one of {', '.join(_STATES)}")
     if application is not None:
-        _show_application(session, session.hub.application(application))
+        _show_application(session, session.hub.application(application), language)
         return
     page = session.hub.applications_page(state=None if state == "all" else state, after=after, limit=limit)
-    show_page(session.out, page, columns=("id", "submitted", "state", "name", "kind", "country"), row=_row)
+    show_page(
+        session.out,
+        page,
+        columns=[field(name, language) for name in ("id", "submitted", "state", "name", "kind", "country")],
+        row=lambda item: _row(item, language),
+        language=language,
+    )
     room = page.get("room")  # missing from older hubs
     if room is not None and not session.out.as_json:
-        session.out.note(
-            f"{room['taken']} of at most {room['most']} applications: those that are open, and those that "
-            "were withdrawn within a day of being sent"
-        )
+        session.out.note(note("room", language, taken=room["taken"], most=room["most"]))
 
 
 def vet_application(
@@ -120,8 +126,10 @@ def _effects_of_vetting(
     else:
         above = _in_directory(session, parent)
         if above is None:
+            near = said_nearest(session.hub, parent)
             raise InvalidArgumentError(
-                f"the directory has no organisation {parent}: give another --parent, or --without-parent"
+                f"the directory has no organisation {parent}{near}: give another --parent, or "
+                "--without-parent"
             )
         effects.append(
             effect(
@@ -149,10 +157,6 @@ def _in_directory(session: Session, organization: str) -> Organization | None:
         if error.status == 404:
             return None
         raise
-
-
-def _label(name: str, code: str) -> str:
-    return in_words(name, code, "en")
 
 
 def refuse_application(
@@ -186,46 +190,49 @@ def refuse_application(
             session.out.note(recorded("application_refused", language, until=until))
 
 
-def _show_application(session: Session, record: ApplicationRecord) -> None:
+def _show_application(session: Session, record: ApplicationRecord, language: str) -> None:
     if session.out.as_json:
         session.out.document(record)
         return
     content = record["application"]
-    session.out.heading(record["id"], record["state"])
+    session.out.heading(record["id"], application_state(record["state"], language))
     sent: list[tuple[str, object]] = []
     if content is not None:
         contact = content["contact"]
         sent = [
             ("name", content["name"]),
-            ("kind", _label("kind", content["kind"])),
-            ("country", _label("country", content["country"])),
-            ("languages", in_words("languages", content["languages"], "en")),
+            ("kind", in_words("kind", content["kind"], language)),
+            ("country", in_words("country", content["country"], language)),
+            ("languages", in_words("languages", content["languages"], language)),
             ("description", content["description"]),
             ("contact", contact["name"]),
-            ("e-mail", contact["email"]),
+            ("email", contact["email"]),
             ("telephone", contact["telephone"]),
             ("website", content["website"]),
-            ("branch of", content["parent"]),
-            ("proposed id", content["proposed_id"]),
+            ("parent", content["parent"]),
+            ("proposed_id", content["proposed_id"]),
         ]
-    session.out.fields(
-        [
-            *sent,
-            ("submitted", moment(record["submitted_at"])),
-            ("expires" if record["decided_at"] is None else "deleted on", moment(record["expires_at"])),
-            ("approval", record["approval_id"]),
-            ("organisation", record["organization"]),
-            ("decided by", record["decided_by"]),
-            ("decided", moment(record["decided_at"])),
-            ("reason", record["reason"]),
-            ("note", record["note"]),
-        ]
-    )
+    fields = [
+        *sent,
+        ("submitted", moment(record["submitted_at"])),
+        ("expires" if record["decided_at"] is None else "deleted_on", moment(record["expires_at"])),
+        ("approval", record["approval_id"]),
+        ("organisation", record["organization"]),
+        ("decided_by", record["decided_by"]),
+        ("decided", moment(record["decided_at"])),
+        ("reason", worded(REFUSALS, record["reason"], language)),
+        ("note", record["note"]),
+    ]
+    session.out.fields([(field(name, language), value) for name, value in fields])
     if content is not None:
-        session.out.note("nobody has verified this; call the organisation on a number from another source")
+        session.out.note(note("unverified", language))
 
 
-def _row(item: ApplicationRecord) -> tuple[str, ...]:
+def _row(item: ApplicationRecord, language: str) -> tuple[str, ...]:
     content = item["application"]
-    told = ("", "", "") if content is None else (content["name"], content["kind"], content["country"])
-    return (item["id"], moment(item["submitted_at"]), item["state"], *told)
+    told = ("", "", "")
+    if content is not None:
+        kind, country = (in_words(name, content[name], language) for name in ("kind", "country"))
+        told = (content["name"], kind, country)
+    state = application_state(item["state"], language)
+    return (item["id"], moment(item["submitted_at"]), state, *told)

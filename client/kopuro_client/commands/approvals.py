@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from kopuro_client.commands.admission_words import APPROVAL_STATES, KINDS, field, note, worded
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.printable import moment
@@ -36,21 +37,25 @@ def list_(
     ] = "requested",
     after: AFTER = None,
     limit: LIMIT = None,
+    language: LANGUAGE = "en",
 ) -> None:
     """List requests, oldest first; by default those that wait for a decision."""
     wanted = None if state == "all" else state
     show_page(
         session.out,
         session.hub.administration.approvals_page(state=wanted, after=after, limit=limit),
-        columns=("id", "kind", "subject", "state", "requested by", "expires"),
+        columns=[
+            field(name, language) for name in ("id", "kind", "subject", "state", "requested_by", "expires")
+        ],
         row=lambda item: (
             item["id"],
-            item["kind"],
+            worded(KINDS, item["kind"], language),
             item["subject"],
-            item["state"],
+            worded(APPROVAL_STATES, item["state"], language),
             item["requested_by"],
             moment(item["expires_at"]),
         ),
+        language=language,
     )
 
 
@@ -71,7 +76,7 @@ def show(session: Session, approval: _APPROVAL, language: LANGUAGE = "en") -> No
             session.out.note(line)
 
 
-def approve(session: Session, approval: _APPROVAL) -> None:
+def approve(session: Session, approval: _APPROVAL, language: LANGUAGE = "en") -> None:
     """Approve a request as its second person, so that it takes effect. Read it with `show` first.
 
     A partner's request for its own key needs two members of the staff; the first one endorses it.
@@ -79,7 +84,7 @@ def approve(session: Session, approval: _APPROVAL) -> None:
     decided = session.hub.administration.approve(approval)
     _decided(session, decided)
     if decided["state"] == "requested" and not session.out.as_json:
-        session.out.note("endorsed; another member of the staff must approve it too")
+        session.out.note(note("endorsed", language))
 
 
 def refuse(session: Session, approval: _APPROVAL) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kopuro_client.commands.code_words import in_words
+from kopuro_client.commands.covered_needs import covered_needs
 from kopuro_client.commands.decision_sentences import capacity_of, nobody_considered, phrase
 from kopuro_client.commands.explanation import named, show_excluded
 from kopuro_client.commands.output import Output
@@ -24,15 +25,17 @@ def show_candidates(out: Output, found: CandidatesNow, language: str) -> None:
     if eligible:
         out.blank()
         out.text(phrase("may_be_asked", language))
+    covered = covered_needs(found.get("covers", []), language)
     for one in eligible:
-        parts = (named(one, language), capacity_of(one, language))
+        covers = covered.get(one["organization"])
+        parts = (named(one, language), capacity_of(one, language), covers)
         show_wrapped(out, "; ".join(filter(None, parts)), first="- ")
     _show_parts(out, found.get("parts", []), language)
     offers = found.get("open_offers", [])
     _show_asked_now(out, offers, language)
     asked = {offer["organization"] for offer in offers}
     others = (one for one in found["candidates"] if one["organization"] not in asked)
-    show_excluded(out, others, language, for_placement=True)
+    show_excluded(out, others, language, for_placement=True, covered=covered)
     nobody = found["nobody"]
     if nobody is not None and nobody["elsewhere"]:
         command = f"kopuro organization list --need {nobody['need']}"

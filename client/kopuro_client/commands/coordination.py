@@ -14,6 +14,7 @@ from kopuro_client.commands.confirmation import YES, ask, confirm
 from kopuro_client.commands.coordination_network import coverage, wishes
 from kopuro_client.commands.coordination_queue import KINDS, show_queue, show_queue_heading
 from kopuro_client.commands.coordination_report import report, statistics
+from kopuro_client.commands.covered_needs import covered_needs
 from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.known_organization import require_known
 from kopuro_client.commands.language import LANGUAGE
@@ -248,7 +249,10 @@ def place(
         seen = [offer["id"] for offer in waits_for(found)]
         effects = effects_on(found, None, effect("not_asked", language), language)
         effects.append(effect("asked", language, organization=organization))
-        services = session.hub.candidates(referral, organization=organization)["candidates"]
+        considered = session.hub.candidates(referral, organization=organization)
+        services = considered["candidates"]
+        covered = covered_needs(considered.get("covers", []), language)
+        effects += [f"  {one}" for one in covered.values()]
         if services and not any(map(may_be_placed, services)):
             effects.append(effect("refused", language))
         for candidate in services:

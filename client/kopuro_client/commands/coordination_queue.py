@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from kopuro_client.commands.code_words import in_words
+from kopuro_client.commands.covered_needs import covered_needs
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment, one_line
 from kopuro_client.commands.queue_words import REASONS, WORDS, in_language, word
@@ -60,7 +61,9 @@ def _cause(item: QueueItem, now: dt.datetime, language: str) -> str:
         reason=reason,
     )
     if item["waits_for"]:
-        text += "; " + word("waits_for", language, organizations=", ".join(item["waits_for"]))
+        covered = covered_needs(item.get("covers", []), language)
+        names = [f"{one} ({covered[one]})" if one in covered else one for one in item["waits_for"]]
+        text += "; " + word("waits_for", language, organizations=", ".join(names))
     if item["deadline"] is not None:
         # Nobody is asked until then; the hub looks again.
         ends = "until" if item["waits_for"] else "next_step"

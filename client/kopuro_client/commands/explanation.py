@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from kopuro_client.commands.decision_sentences import (
     capacity_of,
@@ -17,6 +18,8 @@ from kopuro_client.commands.printable import moment
 from kopuro_client.commands.rule_sentences import failed_rules, may_be_placed
 from kopuro_client.commands.sentence_lines import NO_BREAK, show_wrapped
 from kopuro_client.records import Candidate, Contribution, Decision, Decisions
+
+_NOTHING: Final[Mapping[str, str]] = {}
 
 
 def show_decisions(out: Output, decisions: Decisions, language: str) -> None:
@@ -79,26 +82,46 @@ def _show_order(out: Output, decision: Decision, eligible: list[Candidate], lang
 
 
 def show_excluded(
-    out: Output, candidates: Iterable[Candidate], language: str, *, for_placement: bool = False
+    out: Output,
+    candidates: Iterable[Candidate],
+    language: str,
+    *,
+    for_placement: bool = False,
+    covered: Mapping[str, str] = _NOTHING,
 ) -> None:
     """Print each excluded candidate with a sentence for each rule that excludes it.
 
-    for_placement: say which candidates a coordinator may ask nevertheless.
+    for_placement: say which candidates a coordinator may ask nevertheless. covered: by organisation, what to
+    say of the needs that it covers.
     """
     if excluded := [one for one in candidates if not one["eligible"]]:
         out.blank()
-        _show_rules(out, phrase("excluded", language), excluded, language, for_placement=for_placement)
+        _show_rules(
+            out,
+            phrase("excluded", language),
+            excluded,
+            language,
+            for_placement=for_placement,
+            covered=covered,
+        )
 
 
 def _show_rules(
-    out: Output, heading: str, candidates: Iterable[Candidate], language: str, *, for_placement: bool = False
+    out: Output,
+    heading: str,
+    candidates: Iterable[Candidate],
+    language: str,
+    *,
+    for_placement: bool = False,
+    covered: Mapping[str, str] = _NOTHING,
 ) -> None:
     out.text(heading)
     for candidate in candidates:
         parts = [named(candidate, language)]
         if for_placement and may_be_placed(candidate):
             parts.append(phrase("may_be_placed", language))
-        show_wrapped(out, "; ".join(parts), first="- ")
+        parts.append(covered.get(candidate["organization"], ""))
+        show_wrapped(out, "; ".join(filter(None, parts)), first="- ")
         for sentence in failed_rules(candidate, language):
             show_wrapped(out, sentence, first="    ")
 

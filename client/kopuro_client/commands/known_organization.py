@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from kopuro_client.commands.nearest_organizations import said_nearest
 from kopuro_client.commands.session import Session
 from kopuro_client.errors import InvalidArgumentError, RefusedError, TransportError, UnavailableError
 
@@ -23,6 +24,7 @@ def require_known(session: Session, organization: str | None) -> None:
     except RefusedError as error:
         if error.type != _NOT_FOUND:
             raise
-        raise InvalidArgumentError(f"the directory has no organisation {organization}") from error
+        near = said_nearest(session.hub, organization)
+        raise InvalidArgumentError(f"the directory has no organisation {organization}{near}") from error
     except (UnavailableError, TransportError):
         session.out.note(f"the directory is unavailable, so it is not known whether {organization} exists")

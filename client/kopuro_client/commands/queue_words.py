@@ -116,9 +116,17 @@ CHANGES: Final[Mapping[str, Texts]] = {
         "{region}: орундар ({need})",
     ),
     "service": (
-        "another service in {region}: {need}",
-        "{region}: ещё одна услуга ({need})",
-        "{region}: дагы бир кызмат ({need})",
+        "a service in {region}: {need} (nobody offers it there)",
+        "{region}: услуга, которую там никто не предлагает ({need})",
+        "{region}: ал жерде эч ким сунуштабаган кызмат ({need})",
+    ),
+    # The hub says it too where a choice of the person excludes those that offer it.
+    "another_service": (
+        "another service in {region}: {need} (all that offer it there were asked, or may not be)",
+        "{region}: ещё одна услуга ({need}): все, кто предлагает её там, уже запрошены или не могут быть "
+        "запрошены",
+        "{region}: дагы бир кызмат ({need}): ал жерде сунуштагандардын баарына кайрылган же кайрылууга "
+        "болбойт",
     ),
 }
 

@@ -13,6 +13,7 @@ from kopuro_client.commands.candidates import show_candidates
 from kopuro_client.commands.confirmation import YES, ask
 from kopuro_client.commands.explanation import show_decisions
 from kopuro_client.commands.input_file import read_json_or_stdin
+from kopuro_client.commands.known_organization import require_known
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.preview import show_preview
@@ -272,7 +273,10 @@ def explain(
     --json prints the result of every rule for every candidate.
     """
     if why_not is not None:
-        show_candidates(session.out, session.hub.candidates(referral, organization=why_not), language)
+        found = session.hub.candidates(referral, organization=why_not)
+        if not found["candidates"]:
+            require_known(session, why_not)
+        show_candidates(session.out, found, language)
         return
     decisions = session.hub.decision(referral)
     if session.out.as_json:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from kopuro_client.commands.code_words import Texts, in_words
 from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.printable import moment, one_line
-from kopuro_client.records import TimelineEntry
+from kopuro_client.records import Offer, TimelineEntry
 
 FIELDS: Final[Mapping[str, Texts]] = {
     "Referral": ("Referral", "Направление", "Жолдомо"),
@@ -293,6 +293,13 @@ STEPS: Final[Mapping[str, Texts]] = {
     ),
 }
 
+# An offer's late answer.
+_LATE: Final[Texts] = (
+    "{organization} answered too late, at {time}: {answer}",
+    "{organization}: ответ пришёл слишком поздно, {time}: {answer}",
+    "{organization} өтө кеч жооп берди, {time}: {answer}",
+)
+
 # Steps that concern no organisation: a referral that was split is completed by its parts.
 _OF_NOBODY: Final[Mapping[str, Texts]] = {
     "referral.completed": ("the referral is completed", "направление завершено", "жолдомо аяктады"),
@@ -339,6 +346,19 @@ def step(entry: TimelineEntry, language: str) -> str | None:
         return None
     details = ", ".join(_details(entry["detail"] or {}, language))
     return one_line(text.format(organization=organization) + (f" ({details})" if details else ""))
+
+
+def late_answer(offer: Offer, language: str) -> str | None:
+    """Return a sentence about an answer that came too late to an offer; None if none came."""
+    answer, time = offer.get("late_answer"), offer.get("late_at")
+    if answer is None or time is None:
+        return None
+    values = {
+        "organization": offer["organization"],
+        "time": moment(time),
+        "answer": in_words("answer", answer, language),
+    }
+    return one_line(_LATE[LANGUAGES.index(language)].format_map(values))
 
 
 def _details(detail: Mapping[str, Any], language: str) -> list[str]:

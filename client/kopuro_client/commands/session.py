@@ -20,6 +20,7 @@ from kopuro_client.arguments import encodable
 from kopuro_client.client import Kopuro
 from kopuro_client.commands.argument_forms import given_of, is_given, named_arguments
 from kopuro_client.commands.credentials import ANYBODY, Identity, from_environment, from_file
+from kopuro_client.commands.nearest_organizations import unknown_organizations
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.streams import OutputError
 from kopuro_client.errors import ClientError, DefectError, InvalidArgumentError
@@ -84,10 +85,12 @@ def connected(
             transport=_lasting_transport(arguments.get("quiet_for"), out, stopping) if lasting else None,
         ) as hub:
             session = Session(hub=hub, out=out, organization=identity.organization, stopping=stopping)
+            given_values = given_of(context, arguments)
             with (
                 _contracted_responses(),
                 _output_after_requests(),
-                named_arguments(given_of(context, arguments)),
+                named_arguments(given_values),
+                unknown_organizations(hub, given_values),
             ):
                 command(session, **arguments)  # type: ignore[call-arg]  # P is rebuilt from typer's keywords
 

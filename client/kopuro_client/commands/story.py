@@ -44,7 +44,7 @@ def story(
 ) -> None:
     """Print a referral's history as readable text. A party to the referral sees only its own part.
 
-    One line counts the consecutive reads of one reader on one day; --json and --pdf have each.
+    One line counts the consecutive reads of one reader on one day; --json has each.
     """
     if pdf is not None:
         story_pdf.require()  # before the first request, because the hub records it

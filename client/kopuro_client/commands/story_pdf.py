@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from kopuro_client.commands.printable import one_line
 from kopuro_client.errors import DefectError, InvalidArgumentError
-from kopuro_client.records import StoryDocument, StorySentence
+from kopuro_client.records import StoryDocument, StoryLine
 
 if TYPE_CHECKING:
     from fpdf import FPDF
@@ -41,9 +41,9 @@ def story_pdf(story: StoryDocument) -> bytes:
     Raises InvalidArgumentError if the extra is not installed, DefectError if the story violates its contract.
     """
     pdf = _empty_document()
-    times = _times(story)
-    sentences = story["events"]["sentences"]
-    # The last entry's time, not the current time, so that the same story gives the same bytes.
+    lines = _lines(story)
+    times = _times(story, lines)
+    # The last line's time, not the current time, so that the same story gives the same bytes.
     pdf.set_creation_date(max(times, default=dt.datetime.fromtimestamp(0, dt.UTC)))
     pdf.set_lang(one_line(story["language"]))
     pdf.set_title(_drawable(pdf, story["title"]))
@@ -52,24 +52,41 @@ def story_pdf(story: StoryDocument) -> bytes:
     _write_heading(pdf, story["title"], size=15, above=0)
     _write_situation(pdf, story)
     _write_heading(pdf, story["events"]["heading"], size=12, above=6)
-    _write_sentences(pdf, sentences, times)
+    _write_lines(pdf, lines, times)
     return bytes(pdf.output())
 
 
-def _times(story: StoryDocument) -> list[dt.datetime]:
-    """Return the sentences' times. Raises DefectError if any part of the document violates its contract."""
+def _lines(story: StoryDocument) -> list[StoryLine]:
+    """Return the lines for people; of an older hub, which has none, a line for each sentence.
+
+    Raises DefectError if the document violates its contract.
+    """
+    try:
+        events = story["events"]
+        if "lines" in events:
+            return list(events["lines"])
+        return [
+            {"first": one["index"], "last": one["index"], "time": one["time"], "text": one["text"]}
+            for one in events["sentences"]
+        ]
+    except (KeyError, TypeError) as error:
+        raise DefectError(_NO_STORY) from error
+
+
+def _times(story: StoryDocument, lines: list[StoryLine]) -> list[dt.datetime]:
+    """Return the lines' times. Raises DefectError if any part of the document violates its contract."""
     try:
         situation, events = story["situation"], story["events"]
         texts = [story["language"], story["title"], situation["heading"], events["heading"]]
         texts += [text for pair in situation["stated"] for text in pair]
-        texts += [sentence["text"] for sentence in events["sentences"]]
+        texts += [line["text"] for line in lines]
         sound = (
             all(isinstance(text, str) for text in texts)
             and isinstance(situation["lost"], str | None)
             and all(len(pair) == 2 for pair in situation["stated"])
-            and all(type(sentence["index"]) is int for sentence in events["sentences"])
+            and all(type(index) is int for line in lines for index in (line["first"], line["last"]))
         )
-        times = [_utc(sentence["time"]) for sentence in events["sentences"]]
+        times = [_utc(line["time"]) for line in lines]
     except (KeyError, TypeError, ValueError) as error:
         raise DefectError(_NO_STORY) from error
     if not sound:
@@ -125,13 +142,15 @@ def _write_situation(pdf: FPDF, story: StoryDocument) -> None:
             pdf.set_y(max(pdf.get_y(), top + 5))
 
 
-def _write_sentences(pdf: FPDF, sentences: list[StorySentence], times: list[dt.datetime]) -> None:
-    """Write a row for each sentence: time, text, and the log entry's index. Pages break between rows."""
+def _write_lines(pdf: FPDF, lines: list[StoryLine], times: list[dt.datetime]) -> None:
+    """Write a row for each line: time, text, and the indices of its entries. Pages break between rows."""
     pdf.set_font(_FAMILY, size=10)
-    time_wide, index_wide = pdf.get_string_width("0000-00-00 00:00:00 UTC") + 5, 18.0
+    time_wide = pdf.get_string_width("0000-00-00 00:00:00 UTC") + 5
+    indices = [_indices(line) for line in lines]
+    index_wide = max([18.0, *(pdf.get_string_width(one) + 3 for one in indices)])
     text_wide = pdf.epw - time_wide - index_wide
-    for sentence, time in zip(sentences, times, strict=True):
-        text = _drawable(pdf, sentence["text"])
+    for line, time, index in zip(lines, times, indices, strict=True):
+        text = _drawable(pdf, line["text"])
         height = pdf.multi_cell(text_wide, 5, text, align="L", dry_run=True, output="HEIGHT")
         if pdf.will_page_break(cast(float, height)) and pdf.get_y() > pdf.t_margin:
             pdf.add_page()
@@ -139,11 +158,16 @@ def _write_sentences(pdf: FPDF, sentences: list[StorySentence], times: list[dt.d
         pdf.set_text_color(_QUIET)
         pdf.cell(time_wide, 5, time.strftime("%Y-%m-%d %H:%M:%S UTC"))
         pdf.set_xy(pdf.l_margin + time_wide + text_wide, top)
-        pdf.cell(index_wide, 5, f"[{int(sentence['index'])}]", align="R")
+        pdf.cell(index_wide, 5, index, align="R")
         pdf.set_xy(pdf.l_margin + time_wide, top)
         pdf.set_text_color(0)
         pdf.multi_cell(text_wide, 5, text, align="L", new_x="LMARGIN", new_y="NEXT")
         pdf.set_y(pdf.get_y() + 1)
+
+
+def _indices(line: StoryLine) -> str:
+    first, last = int(line["first"]), int(line["last"])
+    return f"[{first}]" if first == last else f"[{first}…{last}]"
 
 
 def _drawable(pdf: FPDF, text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment
-from kopuro_client.commands.referral_words import field, step
+from kopuro_client.commands.referral_words import field, late_answer, step
 from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.records import Referral, TimelineEntry
 
@@ -76,6 +76,9 @@ def show_referral(out: Output, referral: Referral, language: str | None = None) 
                 for number, offer in enumerate(referral["offers"], start=1)
             ),
         )
+        for offer in referral["offers"]:
+            if (late := late_answer(offer, language or "en")) is not None:
+                show_wrapped(out, late)
     if referral["timeline"]:
         out.blank()
         out.heading(named("Timeline"))

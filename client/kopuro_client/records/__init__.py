@@ -14,7 +14,15 @@ from kopuro_client.records.applications import (
     ApplicationRoom,
     ApplicationStatus,
 )
-from kopuro_client.records.coordination import Change, CoverageCell, Engagements, QueueItem, Unplaced, Wish
+from kopuro_client.records.coordination import (
+    Change,
+    CoverageCell,
+    Engagements,
+    NeedsCovered,
+    QueueItem,
+    Unplaced,
+    Wish,
+)
 from kopuro_client.records.decisions import (
     Candidate,
     CandidatesNow,
@@ -65,6 +73,7 @@ from kopuro_client.records.reports import (
     StatisticsTable,
     StoryDocument,
     StoryEvents,
+    StoryLine,
     StorySentence,
     StorySituation,
 )
@@ -109,6 +118,7 @@ __all__ = [
     "MailboxConsumer",
     "Message",
     "MessageState",
+    "NeedsCovered",
     "NeedsPart",
     "NobodyConsidered",
     "Offer",
@@ -132,6 +142,7 @@ __all__ = [
     "StatisticsTable",
     "StoryDocument",
     "StoryEvents",
+    "StoryLine",
     "StorySentence",
     "StorySituation",
     "TimelineEntry",

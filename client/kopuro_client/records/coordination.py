@@ -17,13 +17,22 @@ class Unplaced(TypedDict):
     part_of: NotRequired[str | None]
 
 
+class NeedsCovered(TypedDict):
+    """Which needs of a referral an organisation's services meet in its region, and which they lack."""
+
+    organization: str
+    needs: list[str]
+    lacking: list[str]
+
+
 class QueueItem(TypedDict):
     """A referral in a coordinators' queue.
 
     since: when the cause of waiting began; reason: a code for it; waits_for: the organisations that could end
     it; deadline: when the next step follows without anybody's action, null if nothing follows. part_of: the
-    referral of which it is a part; acceptor: the organisation that has accepted it, or null. Both are missing
-    from older hubs.
+    referral of which it is a part; acceptor: the organisation that has accepted it, or null. covers: of each
+    organisation that it waits for, except the sender, the needs that it meets; empty for a single need. These
+    three are missing from older hubs.
     """
 
     id: str
@@ -39,6 +48,7 @@ class QueueItem(TypedDict):
     deadline: str | None
     part_of: NotRequired[str | None]
     acceptor: NotRequired[str | None]
+    covers: NotRequired[list[NeedsCovered]]
 
 
 class Change(TypedDict):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NotRequired, TypedDict
 
+from kopuro_client.records.coordination import NeedsCovered
+
 
 class Rule(TypedDict):
     """One hard rule applied to one candidate. reason: a code; overridden: by a coordinator.
@@ -145,7 +147,8 @@ class CandidatesNow(TypedDict):
     """The candidates of a search at `checked_at`, or those of one organisation, with every rule.
 
     parts: the fewest groups of needs that one organisation each could take; empty for a single need.
-    open_offers: those of the referral now. Both are missing from older hubs.
+    open_offers: those of the referral now. covers: of each candidate's organisation, the needs that it meets;
+    empty for a single need. These three are missing from older hubs.
     """
 
     referral_id: str
@@ -157,3 +160,4 @@ class CandidatesNow(TypedDict):
     nobody: NobodyConsidered | None
     parts: NotRequired[list[NeedsPart]]
     open_offers: NotRequired[list[OpenOffer]]
+    covers: NotRequired[list[NeedsCovered]]

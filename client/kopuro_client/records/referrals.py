@@ -9,7 +9,8 @@ class Offer(TypedDict):
     """An offer of a referral to one candidate. state: open, accepted, declined, expired, revoked or
     returned.
 
-    referral_id, sender: only if the offer is not part of a referral.
+    referral_id, sender: only if the offer is not part of a referral. late_answer: the organisation's first
+    answer that came too late, or null; late_at: when it arrived. Both are missing from older hubs.
     """
 
     id: str
@@ -20,6 +21,8 @@ class Offer(TypedDict):
     closed_at: NotRequired[str | None]
     rank: int
     reason: str | None
+    late_answer: NotRequired[str | None]
+    late_at: NotRequired[str | None]
     referral_id: NotRequired[str]
     sender: NotRequired[str]
 

@@ -25,9 +25,24 @@ class StorySituation(TypedDict):
     lost: str | None
 
 
+class StoryLine(TypedDict):
+    """A line of a story for people: a sentence, or one for several consecutive reads of one reader on a day.
+
+    first, last: the indices of its log entries. time: of the first one (RFC 3339).
+    """
+
+    first: int
+    last: int
+    time: str
+    text: str
+
+
 class StoryEvents(TypedDict):
+    """A story's events. sentences: one for each log entry. lines: for people; missing from older hubs."""
+
     heading: str
     sentences: list[StorySentence]
+    lines: NotRequired[list[StoryLine]]
 
 
 class StoryDocument(TypedDict):

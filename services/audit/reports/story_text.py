@@ -82,9 +82,11 @@ def as_html(story: Story) -> str:
 def as_json(story: Story) -> str:
     """Return `{"language", "title", "situation": {"heading", "stated": [[name, value], ...], "lost"},
     "events": {"heading", "sentences": [{"index", "time": RFC 3339, "type", "text"},
-    ...]}}`.
+    ...], "lines": [{"first", "last", "time": RFC 3339, "text"}, ...]}}`.
 
     lost: the sentence shown when the situation is empty, otherwise null. sentences: one for each entry.
+    lines: for people; one counts the consecutive reads of one reader on one day. first, last: the indices of
+    its entries.
     """
     document = {
         "language": story.language,
@@ -99,6 +101,10 @@ def as_json(story: Story) -> str:
             "sentences": [
                 {"index": line.index, "time": _utc(line.time), "type": line.type, "text": line.text}
                 for line in story.sentences
+            ],
+            "lines": [
+                {"first": line.first, "last": line.last, "time": _utc(line.time), "text": line.text}
+                for line in story.lines
             ],
         },
     }

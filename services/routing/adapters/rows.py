@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from contracts.codes import OfferState, Outcome, ReferralStatus
+from contracts.codes import Answer, OfferState, Outcome, ReferralStatus
 from contracts.records import dump
 from contracts.vocabularies import country_of, need_group
 from runtime.storage.columns import microseconds, moment_of
@@ -217,6 +217,8 @@ def offer_of(
     placed_by: str | None,
     nudged_at: int | None,
     acts_at: int,
+    late_answer: str | None,
+    late_at: int | None,
 ) -> Offer:
     """Return the offer of a row of `statements.OFFERS_OF`."""
     return Offer(
@@ -233,4 +235,6 @@ def offer_of(
         placed_by=placed_by,
         nudged_at=optional_moment(nudged_at),
         step_at=moment_of(acts_at) if acts_at != deadline else None,
+        late_answer=None if late_answer is None else Answer(late_answer),
+        late_at=optional_moment(late_at),
     )

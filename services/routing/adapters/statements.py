@@ -19,7 +19,7 @@ SPLIT = SqlStatement(
 )
 OFFERS_OF = SqlStatement(
     "SELECT id, referral_id, organization, service, rank, state, opened_at, deadline, closed_at, reason,"
-    " placed_by, nudged_at, acts_at FROM offers WHERE referral_id = ANY (?) ORDER BY id"
+    " placed_by, nudged_at, acts_at, late_answer, late_at FROM offers WHERE referral_id = ANY (?) ORDER BY id"
 )
 NEW_REFERRAL = SqlStatement(
     "INSERT INTO referrals (id, sender, facts, correlation_id, traceparent, submitted_at, need_group,"
@@ -58,6 +58,9 @@ ONWARD_OF = SqlStatement(
 # A step or a coordinator's act: the offer stays in its state.
 CHANGED_OFFER = SqlStatement(
     "UPDATE offers SET deadline = ?, nudged_at = ?, acts_at = ? WHERE id = ? AND state = ?"
+)
+LATE_ANSWER = SqlStatement(
+    "UPDATE offers SET late_answer = ?, late_at = ? WHERE id = ? AND late_answer IS NULL"
 )
 CLOSE_OFFERS = SqlStatement(
     "UPDATE offers SET state = ?, closed_at = ?, reason = ? WHERE id = ANY (?) AND state = ?"

@@ -80,6 +80,9 @@ class SqlReferralStore:
         """See `ports.ReferralStore`."""
         _save_referrals(transaction, changes)
         _save_offers(transaction, changes)
+        statements.LATE_ANSWER.run_for_each(
+            transaction, [(one.answer.value, microseconds(one.at), one.offer_id) for one in changes.late]
+        )
         statements.NEW_DECISION.run_for_each(transaction, [decision_values(one) for one in changes.decisions])
         statements.NEW_ENTRY.run_for_each(transaction, [timeline_values(one) for one in changes.timeline])
         mark_revoked(transaction, changes.timeline)

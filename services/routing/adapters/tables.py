@@ -160,6 +160,9 @@ OFFERS = Table(
     Column("placed_by", String(100)),
     # When a coordinator last reminded the organisation.
     Column("nudged_at", Instant),
+    # The organisation's first answer that came too late, and when it arrived.
+    Column("late_answer", String(10)),
+    Column("late_at", Instant),
     # When the timer next acts on the open offer: the policy's next step, or the deadline.
     Column("acts_at", Instant, nullable=False),
     Index("offers_referral", "referral_id", "id"),

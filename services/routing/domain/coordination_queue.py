@@ -18,6 +18,8 @@ from typing import Any, Final
 
 from contracts.codes import ReferralStatus, Urgency
 from contracts.responses.coordination import QueueItem
+from services.routing.domain.directory import Directory
+from services.routing.domain.needs_covered import needs_covered
 from services.routing.domain.offer import Offer
 from services.routing.domain.places import ORDER_OF_URGENCY
 from services.routing.domain.referral import Referral
@@ -129,12 +131,13 @@ def silent_offers(referral: Referral, now: dt.datetime) -> tuple[Offer, ...]:
 
 
 def queue_item(
-    referral: Referral, kind: QueueKind, now: dt.datetime, *, lacks_case: bool = False
+    referral: Referral, kind: QueueKind, now: dt.datetime, directory: Directory, *, lacks_case: bool = False
 ) -> QueueItem:
     """Return one item of a queue. referral: one for which `is_in_queue` holds.
 
     lacks_case: the acceptor cannot read the case, and the sender has not sent it again.
     """
+    waiting = _waiting(referral, kind, now, lacks_case=lacks_case)
     return QueueItem(
         id=referral.id,
         status=referral.status,
@@ -145,7 +148,13 @@ def queue_item(
         submitted_at=referral.submitted_at,
         part_of=None if referral.part is None else referral.part.referral_id,
         acceptor=referral.acceptor,
-        **_waiting(referral, kind, now, lacks_case=lacks_case),
+        covers=needs_covered(
+            (one for one in waiting["waits_for"] if one != referral.sender),
+            referral.facts.needs,
+            referral.facts.region,
+            directory,
+        ),
+        **waiting,
     )
 
 

@@ -9,7 +9,7 @@ import datetime as dt
 from dataclasses import replace
 
 from contracts.codes import CoordinatorAct, ReferralStatus
-from contracts.errors import Refused
+from contracts.errors import PointerError, Refused
 from contracts.facts import InterventionApplied, InterventionSubmitted
 from services.routing.domain.decision import Trigger
 from services.routing.domain.offer import Offer
@@ -73,6 +73,11 @@ def _nudge(
     )
 
 
+def _wrong_deadline(detail: str) -> Refused:
+    # The story of the referral says it in the reader's language, by the pointer.
+    return Refused("invalid-submission", detail, errors=[PointerError(pointer="/until", detail=detail)])
+
+
 def _extend(
     referral: Referral,
     offers: tuple[Offer, ...],
@@ -81,7 +86,7 @@ def _extend(
 ) -> Transition:
     until = submission.until
     if until is None:
-        raise Refused("invalid-submission", "An extension requires a new deadline.")
+        raise _wrong_deadline("An extension requires a new deadline.")
     policy, urgency = context.policy, referral.facts.urgency
     if referral.acceptor is not None:
         on_hold = referral.status is ReferralStatus.on_hold
@@ -93,9 +98,8 @@ def _extend(
     if referral.overdue_since is not None:
         earliest = context.now
     if not earliest < until <= latest:
-        raise Refused(
-            "invalid-submission",
-            f"The new deadline must be after {_moment(earliest)} and at the latest {_moment(latest)}.",
+        raise _wrong_deadline(
+            f"The new deadline must be after {_moment(earliest)} and at the latest {_moment(latest)}."
         )
     if referral.acceptor is not None:
         after = replace(referral, due_at=until, overdue_since=None, updated_at=context.now)

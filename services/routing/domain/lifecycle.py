@@ -12,7 +12,7 @@ from functools import partial
 
 from contracts.codes import CONSENT_REVOKED, Answer, ProgressStatus, ReferralStatus, SealedContent
 from contracts.envelope import Event
-from contracts.errors import Defect, Refused, Unavailable
+from contracts.errors import Defect, PointerError, Refused, Unavailable
 from contracts.facts import (
     AnswerSubmitted,
     CasePaused,
@@ -41,6 +41,7 @@ from services.routing.domain.ending import fail, withdraw, withdraw_for
 from services.routing.domain.escalation import escalate
 from services.routing.domain.hand_back import hand_back
 from services.routing.domain.intervention import intervene
+from services.routing.domain.late_answer import late_answer
 from services.routing.domain.offer import ACCEPTED_ELSEWHERE, OfferEvent, refuse_if_late
 from services.routing.domain.offer_closing import NO_ANSWER, ClosedOffer, close_offer
 from services.routing.domain.onward import refer_onward
@@ -121,7 +122,11 @@ def _apply(referral: Referral | None, event: Event[Fact], context: TransitionCon
                 # The vault may refuse the case after the referral has ended; then nothing is left to fail.
                 return Transition(referral=referral) if referral.is_closed else fail(referral, context)
     except Refused as refused:
-        return Transition(referral=referral, facts=(refusal_of(submission, event.id, refused),))
+        return Transition(
+            referral=referral,
+            facts=(refusal_of(submission, event.id, refused),),
+            late=late_answer(referral, submission, event.time),
+        )
     raise Defect(f"Routing does not consume {submission.type}.")
 
 
@@ -190,7 +195,9 @@ def _answer(
     if offer is None or offer.organization != submission.organization:
         raise Refused("not-found", "This offer does not exist, or it was made to another organisation.")
     if submission.answer is Answer.decline and submission.reason is None:
-        raise Refused("invalid-submission", "A decline requires a reason.")
+        detail = "A decline requires a reason."
+        errors = [PointerError(pointer="/reason", detail=detail)]
+        raise Refused("invalid-submission", detail, errors=errors)
     event = OfferEvent.accept if submission.answer is Answer.accept else OfferEvent.decline
     closed = close_offer(
         referral, offer, event, context.now, reason=submission.reason, answered_at=admitted_at

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from contracts.codes import OfferState
+from contracts.codes import Answer, OfferState
 from contracts.errors import Refused
 from contracts.quick_init import quick_init
 
@@ -65,7 +65,7 @@ class Offer:
     rank: the candidate's rank in its decision, from 1. reason: why the offer was not accepted. placed_by: the
     coordinator who placed the referral, None if routing opened the offer. nudged_at: when a coordinator last
     reminded the organisation. step_at: when the policy's next step is due; None if no step is left before the
-    deadline.
+    deadline. late_answer, late_at: the organisation's first answer that came too late, and when it arrived.
     """
 
     id: str
@@ -81,6 +81,8 @@ class Offer:
     placed_by: str | None = None
     nudged_at: dt.datetime | None = None
     step_at: dt.datetime | None = None
+    late_answer: Answer | None = None
+    late_at: dt.datetime | None = None
 
     def is_half_over(self, now: dt.datetime) -> bool:
         """Whether half of the answer time has passed."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from contracts.codes import ReferralStatus
-from contracts.errors import Refused
+from contracts.errors import PointerError, Refused
 from contracts.facts import (
     Fact,
     OfferOpened,
@@ -67,22 +67,24 @@ def changed_since(referral: Referral) -> Refused:
     )
 
 
+def _reason_required(why: str) -> Refused:
+    # The story of the referral says it in the reader's language, by the pointer.
+    detail = f"A reason is required, {why}."
+    return Refused("invalid-submission", detail, errors=[PointerError(pointer="/reason", detail=detail)])
+
+
 def _revoked_for(
     referral: Referral, placement: PlacementSubmitted, context: TransitionContext
 ) -> ClosedOffer:
     if not referral.open_offers:
         revoked = revoke_acceptance(referral, placement.coordinator, context)
         if placement.reason is None and context.in_good_standing(referral.acceptor or ""):
-            raise Refused(
-                "invalid-submission", "A reason is required, because the acceptance would be revoked."
-            )
+            raise _reason_required("because the acceptance would be revoked")
         return revoked
     if any(offer.organization == placement.organization for offer in referral.open_offers):
         raise Refused("conflict", "The organisation already has an open offer for this referral.")
     if placement.reason is None:
-        raise Refused(
-            "invalid-submission", "A reason is required, because the referral's open offers would be revoked."
-        )
+        raise _reason_required("because the referral's open offers would be revoked")
     after, facts = revoke_open(referral, MOVED_ON, context.now)
     return ClosedOffer(referral=after, facts=facts)
 

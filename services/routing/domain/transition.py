@@ -10,6 +10,7 @@ from typing import Protocol
 from contracts.facts import Fact, ReferralReferredOnward
 from contracts.quick_init import quick_init
 from services.routing.domain.decision import Decision, Trigger
+from services.routing.domain.late_answer import LateAnswer
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
 from services.routing.domain.parts import Part
@@ -57,7 +58,8 @@ class Transition:
     event enters the referral's timeline although nothing else changes, or although the event is about a
     referral that is linked with this one. about_others: facts about other
     referrals, which they report without changing them. linked: the transitions of the referrals that a split
-    has linked with this one, in their order. Each is computed when those before it have been taken.
+    has linked with this one, in their order. Each is computed when those before it have been taken. late: an
+    answer that was refused because it came too late.
     """
 
     referral: Referral | None
@@ -67,6 +69,7 @@ class Transition:
     noted: bool = False
     about_others: tuple[ReferralReferredOnward, ...] = ()
     linked: tuple[Linked, ...] = ()
+    late: LateAnswer | None = None
 
 
 # The transition of a linked referral; None if nothing changes.

@@ -92,6 +92,8 @@ def referral_view(
                 deadline=offer.deadline,
                 closed_at=offer.closed_at,
                 reason=offer.reason,
+                late_answer=offer.late_answer,
+                late_at=offer.late_at,
             )
             for offer in referral.offers
             if whole or offer.organization == viewer

@@ -34,7 +34,8 @@ class ChangeKind(StrEnum):
     area = "area"
     interpreter = "interpreter"  # anybody's, in the region
     places = "places"  # anybody's, in the region
-    service = "service"  # nobody in the region meets the need, or everybody was asked
+    service = "service"  # nobody offers the need in the region
+    another_service = "another_service"  # all that offer it there were asked already, or may not be asked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,15 +97,16 @@ _OF_SERVICE = frozenset(
 def smallest_changes(facts: ReferralFacts, decision: Decision) -> frozenset[tuple[Change, ...]]:
     """Return the alternatives that need the fewest changes; each would place the referral.
 
-    decision: of a search that found nobody. A referral that no change of a candidate would place needs
-    another service. One to a named organisation has no alternative then: its case is sealed for that
-    organisation.
+    decision: of a search that found nobody. A referral that no change of a candidate would place needs a
+    service where nobody offers the need, and another one where its candidates offer it. One to a named
+    organisation has no alternative then: its case is sealed for that organisation.
     """
     found = {changes for one in decision.candidates if (changes := _changes(facts, one)) is not None}
     if not found and facts.to is not None:
         return frozenset()
     if not found:
-        return frozenset({(Change(kind=ChangeKind.service, region=facts.region, need=facts.needs[0]),)})
+        kind = ChangeKind.another_service if decision.candidates else ChangeKind.service
+        return frozenset({(Change(kind=kind, region=facts.region, need=facts.needs[0]),)})
     fewest = min(map(len, found))
     return frozenset(changes for changes in found if len(changes) == fewest)
 

@@ -19,6 +19,7 @@ from services.routing.domain.coordination_queue import (
 )
 from services.routing.domain.decision import Decision
 from services.routing.domain.directory import Directory
+from services.routing.domain.needs_covered import needs_covered
 from services.routing.domain.parts import parts_of
 from services.routing.domain.referral import Referral
 from services.routing.domain.splitting import require_not_split
@@ -66,7 +67,7 @@ class CoordinationQueries:
             lacking = self._store.lacking_case(transaction, [one.id for one in found if one.acceptor])
         page = found[:limit]
         last = position_in_queue(page[-1]) if len(found) > limit else None
-        items = [queue_item(one, kind, now, lacks_case=one.id in lacking) for one in page]
+        items = [queue_item(one, kind, now, self._directory, lacks_case=one.id in lacking) for one in page]
         return items, last
 
     def engagements(self, organization: str) -> EngagementCounts:
@@ -109,5 +110,11 @@ class CoordinationQueries:
             open_offers=tuple(
                 OpenOffer(organization=offer.organization, deadline=offer.deadline)
                 for offer in referral.open_offers
+            ),
+            covers=needs_covered(
+                in_turns([one["organization"] for one in considered["candidates"]]),
+                referral.facts.needs,
+                referral.facts.region,
+                self._directory,
             ),
         )

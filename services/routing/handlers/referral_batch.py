@@ -14,6 +14,7 @@ from contracts.facts import DecisionsRecorded, Fact, OfferOpened
 from runtime.identifiers import new_id
 from runtime.telemetry.trace import caused_by, deciding, parse
 from services.routing.domain.alerts import closed_alerts
+from services.routing.domain.late_answer import LateAnswer
 from services.routing.domain.observation import Observation, load_between
 from services.routing.domain.recorded_decision import RecordedDecision, recorded
 from services.routing.domain.referral import Referral
@@ -44,6 +45,7 @@ class ReferralBatch:
         # The id of the message that commits to the decisions of this transaction.
         self._logged_in = new_id()
         self._timeline: list[TimelineEntry] = []
+        self._late: list[LateAnswer] = []
         self.observed: dict[str, Observation] = defaultdict(Observation)
         self.events: list[Event[Fact]] = []
         self.tally = Tally()
@@ -99,6 +101,8 @@ class ReferralBatch:
         if before is None:
             referral = replace(referral, traceparent=traceparent)
         self._after[referral.id] = referral
+        if transition.late is not None:
+            self._late.append(transition.late)
         asked = tuple(fact.organization for fact in transition.facts if isinstance(fact, OfferOpened))
         self._decisions += [
             recorded(decision, os.urandom(SALT_BYTES), asked=asked, logged_in=self._logged_in)
@@ -157,5 +161,6 @@ class ReferralBatch:
             after=list(self._after.values()),
             decisions=self._decisions,
             timeline=self._timeline,
+            late=self._late,
             observed=dict(self.observed),
         )

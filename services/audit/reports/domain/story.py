@@ -64,13 +64,18 @@ class Sentence:
 class Line:
     """A line of a story for people: a sentence, or one for several consecutive reads of one reader on a day.
 
-    moment: of the first entry. first, last: the entries' indices.
+    time: of the first entry. first, last: the entries' indices.
     """
 
     first: int
     last: int
-    moment: str
+    time: dt.datetime
     text: str
+
+    @property
+    def moment(self) -> str:
+        """The time in the format for people."""
+        return _moment(self.time)
 
     @property
     def entries(self) -> str:
@@ -201,7 +206,7 @@ def _lines(entries: Sequence[StoryEntry], sentences: Sequence[Sentence], words: 
     for read_by, group in of_reader:
         told = [sentence for _, sentence in group]
         if read_by is None or len(told) == 1:
-            yield from (Line(first=s.index, last=s.index, moment=s.moment, text=s.text) for s in told)
+            yield from (Line(first=s.index, last=s.index, time=s.time, text=s.text) for s in told)
             continue
         facts_only = {sentence.type for sentence in told} == {ReferralRead.type}
         text = words.phrases["referral.read.times" if facts_only else "reads.times"].format_map(
@@ -212,7 +217,7 @@ def _lines(entries: Sequence[StoryEntry], sentences: Sequence[Sentence], words: 
                 "last": told[-1].moment[11:],
             }
         )
-        yield Line(first=told[0].index, last=told[-1].index, moment=told[0].moment, text=text)
+        yield Line(first=told[0].index, last=told[-1].index, time=told[0].time, text=text)
 
 
 def _read_by(entry: StoryEntry) -> tuple[str, str] | None:
@@ -250,13 +255,24 @@ def _value(name: str, value: object, words: Words, *, inside: bool = False) -> s
 
 
 def _problem(problem: Mapping[str, Any], words: Words) -> str:
-    """Return why a submission was refused: an RFC 9457 problem in the story's language."""
-    reason = words.phrases.get(f"problem.{str(problem.get('type')).rpartition(':')[2]}", "")
+    """Return why a submission was refused: an RFC 9457 problem in the story's language.
+
+    A phrase about the first member at fault goes before the one about the type of the problem.
+    """
+    kind = f"problem.{str(problem.get('type')).rpartition(':')[2]}"
+    reason = words.phrases.get(kind + _first_fault(problem)) or words.phrases.get(kind, "")
     detail = clean(str(problem.get("detail") or problem.get("title") or "")).removesuffix(".")
     if not reason or not detail:
         return reason or detail or NOTHING
     # The detail is more precise than the problem type, but exists only in English.
     return f"{reason} ({detail})" if words.language == "en" else reason
+
+
+def _first_fault(problem: Mapping[str, Any]) -> str:
+    """Return the pointer of the first member at fault, "" if the problem names none."""
+    errors = problem.get("errors")
+    first = errors[0] if isinstance(errors, list) and errors else None
+    return str(first.get("pointer", "")) if isinstance(first, Mapping) else ""
 
 
 def _moment(time: dt.datetime) -> str:

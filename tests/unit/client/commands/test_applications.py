@@ -317,3 +317,37 @@ def test_list_of_a_state_that_does_not_exist_names_the_states(hub: FakeHub, run:
     ran = run("organization", "applications", "--state", "foo", "--as", "coordinator")
     assert ran.code == ExitCode.USAGE
     assert "waiting, in_approval, vetted, refused, withdrawn, expired, all" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("language", "heading", "row", "reason", "unverified"),
+    [
+        (
+            "ru",
+            "id подано состояние название вид страна",
+            "отклонена",
+            "причина не удалось связаться",
+            "этого никто не проверял",
+        ),
+        (
+            "ky",
+            "id жөнөтүлдү абалы аталышы түрү өлкө",
+            "четке кагылган",
+            "себеби байланышууга мүмкүн болгон жок",
+            "муну эч ким текшерген эмес",
+        ),
+    ],
+)
+def test_applications_are_in_the_chosen_language(
+    hub: FakeHub, run: Run, language: str, heading: str, row: str, reason: str, unverified: str
+) -> None:
+    refused = {**RECORD, "state": "refused", "reason": "not_reachable"}
+    hub.script("GET", "/directory/v1/applications", json_response({"items": [refused], "next": None}))
+    lines = run("organization", "applications", "--state", "all", "--language", language).out.splitlines()
+    assert " ".join(lines[0].split()) == heading
+    assert row in lines[1]
+    assert "ngo" not in lines[1]
+    hub.script("GET", "/directory/v1/applications/a-1", json_response(refused))
+    ran = run("organization", "applications", "a-1", "--language", language)
+    assert reason in " ".join(ran.out.split())
+    assert unverified in " ".join(ran.err.split())

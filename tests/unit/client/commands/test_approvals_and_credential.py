@@ -4,7 +4,11 @@ import json
 import stat
 from pathlib import Path
 
+import pytest
+
+from contracts.codes import ApplicationRefusal, ApprovalKind
 from kopuro_client.client_key import generate_client_key
+from kopuro_client.commands.admission_words import APPROVAL_STATES, KINDS, REFUSALS
 from tests.unit.client.commands.conftest import ORGANIZATION, Run
 from tests.unit.client.fake_hub import FakeHub, json_response, problem
 
@@ -24,8 +28,38 @@ CLIENT = {"client_id": "osh-laptop", "principal": ORGANIZATION, "roles": ["partn
 def test_list_shows_the_requests_that_wait(hub: FakeHub, run: Run) -> None:
     hub.script("GET", APPROVALS, json_response({"items": [REQUEST], "next": None}))
     shown = run("approvals", "list").out.splitlines()
-    assert shown[1].split()[:4] == ["a-1", "credential", "osh-laptop", "requested"]
+    assert shown[1].split()[:4] == ["a-1", "client", "osh-laptop", "requested"]
     assert hub.requests_to(APPROVALS)[0].query == {"state": "requested"}
+
+
+@pytest.mark.parametrize(
+    ("language", "heading", "row"),
+    [
+        ("ru", "id вид о чём состояние кто запросил срок до", "клиент osh-laptop ждёт решения"),
+        ("ky", "id түрү эмне жөнүндө абалы ким сураган мөөнөтү", "клиент osh-laptop чечим күтүүдө"),
+    ],
+)
+def test_list_of_requests_is_in_the_chosen_language(
+    hub: FakeHub, run: Run, language: str, heading: str, row: str
+) -> None:
+    newer = {**REQUEST, "id": "a-2", "kind": "later_kind", "state": "later_state"}
+    hub.script("GET", APPROVALS, json_response({"items": [REQUEST, newer], "next": None}))
+    lines = [
+        " ".join(line.split()) for line in run("approvals", "list", "--language", language).out.splitlines()
+    ]
+    assert lines[0] == heading
+    assert row in lines[1]
+    assert "later_kind osh-laptop later_state" in lines[2]
+    hub.script("POST", f"{APPROVALS}/a-1/approve", json_response(REQUEST))
+    ran = run("approvals", "approve", "a-1", "--language", language)
+    assert ran.out == "requested\n"
+    assert "another member" not in ran.err
+
+
+def test_every_kind_and_state_of_a_request_has_words() -> None:
+    assert KINDS.keys() == {kind.value for kind in ApprovalKind}
+    assert APPROVAL_STATES.keys() >= {"requested", "granted", "refused", "expired", "stale"}
+    assert REFUSALS.keys() == {reason.value for reason in ApplicationRefusal}
 
 
 def test_approve_and_refuse_print_the_state(hub: FakeHub, run: Run) -> None:

@@ -221,6 +221,68 @@ def test_empty_list_about_an_unknown_organization_is_a_usage_error(
     assert "the directory has no organisation ru.nobody" in ran.err
 
 
+MISTYPED = "ru.moskow-centre"
+KNOWN = [{"id": one} for one in ("ru.far", "ru.moscow-centre", "ru.moscow-centre-two", "ru.moscow-union")]
+
+
+def unknown_organization(hub: FakeHub, known: list[dict[str, str]] = KNOWN) -> None:
+    """Answer as a directory that has no MISTYPED."""
+    hub.script("GET", f"/directory/v1/organizations/{MISTYPED}", problem_response("not-found", 404))
+    hub.script("GET", "/directory/v1/organizations", json_response({"items": known, "next": None}))
+
+
+def problem_response(slug: str, status: int) -> Response:
+    body = {"type": f"urn:kopuro:problem:{slug}", "title": "T", "status": status, "detail": "D."}
+    return json_response(body, status=status)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("coordination", "queue", "--kind", "silent", "--organization", MISTYPED),
+        ("coordination", "candidates", ID, "--organization", MISTYPED),
+        ("referral", "explain", ID, "--why-not", MISTYPED),
+        ("coordination", "place", ID, MISTYPED, "--yes"),
+        ("organization", "show", MISTYPED),
+        ("organization", "suspend", MISTYPED, "--reason", "no_answer", "--yes"),
+        ("organization", "withdraw-approval", MISTYPED, "clinic", "--reason", "service_changed", "--yes"),
+    ],
+)
+def test_refusal_of_an_unknown_organization_names_the_nearest_ids(
+    hub: FakeHub, run: Run, line: tuple[str, ...]
+) -> None:
+    unknown_organization(hub)
+    empty = {**CANDIDATES, "candidates": [], "nobody": None}
+    hub.script("GET", f"{ADDRESS}/candidates", json_response(empty))
+    hub.script("GET", "/routing/v1/coordination/queue", json_response({"items": [], "next": None}))
+    hub.script("POST", f"{ADDRESS}/offer", problem_response("unknown-organization", 422))
+    ran = run(*line, "--as", "coordinator")
+    assert ran.code in (2, 3)
+    said = f"the directory has no organisation {MISTYPED}; the nearest: ru.moscow-centre"
+    assert said in " ".join(ran.err.split())
+    assert "ru.far" not in ran.err
+
+
+@pytest.mark.parametrize("known", [[], [{"id": "kz.other"}]])
+def test_refusal_without_a_like_organization_names_none(
+    hub: FakeHub, run: Run, known: list[dict[str, str]]
+) -> None:
+    unknown_organization(hub, known)
+    err = run("organization", "show", MISTYPED, "--as", "coordinator").err
+    assert f"the directory has no organisation {MISTYPED}." in err
+    assert "nearest" not in err
+
+
+def test_refusal_about_something_else_stays_as_the_hub_said_it(hub: FakeHub, run: Run) -> None:
+    hub.script("GET", "/directory/v1/organizations/ru.far", json_response({"id": "ru.far"}))
+    hub.script("POST", f"{ADDRESS}/nudge", problem_response("not-found", 404))
+    line = ("coordination", "nudge", ID, "--reason", "no_answer", "--organization", "ru.far", "--yes")
+    err = run(*line, "--as", "coordinator").err
+    assert "D." in err
+    assert "directory" not in err
+    assert hub.requests_to("/directory/v1/organizations") == []
+
+
 def test_empty_queue_of_a_known_organization_is_shown(hub: FakeHub, run: Run) -> None:
     empty = json_response({"items": [], "next": None})
     hub.script("GET", "/routing/v1/coordination/queue", *[empty] * 4)
@@ -411,6 +473,61 @@ def test_candidates_say_who_could_take_which_needs(
     assert shown[first + 1 : first + 3] == [both, nobody]
 
 
+COVERS = [
+    {"organization": "ru.far", "needs": ["legal.wage_claim"], "lacking": ["children"]},
+    {"organization": "ru.near", "needs": ["legal.wage_claim", "children"], "lacking": []},
+    {"organization": "ru.none", "needs": [], "lacking": ["legal.wage_claim", "children"]},
+]
+
+
+@pytest.mark.parametrize(
+    ("language", "excluded", "eligible"),
+    [
+        ("en", "covers unpaid wages, but not children", "covers all needs"),
+        (
+            "ru",
+            "охватывает: невыплата заработной платы; не охватывает: дети",
+            "охватывает все потребности",
+        ),
+        ("ky", "камтыганы: төлөнбөгөн эмгек акы; камтыбаганы: балдар", "бардык муктаждыктарды камтыйт"),
+    ],
+)
+def test_candidates_say_which_of_several_needs_each_covers(
+    hub: FakeHub, run: Run, language: str, excluded: str, eligible: str
+) -> None:
+    [far] = CANDIDATES["candidates"]
+    near = {**far, "organization": "ru.near", "eligible": True, "rank": 1, "score": 0.5}
+    found = {**CANDIDATES, "candidates": [near, far], "covers": COVERS}
+    hub.script("GET", f"{ADDRESS}/candidates", json_response(found))
+    line = ("coordination", "candidates", ID, "--language", language, "--as", "coordinator")
+    out = " ".join(run(*line).out.split())
+    first, rest = out.split(" - ru.far, ", 1)
+    assert eligible in first
+    assert excluded not in first
+    assert excluded in rest
+
+
+def test_queue_says_which_of_several_needs_an_organisation_covers() -> None:
+    item: Any = {**ITEM, "waits_for": ["ru.far", "ru.none"], "covers": COVERS}
+    out, now = io.StringIO(), dt.datetime(2026, 5, 1, 9, 40, tzinfo=dt.UTC)
+    show_queue(Output(as_json=False, stdout=out), [item], now, "en")
+    text = " ".join(out.getvalue().split())
+    assert (
+        "waits for ru.far (covers unpaid wages, but not children), ru.none (covers none of the needs)" in text
+    )
+
+
+def test_place_shows_which_of_several_needs_the_organisation_covers(
+    hub: FakeHub, run: Run, terminal: io.StringIO
+) -> None:
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(REFERRAL))
+    hub.script("GET", f"{ADDRESS}/candidates", json_response({**CANDIDATES, "covers": COVERS[:1]}))
+    answering(terminal, "n")
+    ran = run("coordination", "place", ID, "ru.far", "--as", "coordinator")
+    assert "ru.far: will be asked" in ran.err
+    assert "covers unpaid wages, but not children" in ran.err
+
+
 def test_candidates_say_who_could_take_all_needs(hub: FakeHub, run: Run) -> None:
     parts = [{"needs": ["legal.wage_claim", "work"], "organizations": ["ru.far"]}]
     hub.script("GET", f"{ADDRESS}/candidates", json_response({**CANDIDATES, "parts": parts}))
@@ -441,6 +558,24 @@ def test_timeline_shows_times_to_the_second_and_the_sentence_of_a_problem(hub: F
     hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(timeline))
     out = run("coordination", "show", ID, "--as", "coordinator").out
     sentence = "a coordinator's act was refused (until 2026-05-02 09:00:01Z, the hub's response: Later.)"
+    assert sentence in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        ("en", "ru.moscow-centre answered too late, at 2026-05-03 09:00:00Z: it accepts"),
+        ("ru", "ru.moscow-centre: ответ пришёл слишком поздно, 2026-05-03 09:00:00Z: принимает"),
+        ("ky", "ru.moscow-centre өтө кеч жооп берди, 2026-05-03 09:00:00Z: кабыл алат"),
+    ],
+)
+def test_show_says_that_an_answer_was_late_and_what_it_was(
+    hub: FakeHub, run: Run, language: str, sentence: str
+) -> None:
+    [offer] = REFERRAL["offers"]
+    late = {**offer, "state": "expired", "late_answer": "accept", "late_at": "2026-05-03T09:00:00Z"}
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response({**REFERRAL, "offers": [late]}))
+    out = run("coordination", "show", ID, "--as", "coordinator", "--language", language).out
     assert sentence in " ".join(out.split())
 
 
@@ -611,6 +746,37 @@ def test_wish_names_conditions_and_service_in_one_pair_of_brackets() -> None:
     wish: Any = {"changes": [lifted], "referrals": 1, "emergencies": 0}
     assert wish_phrase(wish, "en") == "ru.one lifts a condition of its service (sex; service duty)"
     assert wish_phrase(wish, "ky").endswith(" (жынысы; duty кызматы)")
+
+
+@pytest.mark.parametrize(
+    ("kind", "language", "phrase"),
+    [
+        ("service", "en", "a service in Moscow: work and training (nobody offers it there)"),
+        (
+            "another_service",
+            "en",
+            "another service in Moscow: work and training (all that offer it there were asked, or may not "
+            "be)",
+        ),
+        ("service", "ru", "Москва: услуга, которую там никто не предлагает (работа и обучение)"),
+        (
+            "another_service",
+            "ru",
+            "Москва: ещё одна услуга (работа и обучение): все, кто предлагает её там, уже запрошены или не "
+            "могут быть запрошены",
+        ),
+        ("service", "ky", "Москва: ал жерде эч ким сунуштабаган кызмат (жумуш жана окуу)"),
+        (
+            "another_service",
+            "ky",
+            "Москва: дагы бир кызмат (жумуш жана окуу): ал жерде сунуштагандардын баарына кайрылган же "
+            "кайрылууга болбойт",
+        ),
+    ],
+)
+def test_wish_says_whether_anybody_offers_the_need(kind: str, language: str, phrase: str) -> None:
+    wish: Any = {"changes": [change(kind, region="RU-MOW", need="work")], "referrals": 1, "emergencies": 0}
+    assert wish_phrase(wish, language) == phrase
 
 
 def test_queue_says_what_the_next_step_is() -> None:

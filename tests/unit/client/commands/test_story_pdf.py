@@ -101,8 +101,8 @@ def test_story_pdf_font_has_every_letter_of_phrases_and_labels(caplog: pytest.Lo
     # Each word once: breaking all texts into lines takes 17 s.
     words = sorted({word for text in texts for word in text.split()})
     story = document()
-    story["events"]["sentences"] = [
-        {"index": index, "time": "2026-03-01T12:00:00Z", "text": text}
+    story["events"]["lines"] = [
+        {"first": index, "last": index, "time": "2026-03-01T12:00:00Z", "text": text}
         for index, text in enumerate([texts[0], *(" ".join(some) for some in batched(words, 40))])
     ]
     drawn = " ".join(pages(story_pdf(story)))
@@ -129,6 +129,27 @@ def test_long_story_breaks_pages_between_sentences() -> None:
         at = 0
         for index in indices:  # complete, on the page with its index
             at = page.index(sentences[index], at) + len(sentences[index])
+
+
+READS = tuple(story_fact("referral.read", n, reader="kg.coordinator") for n in range(8, 208))
+
+
+def test_story_pdf_has_one_line_for_the_reads_of_one_reader_on_one_day() -> None:
+    story = document("en", *SHORT[:3], *READS)
+    [*others, line] = story["events"]["lines"]
+    assert (len(others), line["first"], line["last"]) == (3, 8, 207)
+    (page,) = pages(story_pdf(story))
+    assert line["text"] in page
+    assert page.count("kg.coordinator") == 1
+    assert "[8…207]" in page
+
+
+def test_story_pdf_of_an_older_hub_has_each_read() -> None:
+    story = document("en", *SHORT[:3], *READS[:5])
+    del story["events"]["lines"]
+    (page,) = pages(story_pdf(story))
+    assert page.count("kg.coordinator") == 5
+    assert "[12]" in page
 
 
 def test_same_story_gives_identical_pdf_bytes() -> None:
@@ -162,7 +183,7 @@ def test_character_without_glyph_is_written_as_code_point() -> None:
 
 def test_sentence_longer_than_a_page_continues_on_the_next() -> None:
     story = document("en")
-    story["events"]["sentences"][0]["text"] = "😀" * 100_000
+    story["events"]["lines"][0]["text"] = "😀" * 100_000
     found = pages(story_pdf(story))
     assert 3 < len(found) < 20
     assert "[7]" in found[-1]
@@ -175,6 +196,8 @@ def test_sentence_longer_than_a_page_continues_on_the_next() -> None:
         {**document(), "events": {"heading": "h"}},
         {**document(), "events": {"heading": "h", "sentences": [{"index": 1, "time": "noon", "text": "t"}]}},
         {**document(), "events": {"heading": "h", "sentences": [{"index": "x", "text": "t", "time": "t"}]}},
+        {**document(), "events": {"heading": "h", "sentences": [], "lines": [{"first": 1, "text": "t"}]}},
+        {**document(), "events": {"heading": "h", "sentences": [], "lines": None}},
         {**document(), "situation": {"heading": "h", "stated": [["a"]], "lost": None}},
         {**document(), "situation": []},
     ],
@@ -188,7 +211,7 @@ def test_error_while_drawing_is_not_reported_as_hub_defect(monkeypatch: pytest.M
     def broken(*_: object) -> None:
         raise ValueError("a fault")
 
-    monkeypatch.setattr(story_pdf_module, "_write_sentences", broken)
+    monkeypatch.setattr(story_pdf_module, "_write_lines", broken)
     with pytest.raises(ValueError, match="a fault"):
         story_pdf(document())
 

@@ -41,10 +41,11 @@ from runtime.messaging.replica import ReplicaRecord
 from runtime.web.request import Request
 from services.routing import api
 from services.routing.domain.coordination_queue import QueueKind, is_in_queue, priority_of
+from services.routing.domain.needs_covered import needs_covered
 from services.routing.domain.report_rows import wish_rows
 from services.routing.domain.wishes import Change, ChangeKind, Wish
 from tests.services.made_cursors import made_cursors
-from tests.unit.services.routing.samples import HOUR, NOW, SENDER, agreement, organization, service
+from tests.unit.services.routing.samples import HOUR, NOW, SENDER, agreement, network, organization, service
 from tests.unit.services.routing.workbench import (
     Workbench,
     accepted_by,
@@ -109,7 +110,47 @@ def test_unplaced_queue_orders_by_urgency_then_age(bench: Workbench) -> None:
         "deadline": None,
         "part_of": None,
         "acceptor": None,
+        "covers": [],
     }
+
+
+def test_queue_and_candidates_say_which_of_several_needs_an_organization_meets(database_url: str) -> None:
+    legal = service(needs=("legal",))
+    far = service(id="clinic", needs=("health",), areas=("KZ",))
+    bench = workbench(
+        database_url,
+        organization("ru.one", legal, far),
+        organization("ru.two", legal, service(id="home", needs=("basic_needs.shelter", "health.hiv"))),
+    )
+    needs = ("legal.wage_claim", "basic_needs.shelter", "health.primary_care")
+    bench.take(submitted(one := new_id(), needs=needs, urgency=Urgency.emergency))
+    expected = {
+        "ru.one": (["legal.wage_claim"], ["basic_needs.shelter", "health.primary_care"]),
+        "ru.two": (["legal.wage_claim", "basic_needs.shelter"], ["health.primary_care"]),
+    }
+    [item] = page(bench, "emergency")["items"]
+    assert {c["organization"]: (c["needs"], c["lacking"]) for c in item["covers"]} == {
+        name: expected[name] for name in item["waits_for"]
+    }
+    assert item["waits_for"]
+    found = plain(bench.coordination.candidates(one, None, NOW))["covers"]
+    assert {c["organization"]: (c["needs"], c["lacking"]) for c in found} == expected
+    bench.take(submitted(two := new_id(), needs=("legal.wage_claim",)))
+    assert bench.coordination.candidates(two, None, NOW).covers == ()
+    bench.close()
+
+
+def test_sensitive_need_is_covered_by_an_approved_service_only() -> None:
+    near = service(id="clinic", needs=("health.hiv", "legal"))
+    approval = ApprovedService(service="clinic", needs=("health.hiv",), by="kg.coordinator", at=NOW)
+    directory = network(
+        organization("ru.one", near), organization("ru.two", near, approved_services=(approval,))
+    )
+    found = needs_covered(["ru.one", "ru.two"], ("legal", "health.hiv"), "RU-MOW", directory)
+    assert [(one.needs, one.lacking) for one in found] == [
+        (("legal",), ("health.hiv",)),
+        (("legal", "health.hiv"), ()),
+    ]
 
 
 def test_emergency_of_another_sender_is_on_the_first_page_during_a_flood(bench: Workbench) -> None:

@@ -133,6 +133,13 @@ def refused(published: tuple[Fact, ...]) -> str:
     return str(fact.problem["type"]).rpartition(":")[2]
 
 
+def faults(published: tuple[Fact, ...]) -> list[str]:
+    """Return the members that the refusal names."""
+    (fact,) = published
+    assert isinstance(fact, InterventionRefused | PlacementRefused)
+    return [error["pointer"] for error in fact.problem["errors"]]
+
+
 # --- offers that the coordinator saw ------------------------------------------------------------------
 
 
@@ -264,7 +271,9 @@ def test_extended_offer_expires_at_its_new_deadline(driver: ReferralDriver) -> N
 @pytest.mark.parametrize("until", [None, NOW + 3 * DAY, NOW + 6 * DAY + SECOND, NOW - DAY])
 def test_extension_outside_the_bounds_is_refused(driver: ReferralDriver, until: dt.datetime | None) -> None:
     driver.submit()
-    assert refused(act(driver, CoordinatorAct.extend, until=until)) == "invalid-submission"
+    published = act(driver, CoordinatorAct.extend, until=until)
+    assert refused(published) == "invalid-submission"
+    assert faults(published) == ["/until"]
     assert driver.known.open_offers[0].deadline == NOW + 3 * DAY
 
 
@@ -348,7 +357,9 @@ def test_placement_of_an_offered_referral_revokes_its_open_offers(driver: Referr
 def test_placement_of_an_offered_referral_requires_a_reason(driver: ReferralDriver) -> None:
     driver.directory.put_organization(organization("ru.far", service(areas=("RU-SPE",))))
     driver.submit()
-    assert refused(place(driver, "ru.far", reason=None)) == "invalid-submission"
+    published = place(driver, "ru.far", reason=None)
+    assert refused(published) == "invalid-submission"
+    assert faults(published) == ["/reason"]
     assert len(driver.known.open_offers) == 1
 
 

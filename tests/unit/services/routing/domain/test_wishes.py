@@ -112,19 +112,35 @@ def test_candidate_with_fewest_failures_wins() -> None:
     ],
 )
 def test_choice_of_the_person_is_never_a_wish(about: ReferralFacts) -> None:
-    expected = only(ChangeKind.service, region="RU-MOW", need="legal.wage_claim")
+    expected = only(ChangeKind.another_service, region="RU-MOW", need="legal.wage_claim")
     assert smallest(organization("ru.one"), about=about) == expected
 
 
 def test_kind_without_opt_in_is_never_a_wish() -> None:
     consulate = organization("ru.consul", kind=OrganizationKind.consular_representative, sealing_key=None)
-    assert smallest(consulate) == only(ChangeKind.service, region="RU-MOW", need="legal.wage_claim")
+    assert smallest(consulate) == only(ChangeKind.another_service, region="RU-MOW", need="legal.wage_claim")
 
 
-def test_wish_is_another_service_if_nobody_in_the_region_is_left_to_ask() -> None:
+def test_wish_is_a_service_where_nobody_offers_the_need() -> None:
     expected = only(ChangeKind.service, region="RU-MOW", need="legal.wage_claim")
     assert smallest() == expected
-    assert smallest(organization("ru.one"), asked=frozenset({"ru.one"})) == expected
+    assert smallest(organization("ru.one", service(areas=("KG",)))) == expected
+    assert smallest(organization("ru.one", service(needs=("health",)))) == expected
+
+
+def test_wish_is_another_service_where_all_that_offer_the_need_were_asked() -> None:
+    expected = only(ChangeKind.another_service, region="RU-MOW", need="legal.wage_claim")
+    suspended = organization("ru.two", vetting=Vetting.suspended)
+    asked = frozenset({"ru.one", "ru.two"})
+    assert smallest(organization("ru.one"), asked=asked) == expected
+    assert smallest(organization("ru.one"), suspended, asked=asked) == expected
+
+
+def test_both_wishes_for_a_service_are_counted_by_themselves() -> None:
+    asked = searched(organization("ru.one"), asked=frozenset({"ru.one"}))
+    found = ranked_wishes([("a", facts(), searched()), ("b", facts(), asked)])
+    kinds = [(one.changes[0].kind, one.referrals) for one in found]
+    assert kinds == [(ChangeKind.another_service, 1), (ChangeKind.service, 1)]
 
 
 def test_another_service_is_no_wish_of_a_referral_to_a_named_organization() -> None:

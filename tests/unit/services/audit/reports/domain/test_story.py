@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.errors import Refused
+from contracts.errors import PointerError, Refused
 from contracts.facts import CATALOGUE
 from contracts.topology import EVENTS
 from contracts.vocabularies import rows
@@ -101,6 +101,48 @@ def test_refusal_gives_its_reason_in_the_language_of_the_story(fact: str, data: 
         story = build_story("r1", [story_entry(fact, problem=late, **data)], words_of(language))
         assert story.sentences[0].text.endswith(reason)
         assert MOSCOW in story.sentences[0].text
+
+
+# The act of a coordinator, and what the story says is missing.
+MISSING = {
+    "/reason": {
+        "en": "a reason is missing (It is required)",
+        "ru": "не указана причина",
+        "ky": "себеби көрсөтүлгөн эмес",
+        "tg": "сабаб нишон дода нашудааст",
+        "uz": "sababi koʻrsatilmagan",
+        "uz-Cyrl": "сабаби кўрсатилмаган",
+        "kk": "себебі көрсетілмеген",
+    },
+    "/until": {
+        "en": "the new deadline is missing or not allowed (It is required)",
+        "ru": "новый срок не указан или недопустим",
+        "ky": "жаңы мөөнөт көрсөтүлгөн эмес же жол берилбейт",
+        "tg": "мӯҳлати нав нишон дода нашудааст ё иҷозат дода намешавад",
+        "uz": "yangi muddat koʻrsatilmagan yoki ruxsat etilmaydi",
+        "uz-Cyrl": "янги муддат кўрсатилмаган ёки рухсат этилмайди",
+        "kk": "жаңа мерзім көрсетілмеген немесе рұқсат етілмейді",
+    },
+    "/other": {"en": "it did not follow the contract (It is required)", "ru": "сообщение составлено неверно"},
+}
+
+
+@pytest.mark.parametrize("pointer", MISSING)
+def test_refused_act_says_what_is_missing(pointer: str) -> None:
+    errors = [PointerError(pointer=pointer, detail="It is required.")]
+    problem = Refused("invalid-submission", "It is required.", errors=errors).problem()
+    entry = story_entry("placement.refused", organization=MOSCOW, coordinator="kg.c", problem=problem)
+    for language, text in MISSING[pointer].items():
+        told = build_story("r1", [entry], words_of(language)).sentences[0].text
+        assert told.endswith(f"{text}.")
+
+
+@pytest.mark.parametrize("errors", [None, [], ["reason"], [{}], {"pointer": "/reason"}])
+def test_refusal_with_unreadable_errors_has_the_phrase_of_its_type(errors: object) -> None:
+    problem = {**Refused("invalid-submission", "It is required.").problem(), "errors": errors}
+    entry = story_entry("placement.refused", organization=MOSCOW, coordinator="kg.c", problem=problem)
+    told = build_story("r1", [entry], words_of("ru")).sentences[0].text
+    assert told.endswith("сообщение составлено неверно.")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

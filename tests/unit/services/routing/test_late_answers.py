@@ -1,0 +1,97 @@
+"""An offer keeps the first answer that came too late, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from contracts.codes import Answer, DeclineReason, Urgency
+from contracts.facts import AnswerSubmitted, OfferOpened
+from contracts.records import plain
+from runtime.identifiers import new_id
+from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER
+from tests.unit.services.routing.workbench import (
+    Workbench,
+    accepted_by,
+    event,
+    opened,
+    submitted,
+    workbench,
+)
+
+
+@pytest.fixture
+def bench(database_url: str) -> Iterator[Workbench]:
+    bench = workbench(database_url, "ru.one", "ru.two")
+    yield bench
+    bench.close()
+
+
+def late_answers(bench: Workbench, referral: str, viewer: str = SENDER) -> list[tuple[str, str, str]]:
+    """Return the organisation, the answer and the time of each late answer that the viewer sees."""
+    shown = plain(bench.queries.referral(referral, viewer, oversight=viewer == "coordinator"))
+    return [
+        (offer["organization"], offer["late_answer"], offer["late_at"])
+        for offer in shown["offers"]
+        if offer["late_answer"] is not None
+    ]
+
+
+def declined(offer: OfferOpened) -> AnswerSubmitted:
+    return AnswerSubmitted(
+        referral_id=offer.referral_id,
+        offer_id=offer.offer_id,
+        organization=offer.organization,
+        answer=Answer.decline,
+        reason=DeclineReason.no_capacity,
+    )
+
+
+def test_answer_after_the_deadline_is_kept_with_its_offer(bench: Workbench) -> None:
+    [first] = opened(bench.take(submitted(referral := new_id())))
+    bench.fire(NOW + 4 * DAY)
+    before = plain(bench.queries.referral(referral, SENDER, oversight=False))
+    bench.take(event(declined(first), referral, at=NOW + 4 * DAY + HOUR))
+    expected = [(first.organization, "decline", "2026-03-06T10:00:00Z")]
+    for viewer in ("coordinator", SENDER, first.organization):
+        assert late_answers(bench, referral, viewer) == expected
+    assert late_answers(bench, referral, "ru.two" if first.organization == "ru.one" else "ru.one") == []
+    after = plain(bench.queries.referral(referral, SENDER, oversight=False))
+    assert (after["status"], after["updated_at"]) == (before["status"], before["updated_at"])
+
+
+def test_only_the_first_late_answer_is_kept(bench: Workbench) -> None:
+    [first] = opened(bench.take(submitted(referral := new_id())))
+    bench.fire(NOW + 4 * DAY)
+    later = [event(declined(first), referral, at=NOW + 4 * DAY + n * HOUR) for n in (1, 2, 3)]
+    bench.take(*later)
+    bench.take(event(declined(first), referral, at=NOW + 5 * DAY))
+    assert late_answers(bench, referral) == [(first.organization, "decline", "2026-03-06T10:00:00Z")]
+
+
+def test_late_answer_to_an_offer_that_the_timer_has_not_expired_is_kept(bench: Workbench) -> None:
+    [first] = opened(bench.take(submitted(referral := new_id())))
+    at = first.deadline + HOUR
+    bench.take(event(declined(first), referral, at=at))
+    assert [late[:2] for late in late_answers(bench, referral)] == [(first.organization, "decline")]
+    bench.fire(at)
+    assert [late[:2] for late in late_answers(bench, referral)] == [(first.organization, "decline")]
+
+
+@pytest.mark.parametrize("in_one_batch", [True, False])
+def test_acceptance_after_another_one_is_kept(bench: Workbench, in_one_batch: bool) -> None:
+    first, second = opened(bench.take(submitted(referral := new_id(), urgency=Urgency.emergency)))
+    if in_one_batch:
+        bench.take(accepted_by(second), accepted_by(first))
+    else:
+        bench.take(accepted_by(second))
+        bench.take(accepted_by(first))
+    assert late_answers(bench, referral) == [(first.organization, "accept", "2026-03-02T09:00:00Z")]
+
+
+def test_second_answer_to_one_offer_is_not_late(bench: Workbench) -> None:
+    [first] = opened(bench.take(submitted(referral := new_id())))
+    bench.take(accepted_by(first))
+    bench.take(event(declined(first), referral))
+    assert late_answers(bench, referral) == []
