@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, cast
 import orjson
 import rfc8785
 from marshmallow import ValidationError, fields
-from marshmallow.validate import Range
+from marshmallow.validate import Length, Range
 
 from contracts.errors import Defect
 
@@ -36,6 +36,13 @@ class Text(fields.String):
         if not is_unicode(text):
             raise ValidationError("Must not contain a lone surrogate.")
         return text
+
+    def _validate(self, value: Any) -> None:
+        # A text that is too long gets this error alone: the other rules may take a second for a megabyte.
+        for one in self.validators:
+            if isinstance(one, Length):
+                one(value)
+        super()._validate(value)
 
 
 class JsonObject(fields.Dict):

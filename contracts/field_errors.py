@@ -12,6 +12,10 @@ from typing import Any, Final
 from marshmallow import fields
 from marshmallow.validate import Length, Range, Validator
 
+# Errors that a refusal shows. A body of one megabyte can contain hundreds of thousands, but a caller fixes a
+# few at a time and the response must not be larger than the request.
+MOST_ERRORS: Final = 50
+
 UNKNOWN_FIELD: Final = "This field is not in the contract."
 MISSING_FIELD: Final = "This field is required."
 NOT_AN_OBJECT: Final = "Must be an object."

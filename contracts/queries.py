@@ -89,6 +89,17 @@ class RolesQuery(Query):
     organization: OrganizationId
 
 
+MOST_ENDED: Final = 100  # ids of one EndedQuery
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndedQuery(Query):
+    """Those of the referrals that have ended, without those that routing has not read: a list of ids."""
+
+    ask = "ended"
+    ids: tuple[ReferralId, ...]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreviewQuery(Query):
     """`POST /v1/referrals:preview`. Nobody stores or logs the facts."""
@@ -100,7 +111,15 @@ class PreviewQuery(Query):
 
 _QUERIES: Mapping[str, type[Query]] = {
     query.ask: query
-    for query in (ReferralQuery, ReferralListQuery, OfferQuery, PartyQuery, RolesQuery, PreviewQuery)
+    for query in (
+        ReferralQuery,
+        ReferralListQuery,
+        OfferQuery,
+        PartyQuery,
+        RolesQuery,
+        EndedQuery,
+        PreviewQuery,
+    )
 }
 
 

@@ -6,6 +6,7 @@ Verified on RabbitMQ 3.10.8 with Erlang/OTP 25.
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from admin.broker_definitions import definitions
 from admin.embedded_broker import DEFAULT_VHOST, LOOPBACK, BrokerFiles, BrokerIdentity
@@ -62,6 +63,12 @@ lists:foreach(fun(Library) ->
     end
 end, [{}]).
 """
+# Erlang reports a crashed process with all that it keeps: for the reader of a connection, the client's
+# properties and what could not be read. A stranger can crash it. There is no space after `fun`, because the
+# server's script splits its arguments at each.
+NO_CRASH_REPORTS: Final = (
+    "-kernel logger [{filters,log,[{no_reports,{fun'logger_filters':domain/2,{stop,sub,[otp,sasl]}}}]}]"
+)
 
 
 # Without definitions the node has one user and an empty virtual host.
@@ -172,6 +179,7 @@ def environment(
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": " ".join(
             [
                 "-noinput",
+                NO_CRASH_REPORTS,
                 f"+S {schedulers}:{schedulers}",
                 # Erlang itself starts distribution. RabbitMQ would first start epmd, a daemon on all
                 # addresses that outlives the node, and would need two seconds more.

@@ -2,6 +2,12 @@
 
 A response stays in memory until its peer has taken it. Each is short for others, but some thousands of them
 would fill the memory of the process.
+
+An address may have at most a third of what all leave free. So one alone gets a quarter of the whole, n that
+leave everything unread come to an n+3rd each, and three n+3rds stay free, of which the next address gets a
+quarter at once. The rule is that of a switch's shared buffer: A. K. Choudhury, E. L. Hahne, "Dynamic Queue
+Length Thresholds for Shared-Memory Packet Switches", IEEE/ACM Transactions on Networking 6 (2), 1998, with
+alpha = 1/3.
 """
 
 from __future__ import annotations
@@ -11,9 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+# An address may leave unread what is free divided by this.
+_FREE_TO_OWN: Final = 3
 # Bytes. Smaller responses do not count: on all connections that a port admits they are some 40 MB together.
 COUNTED: Final = 4 * 1024
-MOST_OF_ONE: Final = 48 * 1024 * 1024
 MOST: Final = 192 * 1024 * 1024
 
 
@@ -24,9 +31,8 @@ class TooMuchUnread(Exception):
 class Sending:
     """The large responses of one port that have not been taken yet. Shared among greenlets."""
 
-    def __init__(self, *, most_of_one: int = MOST_OF_ONE, most: int = MOST) -> None:
-        """most_of_one: bytes of one address; most: of all."""
-        self._most_of_one = most_of_one
+    def __init__(self, *, most: int = MOST) -> None:
+        """most: bytes of all addresses, without their first responses."""
         self._most = most
         self._of_one: Counter[str] = Counter()
         self._bytes = 0
@@ -39,7 +45,8 @@ class Sending:
         leave unread: they could keep it out otherwise.
         """
         own = self._of_one[origin]
-        if own and (own + size > self._most_of_one or self._bytes + size > self._most):
+        free = self._most - self._bytes - size
+        if own and _FREE_TO_OWN * (own + size) > free:
             raise TooMuchUnread
         self._of_one[origin] += size
         self._bytes += size

@@ -11,7 +11,7 @@ from typing import Final
 
 from contracts.errors import Unavailable
 from runtime.background import Spawn
-from services.gateway.domain.broker_load import Account, BrokerSample, work_between
+from services.gateway.domain.broker_load import LONGEST_BAN, Account, BrokerSample, work_between
 from services.gateway.gateway_metrics import GatewayMetrics
 from services.gateway.ports import BrokerUsers, PartnerConnections, UserConflict
 
@@ -19,6 +19,10 @@ _log = logging.getLogger(__name__)
 
 # How often the broker counts.
 LOOK_SECONDS: Final = 5.0
+# How many bans of an organisation end early within so many seconds, because it has replaced its password.
+# Each of its clients may replace it, so the directory's bound of each client is not enough.
+EARLY_ENDS: Final = 2
+EARLY_ENDS_SECONDS: Final = LONGEST_BAN
 
 
 class FloodGuard:
@@ -41,6 +45,8 @@ class FloodGuard:
         self._metrics = metrics
         self._clock = clock
         self._accounts: dict[str, Account] = {}
+        # When the latest bans of an organisation ended early, by organisation.
+        self._ended_early: dict[str, tuple[float, ...]] = {}
         # Those of the banned organisations whose connections the broker has closed.
         self._closed: set[str] = set()
         self._last: tuple[float, BrokerSample] | None = None
@@ -53,11 +59,20 @@ class FloodGuard:
     def password_replaced(self, organization: str) -> None:
         """End the ban: whoever knew the password before has caused it, and is shut out now.
 
-        What the organisation does next leads to the next, longer ban at once if it is a flood. The directory
-        bounds how often a client replaces the password. The ban ends with the next turn.
+        What the organisation does next leads to the next, longer ban at once if it is a flood. The ban ends
+        with the next turn. A third one within an hour runs its time, whichever clients replace the password.
         """
         account = self._accounts.get(organization)
-        if account is not None and account.until is not None:
+        if account is not None and account.until is not None and not account.is_due(self._clock()):
+            since = self._clock() - EARLY_ENDS_SECONDS
+            earlier = tuple(at for at in self._ended_early.get(organization, ()) if at > since)
+            if len(earlier) >= EARLY_ENDS:
+                _log.warning(
+                    "the ban goes on although the password was replaced: too many ended so within an hour",
+                    extra={"organization": organization},
+                )
+                return
+            self._ended_early[organization] = (*earlier, self._clock())
             # An empty bucket: the owner must not be banned for what the thief did.
             self._accounts[organization] = replace(
                 account, filled=0.0, until=min(account.until, self._clock())
@@ -90,6 +105,8 @@ class FloodGuard:
                     self._ban(organization, account)
                 except Unavailable as error:
                     failed = error
+        since = now - EARLY_ENDS_SECONDS
+        self._ended_early = {name: ends for name, ends in self._ended_early.items() if ends[-1] > since}
         gone = [
             name
             for name, one in self._accounts.items()

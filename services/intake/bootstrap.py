@@ -26,6 +26,7 @@ from services.intake.adapters.tables import MESSAGING, REPLICA
 from services.intake.adapters.transit_keys import SqlTransitKeys, trusted_age
 from services.intake.api import ApiContext
 from services.intake.commits import SubmissionCommits
+from services.intake.custody_recount import SECONDS_BETWEEN_RUNS, CustodyRecount
 from services.intake.domain.custody_bound import MIB
 from services.intake.handlers import IntakeHandlers
 from services.intake.referral_views import ReferralViews
@@ -101,6 +102,11 @@ def build(settings: Settings) -> Application[IntakeParts]:
         lambda: commits.forget_old_keys(platform.clock.now()),
         seconds=_SECONDS_BETWEEN_CLEANINGS,
     )
+    recount = Periodic(
+        "custody recount",
+        CustodyRecount(database=platform.database, store=store, referrals=routing).run,
+        seconds=SECONDS_BETWEEN_RUNS,
+    )
     return Application(
         name="intake",
         settings=settings,
@@ -129,6 +135,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
             *platform.background(),
             queries,
             housekeeping,
+            recount,
         ],
         spans=platform.spans,
         registry=platform.registry,

@@ -199,7 +199,7 @@ class SubmissionCommits:
         cases = [a for group in groups for a in group if case_bytes(a)]
         held = Counter(self._store.in_custody(transaction, {a.organization for a in cases}))
         replaced = {a.referral_id for a in cases if not a.is_referral}
-        present = dict(self._store.cases_in_custody(transaction, replaced))
+        present = Counter(self._store.cases_in_custody(transaction, replaced))
         for group in groups:
             answers: list[Result] = []
             for admission in group:
@@ -212,13 +212,13 @@ class SubmissionCommits:
                     if answer is None:
                         earlier.append(now)
                 if answer is None:
-                    added = growth(admission, present.get(admission.referral_id))
+                    added = growth(admission, present[admission.referral_id])
                     answer = beyond_custody(
                         admission, added, held[admission.organization], self._custody_bytes
                     )
                     if answer is None and added:
                         held[admission.organization] += added
-                        present[admission.referral_id] = present.get(admission.referral_id, 0) + added
+                        present[admission.referral_id] += added
                 if answer is None:
                     _claim(admission, used)
                     fresh.append(admission)

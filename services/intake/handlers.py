@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from contracts.codes import Urgency
 from contracts.envelope import Envelope
 from contracts.errors import Refused, Unavailable, drop_frames
 from contracts.facts import OfferOpened, ReferralCompleted, ReferralFailed, ReferralWithdrawn
@@ -120,7 +121,12 @@ class IntakeHandlers:
             members=self._members,
         )
         return caller.admission(
-            *facts, referral_id=referral_id, answer_id=referral_id, is_referral=True, claim=claim
+            *facts,
+            referral_id=referral_id,
+            answer_id=referral_id,
+            is_referral=True,
+            is_emergency=submission.urgency is Urgency.emergency,
+            claim=claim,
         )
 
     def _require_offered(self, referral_id: str, organization: str) -> None:
@@ -243,15 +249,16 @@ class IntakeHandlers:
             _require_part(role, command.body)
         if isinstance(command.body, AddNote | DeclineOffer | HandBack) and command.body.note is not None:
             self._require_receivers_key(command.body.note, referral_id, caller.organization)
-        if isinstance(command.body, Replacement):
-            self._require_replaceable(command.body.to, referral_id, caller.organization)
+        is_emergency = isinstance(command.body, Replacement) and self._replaces_case_of_emergency(
+            command.body.to, referral_id, caller.organization
+        )
         facts = facts_of_command(
             command.body,
             organization=caller.organization,
             referral_id=referral_id,
             offer_id=command.subject if command.body.about_offer else None,
         )
-        return caller.admission(*facts, referral_id=referral_id, claim=claim)
+        return caller.admission(*facts, referral_id=referral_id, is_emergency=is_emergency, claim=claim)
 
     def _require_receivers_key(self, note: str, referral_id: str, author: str) -> None:
         """Refuse a note that its receiver cannot open: one that is not sealed to a key of the other party.
@@ -270,8 +277,10 @@ class IntakeHandlers:
         receivers = offered if author == sender else {sender}
         require_note_sealed_to(note, keys_of(self._members, receivers))
 
-    def _require_replaceable(self, organization: str | None, referral_id: str, sender: str) -> None:
+    def _replaces_case_of_emergency(self, organization: str | None, referral_id: str, sender: str) -> bool:
         """Refuse a replacement for an organisation that has not accepted the referral.
+
+        Return whether the referral is an emergency.
 
         The vault would wait for the acceptance, and keep other cases waiting. organization: None replaces the
         case in custody, which a case for a named receiver never is: the hub must not be able to open it.
@@ -285,6 +294,7 @@ class IntakeHandlers:
                 raise Refused("not-in-this-state", f"The case is for {named} alone: seal it to {named}.")
         elif view["acceptor"] != organization:
             raise Refused("not-in-this-state", f"The referral is not accepted by {organization}.")
+        return bool((view["facts"] or {}).get("urgency") == Urgency.emergency)
 
     def _ask_routing(self, command: Command, organization: str) -> str:
         if command.body.about_offer:

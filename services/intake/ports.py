@@ -62,7 +62,22 @@ class AdmissionStore(Protocol):
         ...
 
     def take_into_custody(self, transaction: Connection, admissions: Sequence[Admission]) -> None:
-        """Count the cases of new referrals, and larger replacements of cases that are counted."""
+        """Count the cases of new referrals, and replacements that are larger than what is counted."""
+        ...
+
+    def counted_cases(self, transaction: Connection, after: str, limit: int) -> list[str]:
+        """Return ids above `after` of referrals with a counted case, in order."""
+        ...
+
+    def counted_senders(self, transaction: Connection) -> list[str]:
+        """Return the senders whose cases have ever been counted."""
+        ...
+
+    def recount(self, transaction: Connection, sender: str) -> int:
+        """Add the sender's counted cases up again; return by how many bytes the sum changed.
+
+        Waits for other transactions that change the same sum.
+        """
         ...
 
     def end_custody(self, transaction: Connection, referral_ids: Collection[str]) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from runtime.identifiers import new_id
 from sandbox.broker import PrivateBroker
-from sandbox.broker_configuration import contents
+from sandbox.broker_configuration import NO_CRASH_REPORTS, contents
 from tests.servers import ROOT
 
 _HEADER = b"AMQP\0\0\x09\x01"
@@ -54,6 +54,9 @@ def hostile_handshakes(canary: str) -> Iterator[list[bytes]]:
     yield [_HEADER, start_ok(canary, mechanism="AMQPLAIN", response=amqplain)]
     yield [_HEADER, frame(1, name, end=b"X")]
     yield [_HEADER, frame(1, struct.pack(">HH", 10, 11) + name)]
+    # A method that does not exist: its reader crashes, and has kept the client's properties.
+    yield [_HEADER, frame(1, name)]
+    yield [_HEADER, start_ok(canary), frame(1, name)]
     yield [_HEADER, b"\x01\0\0\xff\xff\xff\xff" + name]
 
 
@@ -82,6 +85,14 @@ def break_frame(channel: amqp.Channel, canary: str) -> None:
         pass
 
 
+def unknown_method(channel: amqp.Channel, canary: str) -> None:
+    sock = channel.connection.transport.sock
+    sock.sendall(frame(1, canary.encode()))
+    sock.settimeout(10)
+    while sock.recv(4096):
+        pass
+
+
 def break_off(channel: amqp.Channel, canary: str) -> None:
     channel.connection.transport.sock.shutdown(socket.SHUT_RDWR)
 
@@ -92,6 +103,7 @@ REQUESTS: tuple[Callable[[amqp.Channel, str], None], ...] = (
     bind,
     publish,
     break_frame,
+    unknown_method,
     break_off,
 )
 
@@ -139,10 +151,16 @@ def test_log_of_the_broker_repeats_nothing_that_a_client_sent(broker: PrivateBro
     assert sent[:8] not in written
     assert ", ".join(str(byte) for byte in sent[:8]).replace(" ", "").encode() not in written
     assert b"unknown exchange type" not in written
+    assert b"unknown_method_id" not in written
 
 
 def broker_vhost(broker: PrivateBroker) -> str:
     return broker.uri.rpartition("/")[2] or "/"
+
+
+def test_every_deployment_keeps_reports_of_crashed_processes_out_of_the_log() -> None:
+    for name in ("rabbitmq/rabbitmq-env.conf", "compose/compose.yaml", "kubernetes/base/broker.yaml"):
+        assert f'"{NO_CRASH_REPORTS}"' in (ROOT / "deploy" / name).read_text(), name
 
 
 def test_every_configuration_of_a_broker_keeps_the_levels(broker: PrivateBroker) -> None:

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
-from typing import Final
+from typing import Annotated, Final
+
+from marshmallow.validate import Length
 
 from contracts.canonical import canonical_json
 from contracts.errors import PointerError, Refused
@@ -97,7 +99,9 @@ class SubmittedKey:
 class KeySet:
     """A JWK set (RFC 7517 §5) of a client. It replaces the set before it; an empty one removes all keys."""
 
-    keys: tuple[SubmittedKey, ...]
+    keys: Annotated[
+        tuple[SubmittedKey, ...], Length(max=MOST_KEYS, error=f"A client has at most {MOST_KEYS} keys.")
+    ]
 
 
 def client_keys(submitted: KeySet, now: dt.datetime, *, at: str = "") -> tuple[ClientKey, ...]:
@@ -105,10 +109,6 @@ def client_keys(submitted: KeySet, now: dt.datetime, *, at: str = "") -> tuple[C
 
     at: the pointer of the set in the body. The adapter that imports a key checks that it is on its curve.
     """
-    if len(submitted.keys) > MOST_KEYS:
-        # Thousands of keys are not examined one by one.
-        fault = PointerError(pointer=f"{at}/keys", detail=f"A client has at most {MOST_KEYS} keys.")
-        raise Refused("invalid-submission", "Remove keys.", errors=(fault,))
     if faults := list(_faults(submitted.keys, now, at)):
         raise Refused("invalid-submission", "Correct the keys.", errors=faults)
     return tuple(_client_key(key) for key in submitted.keys)

@@ -46,6 +46,9 @@ _NEW_OFFER = SqlStatement(
 )
 _IN_CUSTODY = SqlStatement("SELECT sender, bytes FROM custody_sums WHERE sender = ANY (?)")
 _NEW_CASE = SqlStatement("INSERT INTO cases_in_custody (referral_id, sender, bytes) VALUES (?, ?, ?)")
+_UNCOUNTED_CASE = SqlStatement(
+    "INSERT INTO cases_in_custody (referral_id, sender, bytes) VALUES (?, ?, 0) ON CONFLICT DO NOTHING"
+)
 _CASES = SqlStatement("SELECT referral_id, bytes, sender FROM cases_in_custody WHERE referral_id = ANY (?)")
 # In one order, so that no two transactions wait for each other. The sums follow from the locked rows.
 _LOCKED_CASES = SqlStatement(_CASES.text, postgresql="ORDER BY referral_id FOR UPDATE")
@@ -55,6 +58,12 @@ _CHANGE_SUM = SqlStatement(
     "INSERT INTO custody_sums (sender, bytes) VALUES (?, ?)"
     " ON CONFLICT (sender) DO UPDATE SET bytes = custody_sums.bytes + excluded.bytes"
 )
+_COUNTED_CASES = SqlStatement(
+    "SELECT referral_id FROM cases_in_custody WHERE referral_id > ? ORDER BY referral_id LIMIT ?"
+)
+_COUNTED_SENDERS = SqlStatement("SELECT sender FROM custody_sums ORDER BY sender")
+_LOCKED_SUM = SqlStatement("SELECT bytes FROM custody_sums WHERE sender = ?", postgresql="FOR UPDATE")
+_COUNTED_BYTES = SqlStatement("SELECT COALESCE(SUM(bytes), 0) FROM cases_in_custody WHERE sender = ?")
 _OFFERS_TO = SqlStatement("SELECT id, referral_id FROM offers WHERE id = ANY (?) AND organization = ?")
 _SENT_BY = SqlStatement("SELECT referral_id FROM submissions WHERE referral_id = ANY (?) AND sender = ?")
 _OFFERED_TO = SqlStatement("SELECT referral_id FROM offers WHERE referral_id = ANY (?) AND organization = ?")
@@ -129,11 +138,16 @@ class SqlAdmissionStore:
         sums: Counter[str] = Counter()
         for _, sender, size in new:
             sums[sender] += size
-        replaced = {referral_id for (referral_id, _), size in sizes.items() if size}
-        replaced -= {referral_id for referral_id, _, _ in new}
+        replaced = {key: size for key, size in sizes.items() if size}
+        for referral_id, sender, _ in new:
+            replaced.pop((referral_id, sender), None)
         larger = []
         if replaced:
-            for referral_id, size, sender in _LOCKED_CASES.run(transaction, sorted(replaced)):
+            # Parts, and referrals that are older than the count. The row is inserted before it is locked: of
+            # two processes that find none, the second waits and counts what the first has left.
+            _UNCOUNTED_CASE.run_for_each(transaction, sorted(replaced))
+            locked = sorted(referral_id for referral_id, _ in replaced)
+            for referral_id, size, sender in _LOCKED_CASES.run(transaction, locked):
                 if (growth := sizes[referral_id, sender] - size) > 0:
                     larger.append((size + growth, referral_id))
                     sums[sender] += growth
@@ -149,6 +163,24 @@ class SqlAdmissionStore:
         for sender, size in _END_CASE.run(transaction, list(referral_ids)):
             sums[sender] -= size
         _CHANGE_SUM.run_for_each(transaction, sorted(sums.items()))
+
+    def counted_cases(self, transaction: Connection, after: str, limit: int) -> list[str]:
+        """See `ports.AdmissionStore`."""
+        return [row[0] for row in _COUNTED_CASES.run(transaction, after, limit)]
+
+    def counted_senders(self, transaction: Connection) -> list[str]:
+        """See `ports.AdmissionStore`."""
+        return [row[0] for row in _COUNTED_SENDERS.run(transaction)]
+
+    def recount(self, transaction: Connection, sender: str) -> int:
+        """See `ports.AdmissionStore`."""
+        # Every change of a case is followed by one of the sum in its transaction. With the sum locked, the
+        # cases that are seen are those whose change of the sum is in it; later ones add to the new sum.
+        counted = _LOCKED_SUM.run(transaction, sender).scalar() or 0
+        change = int(_COUNTED_BYTES.run(transaction, sender).scalar_one()) - counted
+        if change:
+            _CHANGE_SUM.run_for_each(transaction, [(sender, change)])
+        return change
 
     def note_offers(self, transaction: Connection, offers: Sequence[tuple[str, str, str]]) -> None:
         """See `ports.AdmissionStore`."""

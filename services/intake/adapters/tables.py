@@ -78,6 +78,8 @@ CASES_IN_CUSTODY = Table(
     Column("referral_id", String(36), primary_key=True),
     Column("sender", String(100), nullable=False),
     Column("bytes", BigInteger, nullable=False),
+    # For the sum of a sender's cases, from the index alone.
+    Index("cases_in_custody_sender", "sender", "bytes"),
 )
 CUSTODY_SUMS = Table(
     "custody_sums",

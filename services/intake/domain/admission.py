@@ -77,7 +77,8 @@ class UsedKey:
 class Admission:
     """The rows and events of an admitted submission.
 
-    id: the id in the response: the referral's for a new referral, else the submission's.
+    id: the id in the response: the referral's for a new referral, else the submission's. is_emergency: for a
+    new referral and a replaced case, whether the referral is an emergency.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Admission:
     organization: str
     events: tuple[Event[Fact], ...]
     is_referral: bool = False
+    is_emergency: bool = False
     claim: Claim | None = None
 
 
@@ -167,6 +169,7 @@ class Caller:
         referral_id: str,
         answer_id: str | None = None,
         is_referral: bool = False,
+        is_emergency: bool = False,
         claim: Claim | None = None,
     ) -> Admission:
         """Return an admission with the facts in envelopes. The first fact causes the others."""
@@ -190,5 +193,6 @@ class Caller:
             organization=self.organization,
             events=events,
             is_referral=is_referral,
+            is_emergency=is_emergency,
             claim=claim,
         )

@@ -2,15 +2,15 @@
 
 The vault keeps a case, and after its release delivery a copy, until the referral ends: only then is there
 room again. Replacements count by the larger case, because the vault may refuse the later one.
+A part of a split referral that gets a case of its own counts as a referral does.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from contracts.codes import Urgency
 from contracts.errors import Refused
-from contracts.facts import ReferralSubmitted, SealedCaseReplaced, SealedCaseSubmitted, SealedNoteSubmitted
+from contracts.facts import SealedCaseReplaced, SealedCaseSubmitted, SealedNoteSubmitted
 from services.intake.domain.admission import Admission
 
 MIB: Final = 1024 * 1024
@@ -30,28 +30,23 @@ def sealed_bytes(admission: Admission) -> int:
     return case_bytes(admission) + sum(notes)
 
 
-def growth(admission: Admission, present: int | None) -> int:
+def growth(admission: Admission, present: int) -> int:
     """Return by how many bytes the admission adds to what its sender has in custody.
 
-    present: the bytes of the referral's case that is replaced, None if no case of it is counted.
+    present: the counted bytes of the referral's case. 0 for a new referral, for a part that has shared the
+    case of the whole, and for a referral that was admitted before cases were counted.
     """
-    size = case_bytes(admission)
-    if admission.is_referral:
-        return size
-    return 0 if present is None else max(0, size - present)
+    return max(0, case_bytes(admission) - present)
 
 
 def beyond_custody(admission: Admission, added: int, held: int, most: int) -> Refused | None:
     """Return the refusal of a case that has no room; None if it has.
 
     added: see `growth`. held: the bytes of the sender's cases in custody. most: the bound in bytes;
-    emergencies may use a quarter more, which no other referral can take from them.
+    emergencies, and the replacements of their cases, may use a quarter more, which no other referral can take
+    from them.
     """
-    is_emergency = any(
-        isinstance(event.data, ReferralSubmitted) and event.data.facts.urgency is Urgency.emergency
-        for event in admission.events
-    )
-    bound = most + most // _EMERGENCIES if is_emergency else most
+    bound = most + most // _EMERGENCIES if admission.is_emergency else most
     if not added or held + added <= bound:
         return None
     return Refused(

@@ -8,6 +8,7 @@ from typing import Any
 from contracts.codes import ReferralStatus
 from contracts.errors import Refused
 from contracts.queries import (
+    EndedQuery,
     OfferQuery,
     PartyQuery,
     PreviewQuery,
@@ -46,6 +47,8 @@ def reply_to_query(
             return queries.is_party(asked.id, asked.organization)
         case RolesQuery() as asked:
             return queries.roles(asked.ids, asked.organization)
+        case EndedQuery() as asked:
+            return queries.ended(asked.ids)
         case PreviewQuery() as asked if preview is not None:
             return preview(asked.sender, asked.facts)
     raise Refused("invalid-parameter", "Routing does not support this query.")

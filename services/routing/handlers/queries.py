@@ -90,6 +90,12 @@ class RoutingQueries:
             found = self._store.view(transaction, referral_ids)
         return {id_: role_in(referral, organization) for id_, referral in found.items()}
 
+    def ended(self, referral_ids: Collection[str]) -> list[str]:
+        """Return those of the referrals that have ended, of those that routing has read."""
+        with self._database.read() as transaction:
+            found = self._store.view(transaction, referral_ids)
+        return [id_ for id_, referral in found.items() if referral.is_closed]
+
     def decisions(self, referral_id: str, viewer: str, *, oversight: bool) -> list[dict[str, Any]]:
         """Return all decisions about a referral, for its sender and for oversight. Raises Refused."""
         with self._database.read() as transaction:

@@ -15,7 +15,7 @@ from services.gateway.domain.broker_load import (
     BrokerSample,
     ConnectionLoad,
 )
-from services.gateway.flood_guard import LOOK_SECONDS, FloodGuard
+from services.gateway.flood_guard import EARLY_ENDS_SECONDS, LOOK_SECONDS, FloodGuard
 from services.gateway.gateway_metrics import GatewayMetrics
 from tests.unit.services.gateway.doubles import OSH, BrokerInMemory
 
@@ -139,6 +139,27 @@ def test_user_that_is_not_the_gateways_ends_no_turn() -> None:
     scene.pass_turn(osh=0)
     scene.pass_turn(osh=BURST * 2)
     scene.pass_turn(seconds=FIRST_BAN)
+    assert scene.broker.banned == {}
+
+
+def test_clients_of_one_organization_end_two_bans_an_hour_by_new_passwords() -> None:
+    scene = Scene()
+    scene.pass_turn(osh=0, other=0)
+    for number in range(3):
+        scene.pass_turn(osh=BURST * 2)
+        assert set(scene.broker.banned) == {OSH}
+        scene.guard.password_replaced(OSH)
+        scene.guard.password_replaced(OSH)  # again while it is due: it ends nothing more
+        scene.pass_turn()
+        assert set(scene.broker.banned) == ({OSH} if number == 2 else set())
+        scene.pass_turn(osh=0)
+    scene.pass_turn(seconds=4 * FIRST_BAN)
+    assert scene.broker.banned == {}
+    scene.pass_turn(seconds=EARLY_ENDS_SECONDS - 4 * FIRST_BAN)
+    scene.pass_turn(osh=0)
+    scene.pass_turn(osh=BURST * 2)
+    scene.guard.password_replaced(OSH)
+    scene.pass_turn()
     assert scene.broker.banned == {}
 
 

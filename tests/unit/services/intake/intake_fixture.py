@@ -11,7 +11,7 @@ from sqlalchemy import Connection, event, func, select
 from contracts.envelope import Event, decode
 from contracts.errors import Refused
 from contracts.facts import Fact, TransitKeyPublished
-from contracts.queries import Query, Role, RolesQuery
+from contracts.queries import EndedQuery, Query, Role, RolesQuery
 from runtime.access.rate_limits import SubmissionRates
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.event_batch import decode_batch
@@ -36,13 +36,15 @@ from tests.unit.services.intake.samples import CUSTODY_KID, MEMBERS, OSH, caller
 class FakeRouting:
     """Replies from `answers`; raises Refused `not-found` for any other query.
 
-    roles: those of RolesQuery, by (organisation, referral id); an error raises. asked: the other queries.
+    roles: those of RolesQuery, by (organisation, referral id); an error raises. ended: the referrals that
+    have ended; an error raises. asked: the other queries.
     """
 
     def __init__(self) -> None:
         self.answers: dict[Query, Any] = {}
         self.asked: list[Query] = []
         self.roles: dict[tuple[str, str], Role] | Exception = {}
+        self.ended: set[str] | Exception = set()
 
     def ask(self, query: Query) -> Any:
         if isinstance(query, RolesQuery):
@@ -50,6 +52,10 @@ class FakeRouting:
                 raise self.roles
             found = {id_: self.roles.get((query.organization, id_)) for id_ in query.ids}
             return {id_: role for id_, role in found.items() if role is not None}
+        if isinstance(query, EndedQuery):
+            if isinstance(self.ended, Exception):
+                raise self.ended
+            return sorted(self.ended.intersection(query.ids))
         self.asked.append(query)
         answer = self.answers.get(query, Refused("not-found", "Unknown referral."))
         if isinstance(answer, Exception):

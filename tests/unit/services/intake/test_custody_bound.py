@@ -7,15 +7,16 @@ import time
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Connection, delete, insert, select, text, update
 
 from contracts.codes import Outcome, Urgency
-from contracts.errors import Refused, TooManySubmissions
+from contracts.errors import Refused, TooManySubmissions, Unavailable
 from contracts.facts import Fact, ReferralCompleted, ReferralFailed, ReferralWithdrawn
-from contracts.queries import PartyQuery, ReferralQuery, Role
+from contracts.queries import MOST_ENDED, PartyQuery, ReferralQuery, Role
 from runtime.identifiers import new_id
 from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.adapters.tables import CASES_IN_CUSTODY, CUSTODY_SUMS
+from services.intake.custody_recount import CustodyRecount
 from services.intake.domain.admission import Admission
 from services.intake.domain.command import Replacement
 from services.intake.domain.custody_bound import MIB
@@ -124,6 +125,137 @@ def test_replacement_counts_by_the_larger_case(small: IntakeBench) -> None:
     assert len(fill(small)) == 1
 
 
+def replaced(bench: IntakeBench, referral_id: str, size: int, **facts: Any) -> None:
+    """Replace the case of the sender's referral by one of so many bytes."""
+    view = {"sender": OSH, "acceptor": None, "facts": {"to": None, **facts}}
+    bench.routing.answers[ReferralQuery(id=referral_id, viewer=OSH, oversight=False)] = view
+    bench.routing.answers[PartyQuery(id=referral_id, organization=OSH)] = True
+    submit_command(bench, caller(new_id=new_id), referral_id, Replacement(case=case(size)))
+
+
+def test_case_of_a_part_counts_until_the_part_ends(small: IntakeBench) -> None:
+    part = new_id()  # intake has not admitted it: routing began it when it split a referral
+    replaced(small, part, 4 * CASE)
+    assert in_custody(small) == ([4 * CASE], [4 * CASE])
+    assert len(fill(small)) == 6
+    with pytest.raises(Refused) as caught:
+        replaced(small, new_id(), CASE)
+    assert caught.value.slug == "custody-full"
+    replaced(small, part, 2 * CASE)
+    with pytest.raises(Refused) as caught:
+        replaced(small, part, 5 * CASE)
+    assert caught.value.slug == "custody-full"
+    end(small, ReferralWithdrawn(referral_id=part, sender=OSH, organization=None, reason="placed_elsewhere"))
+    assert len(fill(small)) == 4
+
+
+def test_replacement_of_an_emergencys_case_may_use_the_reserve(small: IntakeBench) -> None:
+    (emergency,) = fill(small, urgency=Urgency.emergency)[:1]
+    (other, *_) = [id_ for id_ in referrals(small) if id_ != emergency]
+    end(small, ReferralWithdrawn(referral_id=other, sender=OSH, organization=None, reason="other"))
+    with pytest.raises(Refused) as caught:
+        replaced(small, emergency, 2 * CASE)
+    assert caught.value.slug == "custody-full"
+    replaced(small, emergency, 2 * CASE, urgency="emergency")
+    assert sum(in_custody(small)[0]) == 12 * CASE
+
+
+def referrals(bench: IntakeBench) -> list[str]:
+    """Return the referrals whose cases are counted."""
+    with bench.database.read() as transaction:
+        return list(transaction.execute(select(CASES_IN_CUSTODY.c.referral_id)).scalars())
+
+
+@pytest.fixture
+def recount(small: IntakeBench) -> CustodyRecount:
+    return CustodyRecount(database=small.database, store=SqlAdmissionStore(), referrals=small.routing)
+
+
+def test_case_of_a_referral_whose_end_was_missed_counts_no_longer(
+    small: IntakeBench, recount: CustodyRecount
+) -> None:
+    first, second, *_ = fill(small)
+    small.routing.ended = {first, second, new_id()}
+    recount.run()
+    assert sorted(in_custody(small)[1]) == [8 * CASE]
+    end(small, ReferralWithdrawn(referral_id=first, sender=OSH, organization=None, reason="other"))
+    assert len(fill(small)) == 2
+
+
+def test_recount_asks_about_every_case_and_begins_again(small: IntakeBench, recount: CustodyRecount) -> None:
+    ids = sorted(new_id() for _ in range(2 * MOST_ENDED + 1))
+    with small.database.write() as transaction:
+        rows = [{"referral_id": id_, "sender": OSH, "bytes": 1} for id_ in ids]
+        transaction.execute(insert(CASES_IN_CUSTODY), rows)
+        transaction.execute(insert(CUSTODY_SUMS).values(sender=OSH, bytes=len(ids)))
+    small.routing.ended = {ids[0], ids[-1]}
+    for _ in range(3):
+        recount.run()
+    assert sorted(referrals(small)) == ids[1:-1]
+    small.routing.ended = {ids[1]}
+    recount.run()
+    assert sorted(referrals(small)) == ids[2:-1]
+
+
+@pytest.mark.parametrize("drift", [-3 * CASE, 7 * CASE])
+def test_sum_that_is_not_what_the_cases_add_up_to_is_corrected(
+    small: IntakeBench, recount: CustodyRecount, drift: int
+) -> None:
+    fill(small)
+    fill(small, by=MOSCOW)
+    with small.database.write() as transaction:
+        changed = CUSTODY_SUMS.c.bytes + drift
+        transaction.execute(update(CUSTODY_SUMS).where(CUSTODY_SUMS.c.sender == OSH).values(bytes=changed))
+    recount.run()
+    assert in_custody(small)[1] == [10 * CASE, 10 * CASE]
+    with small.database.write() as transaction:
+        transaction.execute(delete(CASES_IN_CUSTODY))
+    recount.run()
+    assert in_custody(small) == ([], [0, 0])
+
+
+@pytest.mark.parametrize("error", [Refused("invalid-parameter", "Unknown query."), Unavailable("No reply.")])
+def test_recount_changes_nothing_while_routing_does_not_tell_what_has_ended(
+    small: IntakeBench, recount: CustodyRecount, error: Exception
+) -> None:
+    (first, *_) = fill(small)
+    small.routing.ended = error
+    with pytest.raises(Unavailable):
+        recount.run()
+    assert in_custody(small)[1] == [10 * CASE]
+    small.routing.ended = {first}
+    recount.run()
+    assert in_custody(small)[1] == [9 * CASE]
+
+
+def test_recount_loses_no_case_that_another_process_admits_meanwhile(postgres_database: str) -> None:
+    bench = IntakeBench(postgres_database)
+    bench.submit(case=case())
+    admitted = bench.prepared(case=case())
+    store = SqlAdmissionStore()
+
+    def recount() -> None:
+        with bench.database.write() as transaction:
+            store.recount(transaction, OSH)
+
+    second = threading.Thread(target=recount)
+    with bench.database.write() as transaction:
+        store.take_into_custody(transaction, [admitted])
+        second.start()
+        _wait_for_a_lock(transaction)
+    second.join()
+    assert in_custody(bench) == ([CASE, CASE], [2 * CASE])
+    bench.database.close()
+
+
+def _wait_for_a_lock(transaction: Connection) -> None:
+    """Return once another transaction waits for one."""
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    deadline = time.monotonic() + 20
+    while transaction.execute(waiting).scalar_one() == 0:
+        assert time.monotonic() < deadline, "the second transaction waits for nothing"
+
+
 def in_custody(bench: IntakeBench) -> tuple[list[int], list[int]]:
     """Return the bytes of each case in custody, and the sums of the senders."""
     with bench.database.read() as transaction:
@@ -191,10 +323,7 @@ def test_two_processes_that_change_one_case_leave_no_room_taken(postgres_databas
         else:
             store.take_into_custody(transaction, admissions[:1])
         second.start()
-        waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        deadline = time.monotonic() + 20
-        while transaction.execute(waiting).scalar_one() == 0:
-            assert time.monotonic() < deadline, "the second transaction waits for nothing"
+        _wait_for_a_lock(transaction)
     second.join()
     with bench.database.write() as transaction:
         store.end_custody(transaction, [referral_id])

@@ -442,7 +442,7 @@ def test_stranger_learns_nothing_from_the_key_of_a_note(bench: IntakeBench) -> N
 def test_replaced_case_is_open_fact_and_sealed_message(bench: IntakeBench) -> None:
     referral = bench.submit()
     asked = ReferralQuery(id=referral, viewer=OSH, oversight=False)
-    bench.routing.answers = {asked: {"sender": OSH, "acceptor": MOSCOW}}
+    bench.routing.answers = {asked: {"sender": OSH, "acceptor": MOSCOW, "facts": None}}
     submit_command(bench, caller(new_id=new_id), referral, Replacement(to=MOSCOW, case=sealed(MOSCOW_KID)))
     fact, sealed_message = bench.sent()[2:]
     assert fact.data == ReplacementSubmitted(referral_id=referral, organization=OSH, to=MOSCOW)

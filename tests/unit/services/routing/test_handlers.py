@@ -55,7 +55,7 @@ from contracts.facts import (
 )
 from contracts.idempotency_key import KEYS_KEPT
 from contracts.organization import Capacity
-from contracts.queries import OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery, RolesQuery
+from contracts.queries import EndedQuery, OfferQuery, PartyQuery, ReferralListQuery, ReferralQuery, RolesQuery
 from contracts.records import plain
 from runtime.identifiers import new_id
 from runtime.storage.database import Database
@@ -625,6 +625,15 @@ def test_roles_are_answered_for_the_referrals_that_routing_has_read(
     assert roles(second.organization)[referral] == "acceptor"
     assert roles(asked.organization)[fresh] == "candidate"
     assert roles("kz.stranger") == {referral: "none", fresh: "none"}
+
+
+def test_ended_referrals_are_told_of_those_that_routing_has_read(bench: Workbench) -> None:
+    ended, fresh = new_id(), new_id()
+    bench.take(submitted(ended))
+    bench.take(submitted(fresh))
+    bench.take(withdrawal(ended))
+    query = EndedQuery(ids=(ended, fresh, new_id()))
+    assert plain(reply_to_query(bench.queries, query.wire())) == [ended]
 
 
 def test_queries_of_other_services_are_answered(
