@@ -107,40 +107,22 @@ class Envelope:
     @classmethod
     def decode(cls, body: bytes) -> Envelope:
         """Parse a message. Raises Malformed for bytes that are no CloudEvent; ignores unknown attributes."""
-        try:
-            raw = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            raise Malformed("not JSON") from None
-        if not isinstance(raw, dict) or raw.get("specversion") != "1.0":
-            raise Malformed("/specversion: not a CloudEvent of version 1.0")
-        try:
-            envelope = cls(
-                id=_id(raw),
-                source=_text(raw, "source"),
-                type=_text(raw, "type"),
-                time=in_utc(dt.datetime.fromisoformat(_text(raw, "time"))),
-                partition_key=_text(raw, "partitionkey"),
-                correlation_id=_text(raw, "correlationid"),
-                causation_id=_text_or_none(raw, "causationid"),
-                traceparent=_text_or_none(raw, "traceparent"),
-                data=raw["data"],
-                body=body,
-            )
-        except KeyError as error:
-            raise Malformed(f"/{error.args[0]}: missing") from None
-        except ValueError as error:
-            if isinstance(error, Malformed):
-                raise
-            raise Malformed("/time: not an RFC 3339 time with an offset") from None
-        if not isinstance(envelope.data, dict):
-            raise Malformed("/data: not an object")
-        return envelope
+        id_, source, type_, time, partition_key, correlation_id, causation_id, traceparent, data = _read(body)
+        return cls(
+            id=id_,
+            source=source,
+            type=type_,
+            time=time,
+            partition_key=partition_key,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+            traceparent=traceparent,
+            data=data,
+            body=body,
+        )
 
     def event(self) -> Event[Fact]:
         """Return the message with its fact. Raises Malformed for an unknown type or data of another shape."""
-        fact = CATALOGUE.get(self.type)
-        if fact is None:
-            raise Malformed("/type: not in the catalogue")
         return Event(
             id=self.id,
             source=self.source,
@@ -149,13 +131,66 @@ class Envelope:
             correlation_id=self.correlation_id,
             causation_id=self.causation_id,
             traceparent=self.traceparent,
-            data=read(fact, self.data),
+            data=_fact(self.type, self.data),
         )
 
 
 def decode(body: bytes) -> Event[Fact]:
-    """Return the event in a message's bytes. Raises Malformed."""
-    return Envelope.decode(body).event()
+    """Return the event in a message's bytes. Raises Malformed.
+
+    It is equal to `Envelope.decode(body).event()`, without the envelope in between.
+    """
+    id_, source, type_, time, partition_key, correlation_id, causation_id, traceparent, data = _read(body)
+    return Event(
+        id=id_,
+        source=source,
+        time=time,
+        partition_key=partition_key,
+        correlation_id=correlation_id,
+        causation_id=causation_id,
+        traceparent=traceparent,
+        data=_fact(type_, data),
+    )
+
+
+def _read(
+    body: bytes,
+) -> tuple[str, str, str, dt.datetime, str, str, str | None, str | None, Mapping[str, Any]]:
+    """Return a message's attributes and data in the order of `Envelope`. Raises Malformed."""
+    try:
+        raw = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Malformed("not JSON") from None
+    if not isinstance(raw, dict) or raw.get("specversion") != "1.0":
+        raise Malformed("/specversion: not a CloudEvent of version 1.0")
+    try:
+        found = (
+            _id(raw),
+            _text(raw, "source"),
+            _text(raw, "type"),
+            in_utc(dt.datetime.fromisoformat(_text(raw, "time"))),
+            _text(raw, "partitionkey"),
+            _text(raw, "correlationid"),
+            _text_or_none(raw, "causationid"),
+            _text_or_none(raw, "traceparent"),
+            raw["data"],
+        )
+    except KeyError as error:
+        raise Malformed(f"/{error.args[0]}: missing") from None
+    except ValueError as error:
+        if isinstance(error, Malformed):
+            raise
+        raise Malformed("/time: not an RFC 3339 time with an offset") from None
+    if not isinstance(found[-1], dict):
+        raise Malformed("/data: not an object")
+    return found
+
+
+def _fact(type_: str, data: Mapping[str, Any]) -> Fact:
+    fact = CATALOGUE.get(type_)
+    if fact is None:
+        raise Malformed("/type: not in the catalogue")
+    return read(fact, data)
 
 
 def _text(raw: Mapping[str, Any], name: str) -> str:
