@@ -8,7 +8,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from operator import itemgetter
+from typing import Any, Generic, NoReturn, TypeVar
 
 import orjson
 
@@ -25,6 +26,11 @@ LONGEST_ID = 64
 # never logged.
 _OPTIONS = orjson.OPT_UTC_Z
 _LOGGABLE_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_STRICT_INTEGER
+
+# The attributes that each message has as a text, in the order of `Envelope`.
+_REQUIRED = ("id", "source", "type", "time", "partitionkey", "correlationid")
+_TEXTS = itemgetter(*_REQUIRED)
+_ONLY_TEXTS = {str}
 
 F_co = TypeVar("F_co", bound=Fact, covariant=True)
 
@@ -164,13 +170,22 @@ def _read(
     if not isinstance(raw, dict) or raw.get("specversion") != "1.0":
         raise Malformed("/specversion: not a CloudEvent of version 1.0")
     try:
+        texts = _TEXTS(raw)
+        # At once: nearly every message passes, and a call for each text takes twice as long.
+        if {*map(type, texts)} != _ONLY_TEXTS or not all(texts):
+            _refuse_texts(raw)
+        id_, source, type_, time, partition_key, correlation_id = texts
+        # Receivers deduplicate messages by id. A database that truncated an id could make a new message look
+        # known, and the message would be lost.
+        if len(id_) > LONGEST_ID or "\0" in id_:
+            raise Malformed(f"/id: longer than {LONGEST_ID} characters, or contains a NUL")
         found = (
-            _id(raw),
-            _text(raw, "source"),
-            _text(raw, "type"),
-            in_utc(dt.datetime.fromisoformat(_text(raw, "time"))),
-            _text(raw, "partitionkey"),
-            _text(raw, "correlationid"),
+            id_,
+            source,
+            type_,
+            in_utc(dt.datetime.fromisoformat(time)),
+            partition_key,
+            correlation_id,
             _text_or_none(raw, "causationid"),
             _text_or_none(raw, "traceparent"),
             raw["data"],
@@ -193,22 +208,17 @@ def _fact(type_: str, data: Mapping[str, Any]) -> Fact:
     return read(fact, data)
 
 
-def _text(raw: Mapping[str, Any], name: str) -> str:
-    value = raw[name]
-    if not isinstance(value, str) or not value:
-        raise Malformed(f"/{name}: not a text")
-    return value
-
-
-def _id(raw: Mapping[str, Any]) -> str:
-    # Receivers deduplicate messages by id. A database that truncated an id could make a new message look
-    # known, and the message would be lost.
-    value = _text(raw, "id")
-    if len(value) > LONGEST_ID or "\0" in value:
-        raise Malformed(f"/id: longer than {LONGEST_ID} characters, or contains a NUL")
-    return value
+def _refuse_texts(raw: Mapping[str, Any]) -> NoReturn:
+    """Raise Malformed for the first required attribute that is not a text, or empty."""
+    name = next(name for name in _REQUIRED if not isinstance(raw[name], str) or not raw[name])
+    raise Malformed(f"/{name}: not a text")
 
 
 def _text_or_none(raw: Mapping[str, Any], name: str) -> str | None:
     # CloudEvents JSON format §2.2: null is the same as absent.
-    return None if raw.get(name) is None else _text(raw, name)
+    value = raw.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value:
+        raise Malformed(f"/{name}: not a text")
+    return value
