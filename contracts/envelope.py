@@ -8,7 +8,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from operator import itemgetter
+from typing import Any, Generic, NoReturn, TypeVar
 
 import orjson
 
@@ -25,6 +26,11 @@ LONGEST_ID = 64
 # never logged.
 _OPTIONS = orjson.OPT_UTC_Z
 _LOGGABLE_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_STRICT_INTEGER
+
+# The attributes that each message has as a text, in the order of `Envelope`.
+_REQUIRED = ("id", "source", "type", "time", "partitionkey", "correlationid")
+_TEXTS = itemgetter(*_REQUIRED)
+_ONLY_TEXTS = {str}
 
 F_co = TypeVar("F_co", bound=Fact, covariant=True)
 
@@ -107,40 +113,22 @@ class Envelope:
     @classmethod
     def decode(cls, body: bytes) -> Envelope:
         """Parse a message. Raises Malformed for bytes that are no CloudEvent; ignores unknown attributes."""
-        try:
-            raw = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            raise Malformed("not JSON") from None
-        if not isinstance(raw, dict) or raw.get("specversion") != "1.0":
-            raise Malformed("/specversion: not a CloudEvent of version 1.0")
-        try:
-            envelope = cls(
-                id=_id(raw),
-                source=_text(raw, "source"),
-                type=_text(raw, "type"),
-                time=in_utc(dt.datetime.fromisoformat(_text(raw, "time"))),
-                partition_key=_text(raw, "partitionkey"),
-                correlation_id=_text(raw, "correlationid"),
-                causation_id=_text_or_none(raw, "causationid"),
-                traceparent=_text_or_none(raw, "traceparent"),
-                data=raw["data"],
-                body=body,
-            )
-        except KeyError as error:
-            raise Malformed(f"/{error.args[0]}: missing") from None
-        except ValueError as error:
-            if isinstance(error, Malformed):
-                raise
-            raise Malformed("/time: not an RFC 3339 time with an offset") from None
-        if not isinstance(envelope.data, dict):
-            raise Malformed("/data: not an object")
-        return envelope
+        id_, source, type_, time, partition_key, correlation_id, causation_id, traceparent, data = _read(body)
+        return cls(
+            id=id_,
+            source=source,
+            type=type_,
+            time=time,
+            partition_key=partition_key,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+            traceparent=traceparent,
+            data=data,
+            body=body,
+        )
 
     def event(self) -> Event[Fact]:
         """Return the message with its fact. Raises Malformed for an unknown type or data of another shape."""
-        fact = CATALOGUE.get(self.type)
-        if fact is None:
-            raise Malformed("/type: not in the catalogue")
         return Event(
             id=self.id,
             source=self.source,
@@ -149,31 +137,88 @@ class Envelope:
             correlation_id=self.correlation_id,
             causation_id=self.causation_id,
             traceparent=self.traceparent,
-            data=read(fact, self.data),
+            data=_fact(self.type, self.data),
         )
 
 
 def decode(body: bytes) -> Event[Fact]:
-    """Return the event in a message's bytes. Raises Malformed."""
-    return Envelope.decode(body).event()
+    """Return the event in a message's bytes. Raises Malformed.
+
+    It is equal to `Envelope.decode(body).event()`, without the envelope in between.
+    """
+    id_, source, type_, time, partition_key, correlation_id, causation_id, traceparent, data = _read(body)
+    return Event(
+        id=id_,
+        source=source,
+        time=time,
+        partition_key=partition_key,
+        correlation_id=correlation_id,
+        causation_id=causation_id,
+        traceparent=traceparent,
+        data=_fact(type_, data),
+    )
 
 
-def _text(raw: Mapping[str, Any], name: str) -> str:
-    value = raw[name]
-    if not isinstance(value, str) or not value:
-        raise Malformed(f"/{name}: not a text")
-    return value
+def _read(
+    body: bytes,
+) -> tuple[str, str, str, dt.datetime, str, str, str | None, str | None, Mapping[str, Any]]:
+    """Return a message's attributes and data in the order of `Envelope`. Raises Malformed."""
+    try:
+        raw = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Malformed("not JSON") from None
+    if not isinstance(raw, dict) or raw.get("specversion") != "1.0":
+        raise Malformed("/specversion: not a CloudEvent of version 1.0")
+    try:
+        texts = _TEXTS(raw)
+        # At once: nearly every message passes, and a call for each text takes twice as long.
+        if {*map(type, texts)} != _ONLY_TEXTS or not all(texts):
+            _refuse_texts(raw)
+        id_, source, type_, time, partition_key, correlation_id = texts
+        # Receivers deduplicate messages by id. A database that truncated an id could make a new message look
+        # known, and the message would be lost.
+        if len(id_) > LONGEST_ID or "\0" in id_:
+            raise Malformed(f"/id: longer than {LONGEST_ID} characters, or contains a NUL")
+        found = (
+            id_,
+            source,
+            type_,
+            in_utc(dt.datetime.fromisoformat(time)),
+            partition_key,
+            correlation_id,
+            _text_or_none(raw, "causationid"),
+            _text_or_none(raw, "traceparent"),
+            raw["data"],
+        )
+    except KeyError as error:
+        raise Malformed(f"/{error.args[0]}: missing") from None
+    except ValueError as error:
+        if isinstance(error, Malformed):
+            raise
+        raise Malformed("/time: not an RFC 3339 time with an offset") from None
+    if not isinstance(found[-1], dict):
+        raise Malformed("/data: not an object")
+    return found
 
 
-def _id(raw: Mapping[str, Any]) -> str:
-    # Receivers deduplicate messages by id. A database that truncated an id could make a new message look
-    # known, and the message would be lost.
-    value = _text(raw, "id")
-    if len(value) > LONGEST_ID or "\0" in value:
-        raise Malformed(f"/id: longer than {LONGEST_ID} characters, or contains a NUL")
-    return value
+def _fact(type_: str, data: Mapping[str, Any]) -> Fact:
+    fact = CATALOGUE.get(type_)
+    if fact is None:
+        raise Malformed("/type: not in the catalogue")
+    return read(fact, data)
+
+
+def _refuse_texts(raw: Mapping[str, Any]) -> NoReturn:
+    """Raise Malformed for the first required attribute that is not a text, or empty."""
+    name = next(name for name in _REQUIRED if not isinstance(raw[name], str) or not raw[name])
+    raise Malformed(f"/{name}: not a text")
 
 
 def _text_or_none(raw: Mapping[str, Any], name: str) -> str | None:
     # CloudEvents JSON format §2.2: null is the same as absent.
-    return None if raw.get(name) is None else _text(raw, name)
+    value = raw.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value:
+        raise Malformed(f"/{name}: not a text")
+    return value

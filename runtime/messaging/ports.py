@@ -36,6 +36,8 @@ class Outgoing:
     headers: Mapping[str, str] = field(default_factory=dict)
     # Useless after its deadline (a request or a reply): not persisted, not returned when unroutable.
     transient: bool = False
+    # The SHA-256 of each event's bytes, once they are signed (`WaveSigner`); empty before.
+    digests: tuple[bytes, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def is_too_large(self) -> bool:

@@ -99,8 +99,16 @@ def caused_by(traceparent: str | None, source: str, message_id: str) -> str | No
 
     traceparent: the message's. The parent of the events is the span in which `source` handles the message.
     """
-    decided = parse(traceparent)
-    return None if decided is None else str(handling(decided, source, message_id))
+    around = _around_span(traceparent.strip()) if traceparent else None
+    # As the text of `handling`, without the spans in between.
+    return None if around is None else f"{around[0]}{_span_id('handle', source, message_id, '')}{around[1]}"
+
+
+@lru_cache(maxsize=256)
+def _around_span(text: str) -> tuple[str, str] | None:
+    """Return what precedes and what follows the span's id in the text of a trace; None for an invalid one."""
+    known = _parsed(text)
+    return None if known is None else (f"00-{known.trace_id}-", f"-{known.flags:02x}")
 
 
 def _span_id(*parts: str) -> str:

@@ -63,6 +63,9 @@ _log = logging.getLogger(__name__)
 # Without a cover rate, a published checkpoint covers an entry within a second of its commit; all batches of
 # that time share one. With a rate, `log.domain.cover_rate` says when the log is published.
 PUBLISHING_SECONDS = 0.5
+# Nobody waits for the receipts of the services' own events. Each turn that finds some costs every service a
+# transaction and the verification of a signature.
+AUTHOR_RECEIPT_SECONDS = 2.0
 COSIGNING_SECONDS = 1.0
 # The content of a referral is erased within this time after its consent was withdrawn.
 RETENTION_SECONDS = 1.0
@@ -226,7 +229,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
             *platform.background(),
             Periodic("publication", publisher.turn, seconds=PUBLISHING_SECONDS),
             Periodic("witnesses", cosigner.turn, seconds=COSIGNING_SECONDS),
-            Periodic("author receipts", author_receipts.turn, seconds=PUBLISHING_SECONDS),
+            Periodic("author receipts", author_receipts.turn, seconds=AUTHOR_RECEIPT_SECONDS),
             Periodic("retention", retention.turn, seconds=RETENTION_SECONDS),
             Periodic("inspection", inspector.turn, seconds=INSPECTION_SECONDS),
             Periodic("filing", Filing(database, SqlUnfiled(closures)).turn, seconds=FILING_SECONDS),

@@ -12,19 +12,24 @@ import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy.event import listen, remove
 
+from admin.keys import signing_key
 from contracts.envelope import Envelope, Event
 from contracts.errors import Defect
 from contracts.facts import EventsLogged, Fact, OfferAccepted
+from contracts.signatures import SigningKey
 from contracts.topology import CASES, DEAD_LETTERS, DIRECT, EVENTS, LOG, LOG_QUEUE, RECEIPTS, SNAPSHOTS
 from runtime.identifiers import new_id
 from runtime.messaging.inbox import KEPT
 from runtime.messaging.metrics import MessagingMetrics
+from runtime.messaging.outbox import unreceipted
 from runtime.messaging.outbox.event_batch import decode_batch, encode_batch
 from runtime.messaging.outbox.log_offers import REMEMBERED
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.outbox.receipt_watch import MOST_COUNTED, WINDOW, ReceiptWatch
 from runtime.messaging.outbox.unreceipted import Unreceipted, digest_text
+from runtime.messaging.outbox.wave_signer import WaveSigner
 from runtime.messaging.ports import Outgoing
+from runtime.messaging.signatures.statement import STATEMENT_TYPE
 from runtime.settings import RECEIPT_TIME
 from runtime.storage.database import Database
 from tests.messaging.consumer_harness import START, TABLES, HandClock
@@ -188,6 +193,71 @@ def test_message_confirmed_twice_has_one_copy(author: Author) -> None:
     author.watch = author.started()  # another process had the relay
     author.confirm(message)
     assert author.waiting() == bodies
+
+
+def signed(message: Outgoing) -> Outgoing:
+    """Return the message as the relay confirms it."""
+    return WaveSigner(SigningKey(signing_key(), STATEMENT_TYPE)).sign([message])[0]
+
+
+def test_receipt_for_a_whole_message_deletes_its_copy_unread(author: Author) -> None:
+    message, bodies = batch(3)
+    author.confirm(signed(message))
+    statements: list[str] = []
+    engine = author.database._engine
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        statements.append(statement)
+
+    listen(engine, "before_cursor_execute", note)
+    try:
+        author.receive(*names(bodies))
+    finally:
+        remove(engine, "before_cursor_execute", note)
+    assert author.waiting() == []
+    of_copies = [statement for statement in statements if "unreceipted" in statement]
+    assert [statement.split()[0] for statement in of_copies] == ["DELETE"], of_copies
+
+
+def test_receipt_for_a_part_of_a_signed_message_keeps_the_others(author: Author) -> None:
+    message, bodies = batch(4)
+    author.confirm(signed(message))
+    author.receive(*names(bodies[:2]))
+    assert author.waiting() == bodies[2:]
+    author.receive(*names(bodies))
+    assert author.waiting() == []
+
+
+def test_receipt_deletes_each_copy_of_a_message_that_another_process_has_split(author: Author) -> None:
+    message, bodies = batch(3)
+    author.confirm(signed(message))
+    writer, author.watch = author.watch, author.started()
+    assert len(author.look(minutes=15)) == 3  # each event has a copy of its own now
+    author.watch = writer
+    author.receive(*names(bodies))
+    assert author.waiting() == []
+
+
+def test_receipt_after_a_confirmation_that_was_rolled_back_leaves_no_copy(author: Author) -> None:
+    message, bodies = batch(2)
+    with pytest.raises(ZeroDivisionError), author.database.write() as transaction:
+        author.watch.confirmed(transaction, [signed(message)])
+        raise ZeroDivisionError
+    author.receive(*names(bodies))
+    author.confirm(signed(message))  # published again
+    assert author.waiting() == []
+
+
+def test_copies_beyond_those_remembered_are_deleted_by_their_receipts(
+    author: Author, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unreceipted, "MOST_REMEMBERED", 2)
+    messages = [batch(2) for _ in range(4)]
+    for message, _ in messages:
+        author.confirm(signed(message))
+    assert len(author.watch._copies._written) == 2
+    author.receive(*[name for _, bodies in messages for name in names(bodies)])
+    assert author.waiting() == []
 
 
 def test_receipt_of_another_service_is_refused(author: Author) -> None:

@@ -102,7 +102,9 @@ class Relay:
             raise BrokerUnavailable(obstacle)
         started = time.monotonic()
         try:
-            self._publisher.publish(self._signer.sign([message for _, message in waiting]))
+            signed = self._signer.sign([message for _, message in waiting])
+            waiting = [(number, message) for (number, _), message in zip(waiting, signed, strict=True)]
+            self._publisher.publish(signed)
         except PublishIncomplete as error:
             self._forget(waiting[: error.confirmed])
             if error.unroutable is not None:

@@ -16,7 +16,7 @@ The crash points of a copy, in order:
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -34,6 +34,8 @@ from runtime.storage.sql_statement import SqlStatement
 # Receipts without a copy are remembered this long, and at most so many: the copy may be written next.
 EARLY_KEPT: Final = dt.timedelta(minutes=1)
 MOST_EARLY: Final = 20_000
+# The messages whose digests are kept in memory until their receipt; each has 64 events at most.
+MOST_REMEMBERED: Final = 1_000
 
 _ADD = SqlStatement(
     "INSERT INTO unreceipted (digest, partition_key, body, published_at, offers, due_at)"
@@ -44,6 +46,7 @@ _FIND = SqlStatement(
     " ORDER BY number"
 )
 _DELETE = SqlStatement("DELETE FROM unreceipted WHERE number = ANY (?)")
+_DELETE_WHOLE = SqlStatement("DELETE FROM unreceipted WHERE digest = ANY (?) RETURNING digest, length(body)")
 _COUNT = SqlStatement("SELECT count(*) FROM unreceipted")
 # A statement of its own: beside count(*), min() does not use the index.
 _OLDEST = SqlStatement("SELECT min(published_at) FROM unreceipted")
@@ -96,36 +99,58 @@ class Unreceipted:
 
     The relay and the consumer of receipts share one instance: a receipt may overtake the transaction that
     writes the copy. If another process has the relay, such a copy stays until it is offered again.
+
+    The instance remembers the digests of the events in each copy that it has written. So a receipt for a
+    whole message deletes its copy unread; any other receipt reads the copies that it names.
     """
 
     def __init__(self) -> None:
         self._early: dict[str, dt.datetime] = {}
+        # By the digest of the first event, which is the copy's key: those of all its events, and its size.
+        self._written: dict[str, tuple[tuple[str, ...], int]] = {}
 
     def add(self, transaction: Connection, messages: Iterable[Outgoing], now: dt.datetime) -> None:
         """Keep the messages that the log must hold, in the transaction that deletes their outbox rows."""
-        bodies = [(m.partition_key, m.body) for m in messages if m.exchange == EVENTS]
-        if self._early:
-            bodies = [(key, joined(left)) for key, body in bodies if (left := _without(self._early, body))]
-        self._insert(
-            transaction,
-            [Copy(partition_key=key, body=body, published_at=now, due_at=now) for key, body in bodies],
-        )
+        copies: list[tuple[str, Copy]] = []
+        for message in messages:
+            if message.exchange != EVENTS:
+                continue
+            digests, body = self._without_early(message)
+            if not digests:
+                continue
+            copy = Copy(partition_key=message.partition_key, body=body, published_at=now, due_at=now)
+            copies.append((digests[0], copy))
+            self._remember(digests, len(body))
+        self._insert(transaction, copies)
 
     def drop(self, transaction: Connection, digests: Sequence[str], now: dt.datetime) -> None:
         """Delete the copies of receipted events. Repeatable."""
         receipted = dict.fromkeys(digests, now)
-        copies = _copies(_FIND.run(transaction, list(receipted)))
         early = dict(receipted)
+        whole = [
+            first
+            for first in receipted
+            if (written := self._written.get(first)) is not None
+            and all(digest in receipted for digest in written[0])
+        ]
+        if whole:
+            # A copy is not returned if its transaction was rolled back: its receipt is early then.
+            for first, size in _DELETE_WHOLE.run(transaction, whole).all():
+                events, written_size = self._written.pop(first)
+                # Another size: the copy was replaced, and its other events may have copies of their own.
+                for digest in events if size == written_size else (first,):
+                    early.pop(digest, None)
+        copies = _copies(_FIND.run(transaction, list(early))) if early else []
         if copies:
             _DELETE.run(transaction, [copy.number for copy in copies])
-            rest: list[Copy] = []
+            rest: list[tuple[str, Copy]] = []
             for copy in copies:
-                events = {digest_text(event): event for event in decode_batch(copy.body)}
-                left = [event for digest, event in events.items() if digest not in receipted]
+                of_copy = {digest_text(event): event for event in decode_batch(copy.body)}
+                left = [event for digest, event in of_copy.items() if digest not in receipted]
                 if left:
                     # Audit had only some events of the batch; the others await another receipt.
-                    rest.append(replace(copy, number=0, body=joined(left)))
-                for digest in events:
+                    rest.append((digest_text(left[0]), replace(copy, number=0, body=joined(left))))
+                for digest in of_copy:
                     early.pop(digest, None)
             self._insert(transaction, rest)
         self._note_early(early, now)
@@ -154,7 +179,7 @@ class Unreceipted:
     def replace(self, transaction: Connection, old: Sequence[Copy], new: Sequence[Copy]) -> None:
         """Replace copies by others."""
         _DELETE.run(transaction, [copy.number for copy in old])
-        self._insert(transaction, new)
+        self._insert(transaction, [(digest_text(decode_batch(copy.body)[0]), copy) for copy in new])
 
     def _note_early(self, digests: Mapping[str, dt.datetime], now: dt.datetime) -> None:
         self._early.update(digests)
@@ -164,25 +189,40 @@ class Unreceipted:
                 break
             del self._early[digest]
 
-    def _insert(self, transaction: Connection, copies: Sequence[Copy]) -> None:
+    def _without_early(self, message: Outgoing) -> tuple[tuple[str, ...], bytes]:
+        """Return the digests of the events that have no receipt yet, and a body with these events."""
+        if message.digests:
+            digests = tuple([base64_text.encoded(one) for one in message.digests])
+        else:
+            digests = tuple([digest_text(event) for event in decode_batch(message.body)])
+        if self._early.keys().isdisjoint(digests):
+            return digests, message.body
+        events = zip(digests, decode_batch(message.body), strict=True)
+        left = [(digest, event) for digest, event in events if digest not in self._early]
+        return tuple([digest for digest, _ in left]), joined([event for _, event in left]) if left else b""
+
+    def _remember(self, digests: tuple[str, ...], size: int) -> None:
+        self._written.pop(digests[0], None)  # the newest is the last
+        self._written[digests[0]] = digests, size
+        if len(self._written) > MOST_REMEMBERED:
+            del self._written[next(iter(self._written))]
+
+    def _insert(self, transaction: Connection, copies: Sequence[tuple[str, Copy]]) -> None:
+        """copies: each with the digest of its first event."""
         _ADD.run_for_each(
             transaction,
             [
                 (
-                    digest_text(decode_batch(copy.body)[0]),
+                    first,
                     copy.partition_key,
                     copy.body,
                     microseconds(copy.published_at),
                     copy.offers,
                     microseconds(copy.due_at),
                 )
-                for copy in copies
+                for first, copy in copies
             ],
         )
-
-
-def _without(digests: Collection[str], body: bytes) -> list[bytes]:
-    return [event for event in decode_batch(body) if digest_text(event) not in digests]
 
 
 def _copies(rows: Iterable[tuple[int, str, bytes, int, int, int]]) -> list[Copy]:

@@ -24,31 +24,35 @@ class WaveSigner:
         self._key = key
 
     def sign(self, messages: Sequence[Outgoing]) -> list[Outgoing]:
-        """Return the messages, in order, each with its proof.
+        """Return the messages, in order, each with its proof and the digests of its events.
 
         A dead letter is another service's message: it keeps the proof that it came with, or none.
         """
         signed: list[Outgoing] = []
-        waiting: list[Outgoing] = []
-        digests: list[bytes] = []
+        waiting: list[tuple[Outgoing, tuple[bytes, ...]]] = []
+        events = 0
         for message in messages:
-            of_message = [] if _is_dead_letter(message) else [digest(e) for e in decode_batch(message.body)]
-            if len(digests) + len(of_message) > MOST_EVENTS:
-                signed += self._proven(waiting, digests)
-                waiting, digests = [], []
-            waiting.append(message)
-            digests += of_message
-        return signed + self._proven(waiting, digests)
+            digests = (
+                () if _is_dead_letter(message) else tuple([digest(e) for e in decode_batch(message.body)])
+            )
+            if events + len(digests) > MOST_EVENTS:
+                signed += self._proven(waiting)
+                waiting, events = [], 0
+            waiting.append((message, digests))
+            events += len(digests)
+        return signed + self._proven(waiting)
 
-    def _proven(self, messages: Sequence[Outgoing], digests: Sequence[bytes]) -> list[Outgoing]:
-        if not digests:
-            return list(messages)
-        proof = self._key.sign(b"".join(digests))
+    def _proven(self, messages: Sequence[tuple[Outgoing, tuple[bytes, ...]]]) -> list[Outgoing]:
+        """messages: with the digests of their events, none for a dead letter."""
+        statement = b"".join([one for _, digests in messages for one in digests])
+        if not statement:
+            return [message for message, _ in messages]
+        proof = self._key.sign(statement)
         return [
-            message
-            if _is_dead_letter(message)
-            else replace(message, headers={**message.headers, SIGNED: proof})
-            for message in messages
+            replace(message, headers={**message.headers, SIGNED: proof}, digests=digests)
+            if digests
+            else message
+            for message, digests in messages
         ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from contracts.codes import DisclosureClass
@@ -15,6 +15,12 @@ from services.routing.domain.directory import Directory
 from services.routing.domain.disclosure import disclosure_class
 from services.routing.domain.observation import Observation
 from services.routing.domain.places import OffersPerSender
+
+
+def sensitive_among(needs: Iterable[str]) -> tuple[str, ...]:
+    """Return the sensitive needs among these, each once."""
+    listed = sensitive_needs()
+    return tuple([need for need in dict.fromkeys(needs) if need in listed])
 
 
 @quick_init
@@ -64,8 +70,7 @@ class Circumstances:
         needs, region = self.facts.needs, self.facts.region
         # The acceptor of a part receives the case of the whole.
         told = self.whole_needs or needs
-        listed = sensitive_needs()
-        sensitive = tuple([need for need in dict.fromkeys(told) if need in listed])
+        sensitive = sensitive_among(told)
         disclosure = disclosure_class(told, self.facts.special_categories)
         agreements = {
             need: self.directory.agreements_of(self.sender, need, disclosure, self.now.date())

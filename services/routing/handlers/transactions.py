@@ -14,10 +14,11 @@ from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database, after_commit
-from services.routing.domain.circumstances import Circumstances
+from services.routing.domain.circumstances import Circumstances, sensitive_among
 from services.routing.domain.consequences import asked_before, declined_as_full, declined_for_person
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.observation import Observation
+from services.routing.domain.offer import Offer
 from services.routing.domain.open_approval import is_approved
 from services.routing.domain.parts import parts_of
 from services.routing.domain.policy import RoutingPolicy
@@ -42,6 +43,11 @@ class ReferralChange:
 
 def _not_counted(_tally: Tally) -> None:
     """Count nothing: a hub without metrics."""
+
+
+def _whole_needs(referral: Referral) -> tuple[str, ...]:
+    """Return the needs of the whole referral, for a part; empty for any other."""
+    return () if referral.part is None else referral.part.whole_needs
 
 
 class RoutingTransactions:
@@ -126,6 +132,11 @@ class RoutingTransactions:
         def given(referral: Referral) -> Circumstances:
             return self._circumstances(referral, now, seen, policy)
 
+        def approved(referral: Referral, offer: Offer) -> bool:
+            # Nearly every referral is without a sensitive need: its circumstances are not read.
+            told = _whole_needs(referral) or referral.facts.needs
+            return not sensitive_among(told) or is_approved(offer, given(referral))
+
         def decide_now(referral: Referral, trigger: Trigger, placed_with: str | None = None) -> Decision:
             return decide(new_id(), given(referral), policy, trigger, placed_with=placed_with)
 
@@ -137,7 +148,7 @@ class RoutingTransactions:
             parts=lambda referral: parts_of(given(referral), in_turns),
             in_good_standing=self._network.directory.in_good_standing,
             can_submit=self._can_submit,
-            is_approved=lambda referral, offer: is_approved(offer, given(referral)),
+            is_approved=approved,
         )
 
     def consider(self, referral: Referral, now: dt.datetime, organization: str | None) -> Decision:
@@ -170,7 +181,7 @@ class RoutingTransactions:
             declined_for_person=declined_for_person(referral),
             chain=referral.chain,
             full_for=policy.counts_as_full(referral.facts.urgency),
-            whole_needs=() if referral.part is None else referral.part.whole_needs,
+            whole_needs=_whole_needs(referral),
         )
 
     def _can_submit(self, organization: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from contracts import envelope as envelopes
 from contracts.envelope import Envelope, Event, decode
 from contracts.records import Malformed
 from tests.golden_messages.examples import EXAMPLES, NOON
@@ -114,6 +115,18 @@ def test_envelope_keeps_the_received_bytes() -> None:
     assert envelope.body == body
     assert envelope.data == MESSAGE["data"]
     assert envelope.event() == EVENT
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_event_equals_that_of_its_envelope(name: str) -> None:
+    body = EXAMPLES[name].encode()
+    assert decode(body) == Envelope.decode(body).event()
+
+
+def test_event_is_read_without_an_envelope_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = EVENT.encode()
+    monkeypatch.setattr(envelopes, "Envelope", None)
+    assert decode(body) == EVENT
 
 
 def test_event_time_is_encoded_in_utc() -> None:

@@ -57,13 +57,15 @@ _ADVANCE = SqlStatement(
     "UPDATE head SET size = ?, frontier = ?, latest = ?, lateness = ?, checkpoint = ?, signed_at = ?"
     " WHERE number = ? AND size = ?"
 )
+_LEAF_BYTES = SqlStatement(
+    "SELECT leaf FROM entries WHERE leaf_index >= ? AND leaf_index < ? ORDER BY leaf_index"
+)
 # Built once: building a statement takes longer than running it on SQLite.
 _LEAVES = (
     select(ENTRIES)
     .where(ENTRIES.c.leaf_index >= bindparam("start"), ENTRIES.c.leaf_index < bindparam("stop"))
     .order_by(ENTRIES.c.leaf_index)
 )
-_LEAF_BYTES = _LEAVES.with_only_columns(ENTRIES.c.leaf)
 # The drivers' values: the stored text of the data is what was hashed.
 _OPENED_COLUMNS = (
     "SELECT entries.leaf_index, leaf, head, salt, data FROM entries"
@@ -208,7 +210,7 @@ class SqlLog:
 
     def leaf_bytes(self, transaction: Connection, start: int, stop: int) -> list[bytes]:
         """See `ports.Log`."""
-        leaves = list(transaction.execute(_LEAF_BYTES, {"start": start, "stop": stop}).scalars())
+        leaves = [bytes(leaf) for leaf in _LEAF_BYTES.run(transaction, start, stop).scalars()]
         if len(leaves) != stop - start:
             raise Defect("An entry of the log is missing.")
         return leaves

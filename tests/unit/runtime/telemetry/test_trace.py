@@ -40,6 +40,20 @@ def test_child_span_keeps_the_trace_id() -> None:
     assert trace.parse(str(step)) == step
 
 
+@pytest.mark.parametrize(
+    "text", [PARENT, f" {PARENT} ", PARENT[:-1] + "0", PARENT[:-2] + "ff", "01" + PARENT[2:] + "-whatever"]
+)
+def test_events_are_caused_by_the_span_that_handles_the_message(text: str) -> None:
+    decided = trace.parse(text)
+    assert decided is not None
+    handled = trace.handling(decided, "/kg/routing", "a message")
+    assert trace.caused_by(text, "/kg/routing", "a message") == str(handled)
+
+
+def test_events_of_a_message_without_a_valid_trace_have_none() -> None:
+    assert [trace.caused_by(text, "/kg/routing", "m") for text in (None, "", " ", "nonsense")] == [None] * 4
+
+
 def test_missing_parent_starts_a_new_trace() -> None:
     first, second = trace.continued(None), trace.continued("nonsense")
     assert trace.parse(str(first)) == first

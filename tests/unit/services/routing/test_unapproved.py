@@ -5,18 +5,21 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from contracts.codes import DisclosureClass
-from contracts.facts import AgreementChanged, Fact, OfferOpened, OfferRevoked
+from contracts.facts import AgreementChanged, Fact, OfferAccepted, OfferOpened, OfferRevoked
 from contracts.organization import ApprovedService, Organization
 from contracts.records import plain
 from runtime.identifiers import new_id
 from runtime.messaging.replica import ReplicaRecord
+from services.routing.domain.circumstances import Circumstances
+from services.routing.domain.referral import Referral
 from services.routing.handlers import unapproved
 from tests.unit.services.routing.samples import NOW, agreement, organization, service
-from tests.unit.services.routing.workbench import Workbench, opened, submitted, workbench
+from tests.unit.services.routing.workbench import Workbench, accepted_by, opened, submitted, workbench
 
 TRAFFICKING = "protection.trafficking"
 APPROVAL = ApprovedService(service="legal", needs=(TRAFFICKING,), by="kg.operator", at=NOW)
@@ -128,6 +131,25 @@ def test_page_is_looked_at_again_after_a_failure(bench: Workbench, monkeypatch: 
         with pytest.raises(RuntimeError):
             bench.commands.end_unapproved_offers(NOW)
     assert sum(isinstance(fact, OfferRevoked) for fact in sweep(bench)) == 2
+
+
+def test_acceptance_without_a_sensitive_need_reads_no_circumstances(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absorb(bench, organization("ru.three"))
+    (plain_offer,) = opened(bench.take(submitted(new_id())))
+    (sensitive_offer,) = submit(bench, 1)
+    read: list[str] = []
+    circumstances = bench.commands._transactions._circumstances
+
+    def noted(referral: Referral, *more: Any) -> Circumstances:
+        read.append(referral.id)
+        return circumstances(referral, *more)
+
+    monkeypatch.setattr(bench.commands._transactions, "_circumstances", noted)
+    accepted = bench.take(accepted_by(plain_offer), accepted_by(sensitive_offer))
+    assert sum(isinstance(fact, OfferAccepted) for fact in accepted) == 2
+    assert read == [sensitive_offer.referral_id]
 
 
 def fail(*_arguments: object) -> None:
