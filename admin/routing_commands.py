@@ -249,8 +249,8 @@ def count_statements(
 ) -> None:
     """Recompute the statements of a month from the decisions and answers, and name each one that differs.
 
-    Reads routing's database, or a copy of it, as `recompute` does. The exit status is 1 if anything differs,
-    and 9 if the month has no statement to compare.
+    Reads the databases of routing and the directory, or copies, as `recompute` does. The exit status is 1 if
+    anything differs, and 9 if the month has no statement to compare.
     `kopuro admin reconcile` compares decisions and issued statements with the log.
     """
     import datetime as dt
@@ -266,13 +266,14 @@ def count_statements(
         wanted = CalendarMonth.parse(month)
     except ValueError as error:
         raise InvalidArgumentError(str(error)) from None
-    database = decision_databases(env_dir, data_dir)["routing"]
-    engine = open_read_only(database.url, database.tls)
+    places = decision_databases(env_dir, data_dir)
+    engines = [open_read_only(places[name].url, places[name].tls) for name in ("routing", "directory")]
     try:
-        with engine.connect() as connection:
-            result = count_again(connection, wanted, dt.datetime.now(dt.UTC))
+        with engines[0].connect() as routing, engines[1].connect() as directory:
+            result = count_again(routing, directory, wanted, dt.datetime.now(dt.UTC))
     finally:
-        engine.dispose()
+        for engine in engines:
+            engine.dispose()
     out = Output(as_json=as_json)
     report(result, wanted, out)
     _end(out, compared=result.statements, differs=bool(result.mismatches))

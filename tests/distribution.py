@@ -33,7 +33,8 @@ SHARED_THREATS = frozenset(
     for name in (
         *("access_matrix", "dropped_events", "forged_queries", "hostile_coordinator", "published_log"),
         *("rewritten_replica", "starvation", "stolen_broker_disk"),
-        *("stolen_broker_password", "stolen_token_key", "suspended_member", "unapproved_service"),
+        *("stolen_broker_password", "stolen_token_key", "suspended_member", "tampered_replica"),
+        "unapproved_service",
     )
 )
 # The files whose tests block, stop or kill the `own_broker` of their folder. A start takes 3 s of CPU time.

@@ -123,9 +123,18 @@ def stored_decision(row: Any, *, early: bool) -> DecisionRow:
         decided_at=row.decided_at,
         commitment=commitment_to(row.record.encode(), bytes(salt)) if committed else kept,
         candidates=_candidates(row) if committed and row.asked is not None else None,
+        recorded_at=_recorded_at(row) if committed else None,
         is_erased=kept is not None,
         is_erased_early=early,
     )
+
+
+def _recorded_at(row: Any) -> dt.datetime | None:
+    """Return when a decision's record says that it was made; None for a record that does not say it."""
+    try:
+        return dt.datetime.fromisoformat(orjson.loads(row.record)["decided_at"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _candidates(row: Any) -> str | None:

@@ -15,6 +15,7 @@ class DecisionRow:
 
     commitment: that its record and salt open, or what an erased decision keeps; None without a salt.
     candidates: the root over its candidates; None once erased, and in decisions of earlier builds.
+    recorded_at: the time in its record; None once erased.
     is_erased_early: whether its record was erased although its referral has not ended.
     """
 
@@ -23,6 +24,7 @@ class DecisionRow:
     decided_at: dt.datetime
     commitment: str | None
     candidates: str | None = None
+    recorded_at: dt.datetime | None = None
     is_erased: bool = False
     is_erased_early: bool = False
 
@@ -53,6 +55,9 @@ def rewritten_decisions(
         if found is not None and found.commitment == one.commitment:
             if not found.is_erased and found.candidates != one.candidates:
                 what = "asked other organisations than those in the log: the record was rewritten"
+                yield _of_decision(one.id, found.referral_id, what, one.index)
+            if found.recorded_at not in (None, found.decided_at):
+                what = f"has the time {found.decided_at.isoformat()}, in its record another"
                 yield _of_decision(one.id, found.referral_id, what, one.index)
             continue
         what = "is missing" if found is None else "differs from the logged commitment: it was rewritten"

@@ -41,8 +41,8 @@ class _DifferenceFactory(Protocol):
 class RoutedReferral:
     """Routing's state of a referral. offered: the organisation of each offer ever opened.
 
-    sender: None if it is not compared. consent_revoked: the person withdrew the consent, perhaps after the
-    end. offers, steps: its offers and timeline, None if they are not compared. ranked: see
+    sender, submitted_at: None if they are not compared. consent_revoked: the person withdrew the consent,
+    perhaps after the end. offers, steps: its offers and timeline, None if they are not compared. ranked: see
     `offer_differences`. is_reduced: whether its facts are. outcome: compared with the steps.
     """
 
@@ -51,6 +51,7 @@ class RoutedReferral:
     updated_at: dt.datetime
     offered: Sequence[str] = ()
     sender: str | None = None
+    submitted_at: dt.datetime | None = None
     consent_revoked: bool = False
     offers: Sequence[StoredOffer] | None = None
     ranked: RankedServices = field(default_factory=dict)
@@ -66,7 +67,7 @@ class HeldCase:
     acceptor: the organisation that the case is for, None without one. is_part: it releases the case of the
     referral of which it is a part; has_case is about that one. acceptance_id: the message with the acceptance
     that the vault acted on; None without one. has_evidence: whether the vault has kept that message;
-    evidence: what that says.
+    evidence: what that says. sender: of the case; None until it or an acceptance has arrived.
     """
 
     state: str
@@ -77,19 +78,22 @@ class HeldCase:
     acceptance_id: str | None = None
     has_evidence: bool = True
     evidence: StoredEvidence | None = None
+    sender: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferralState:
     """The state of one referral in the log and in each service. None: the service has no record of it.
 
-    submitted_at: when intake admitted it. case_at: the organisation that can fetch the released case from
-    delivery. of_linked: the replaced cases in the log of the other referrals of a split.
+    submitted_at, submitted_by: when intake admitted it, and of whom. case_at: the organisation that can fetch
+    the released case from delivery. of_linked: the replaced cases in the log of the other referrals of a
+    split.
     """
 
     referral_id: str
     entries: Sequence[LoggedFact] = ()
     submitted_at: dt.datetime | None = None
+    submitted_by: str | None = None
     routed: RoutedReferral | None = None
     custody: HeldCase | None = None
     case_at: str | None = None
@@ -139,10 +143,25 @@ def differences(state: ReferralState) -> Iterator[Difference]:
             "the log has referral.submitted, but intake did not admit the referral",
             "referral.submitted",
         )
+    yield from _senders(state, different)
     yield from _routing(state, facts, different)
     yield from _routed_details(state)
     yield from _vault(state, facts, different)
     yield from _delivery(state, different)
+
+
+def _senders(state: ReferralState, different: _DifferenceFactory) -> Iterator[Difference]:
+    """Compare whom each service takes for the sender."""
+    begun = [entry for entry in state.entries if entry.fact in _BEGINNINGS]
+    senders = {entry.organization for entry in begun}
+    named = {
+        "intake": state.submitted_by,
+        "routing": None if state.routed is None else state.routed.sender,
+        "vault": None if state.custody is None else state.custody.sender,
+    }
+    for service, sender in named.items():
+        if sender is not None and senders and sender not in senders:
+            yield different(service, f"{sender} is not the sender in the log", begun[0].fact)
 
 
 def _delivery(state: ReferralState, different: _DifferenceFactory) -> Iterator[Difference]:
@@ -175,9 +194,12 @@ def _routing(
     begun = [entry for entry in state.entries if entry.fact in _BEGINNINGS]
     if not begun:
         yield different("routing", "routed, but the log has no referral.submitted")
-    senders = {entry.organization for entry in begun}
-    if routed.sender is not None and senders and routed.sender not in senders:
-        yield different("routing", f"{routed.sender} is not the sender in the log", begun[0].fact)
+    # A part has the time of the referral of which it is one.
+    submitted = {entry.time for entry in begun if entry.fact == _BEGINNINGS[0]}
+    if routed.submitted_at is not None and submitted and routed.submitted_at not in submitted:
+        moment = min(submitted).isoformat()
+        what = f"submitted at {routed.submitted_at.isoformat()}, in the log {moment}"
+        yield different("routing", what, begun[0].fact)
     if routed.status == "split" and not facts["referral.split"]:
         yield different("routing", "status split, but the log has no referral.split")
     acceptors = [entry.organization for entry in state.entries if entry.fact == "offer.accepted"]

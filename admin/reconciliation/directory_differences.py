@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from admin.reconciliation.differences import Difference
 
+# Who changed a record, and why the change suspends the organisation.
+Author = tuple[str, str | None]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordRevision:
@@ -23,11 +26,15 @@ class RecordRevision:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoggedRevision:
-    """The log entry of a revision. content: the digest of the logged record; None: it is not compared."""
+    """The log entry of a revision. content: the digest of the logged record; None: it is not compared.
+
+    author: who changed the record, and why that suspends it; None in an entry that does not say who.
+    """
 
     index: int
     time: dt.datetime
     content: str | None = None
+    author: Author | None = None
 
 
 def directory_differences(
@@ -35,10 +42,12 @@ def directory_differences(
     contents: Mapping[RecordRevision, str],
     logged: Mapping[RecordRevision, LoggedRevision],
     settled: dt.datetime,
+    authors: Mapping[RecordRevision, Author] | None = None,
 ) -> Iterator[Difference]:
     """Yield revisions without a log entry or with another record, and entries without a revision.
 
-    made: the time of each change. contents: the digest of its record. settled: later changes are not
+    made: the time of each change. contents: the digest of its record. authors: of the changes; None if they
+    and the times are not compared. settled: later changes are not
     compared.
     """
 
@@ -57,6 +66,14 @@ def directory_differences(
         entry = logged[revision]
         if entry.content not in (None, contents[revision]) and made[revision] <= settled:
             what = f"revision {revision.number} has another record than the log: it was rewritten"
+            yield different(revision, what, entry.index)
+        elif (
+            authors is not None
+            and entry.author is not None
+            and (entry.author, entry.time) != (authors[revision], made[revision])
+            and entry.time <= settled
+        ):
+            what = f"revision {revision.number} has another author, reason or time than the log"
             yield different(revision, what, entry.index)
     for revision in sorted(logged.keys() - made.keys(), key=_sort_key):
         entry = logged[revision]

@@ -1,11 +1,12 @@
-"""Differences between the log and the directory's approvals and sealing keys."""
+"""Differences between the log and the directory's approvals, sealing keys and order of clients."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from admin.reconciliation.differences import Difference
@@ -17,15 +18,25 @@ _DECISIONS: Final = frozenset(_LAST_STEP.values())
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredApproval:
-    """A request for approval in the directory's database. request: its kind, subject and requester."""
+    """A request for approval in the directory's database. request: its kind, subject, requester and partner.
+
+    digest: as stored; change_digest: of the stored change on its basis; None once the change is erased.
+    concerned, change_concerns: the principal that the row names, and the one that the change is about.
+    """
 
     id: str
-    request: tuple[str, str, str]
+    request: tuple[str, str, str, str | None]
     digest: str
+    change_digest: str | None
+    concerned: str
+    change_concerns: str | None
     requested_at: dt.datetime
+    expires_at: dt.datetime
     state: str
     decided_by: str | None
+    decided_at: dt.datetime | None
     endorsed_by: str | None
+    endorsed_at: dt.datetime | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,34 +44,48 @@ class LoggedDecisionStep:
     """An entry about a request for approval. step: requested, endorsed, granted or refused.
 
     request: as in StoredApproval. digest: of what was requested; a refusal has none. by: who decided.
+    expires_at: of a request; None in the other steps.
     """
 
     index: int
     time: dt.datetime
     id: str
     step: str
-    request: tuple[str, str, str]
+    request: tuple[str, str, str, str | None]
     digest: str | None
     by: str | None
+    expires_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredKey:
-    """A sealing key that an organisation has or had, in the directory's database."""
+    """A sealing key that an organisation has or had, in the directory's database.
+
+    how: the manner in which it replaced the one before, who asked for it and who approved it.
+    """
 
     organization: str
     kid: str
     since: dt.datetime
+    how: tuple[str, str, str | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoggedKey:
-    """A sealing key in the log."""
+    """A sealing key in the log. how: as in StoredKey; None in an entry that does not say it."""
 
     organization: str
     kid: str
     index: int
     time: dt.datetime
+    how: tuple[str, str, str | None] | None = None
+
+
+_TIMES: Final[Mapping[str, Callable[[StoredApproval], dt.datetime | None]]] = {
+    "requested": lambda one: one.requested_at,
+    "endorsed": lambda one: one.endorsed_at,
+    "decided": lambda one: one.decided_at,
+}
 
 
 def approval_differences(
@@ -79,13 +104,18 @@ def approval_differences(
             yield _of_approval(id, "is missing", told[0].index)
     for one in stored:
         told = steps.get(one.id, [])
-        if max([one.requested_at, *(step.time for step in told)]) > settled:
+        if max([step.time for step in told] or [one.requested_at]) > settled:
             continue
         if not told:
             yield _of_approval(one.id, "has no entry in the log")
         elif any(step.request != one.request or step.digest not in (None, one.digest) for step in told):
             yield _of_approval(one.id, "differs from the one in the log", told[0].index)
-        elif (what := _other_result(one, told)) is not None:
+        elif one.change_digest not in (None, one.digest):
+            yield _of_approval(one.id, "has another change than its digest: it was rewritten", told[0].index)
+        elif one.change_concerns not in (None, one.concerned):
+            about = f"concerns {one.concerned}, by its change {one.change_concerns}"
+            yield _of_approval(one.id, about, told[0].index)
+        elif (what := _other_result(one, told) or _other_times(one, told)) is not None:
             yield _of_approval(one.id, what, told[-1].index)
 
 
@@ -102,13 +132,29 @@ def _other_result(one: StoredApproval, told: Sequence[LoggedDecisionStep]) -> st
     return None
 
 
+def _other_times(one: StoredApproval, told: Sequence[LoggedDecisionStep]) -> str | None:
+    for step in told:
+        name = "decided" if step.step in _DECISIONS else step.step
+        pairs = [(f"was {name}", _TIMES[name](one), step.time)]
+        if step.expires_at is not None:
+            pairs.append(("expires", one.expires_at, step.expires_at))
+        for what, stored, logged in pairs:
+            if stored != logged:
+                said = "at no time" if stored is None else f"at {stored.isoformat()}"
+                return f"{what} {said}, in the log at {logged.isoformat()}"
+    return None
+
+
 def key_differences(
     stored: Sequence[StoredKey], logged: Iterable[LoggedKey], settled: dt.datetime
 ) -> Iterator[Difference]:
-    """Yield sealing keys that only the log or only the history of keys has."""
+    """Yield sealing keys that only the log or only the history of keys has, or has of others or of times."""
+    told: dict[tuple[str, str], list[LoggedKey]] = defaultdict(list)
     kept = {(one.organization, one.kid) for one in stored}
     known = set()
     for key in logged:
+        if key.how is not None:
+            told[key.organization, key.kid].append(key)
         first = (key.organization, key.kid) not in known
         known.add((key.organization, key.kid))
         if first and (key.organization, key.kid) not in kept and key.time <= settled:
@@ -117,6 +163,67 @@ def key_differences(
     for one in stored:
         if (one.organization, one.kid) not in known and one.since <= settled:
             yield _of_key(one.organization, f"the log has no sealing key {one.kid}")
+        replaced = told[one.organization, one.kid]
+        if replaced and not any((key.how, key.time) == (one.how, one.since) for key in replaced):
+            what = f"the sealing key {one.kid} was replaced at another time, by others or in another manner"
+            if max(key.time for key in replaced) <= settled:
+                yield _of_key(one.organization, f"{what} in the log", replaced[0].index)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegisteredClient:
+    """A client in the directory's database. place: in the order of its principal's clients."""
+
+    id: str
+    principal: str
+    place: int
+
+
+def order_differences(
+    stored: Sequence[RegisteredClient],
+    registered: Mapping[str, tuple[dt.datetime, int]],
+    settled: dt.datetime,
+) -> Iterator[Difference]:
+    """Yield clients whose place among their principal's is not that of their first entries in the log.
+
+    registered: the time and the index of each client's first revision in the log.
+    """
+    by_principal: dict[str, list[RegisteredClient]] = defaultdict(list)
+    for one in stored:
+        if one.id in registered and registered[one.id][0] <= settled:
+            by_principal[one.principal].append(one)
+    for clients in by_principal.values():
+        clients.sort(key=lambda one: registered[one.id])
+        for before, after in pairwise(clients):
+            told = [registered[one.id][0] for one in (before, after)]
+            # One transaction registers clients with one time and one place.
+            agrees = before.place == after.place if told[0] == told[1] else before.place < after.place
+            if not agrees:
+                what = f"its place in the order of clients, after {before.id}, is not the one in the log"
+                yield Difference(
+                    referral_id=None,
+                    record=f"client {after.id}",
+                    where="directory",
+                    what=what,
+                    index=registered[after.id][1],
+                )
+
+
+def proof_key_differences(
+    stored: Sequence[tuple[str, str]], secrets: Mapping[str, Collection[str]]
+) -> Iterator[Difference]:
+    """Yield keys of proofs whose secret no revision of their client has had.
+
+    stored: clients and digests of secrets. secrets: the digests in all revisions of each client.
+    """
+    for client, digest in stored:
+        if digest not in secrets.get(client, ()):
+            yield Difference(
+                referral_id=None,
+                record=f"client {client}",
+                where="directory",
+                what="the directory has a key of proofs for a secret that the client never had",
+            )
 
 
 def _of_approval(id: str, what: str, index: int | None = None) -> Difference:

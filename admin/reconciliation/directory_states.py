@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -16,10 +17,24 @@ from admin.reconciliation.compared_rows import (
     record_digest,
     revision_of,
 )
-from admin.reconciliation.directory_differences import LoggedRevision, RecordRevision
-from admin.reconciliation.directory_rows import LoggedDecisionStep, LoggedKey, StoredApproval, StoredKey
+from admin.reconciliation.directory_differences import Author, LoggedRevision, RecordRevision
+from admin.reconciliation.directory_rows import (
+    LoggedDecisionStep,
+    LoggedKey,
+    RegisteredClient,
+    StoredApproval,
+    StoredKey,
+)
 from admin.reconciliation.opened_entries import OpenedEntries
-from admin.reconciliation.service_tables import APPROVALS, RECORDS, REVISIONS, SEALING_KEYS
+from admin.reconciliation.service_tables import (
+    APPROVALS,
+    CLIENT_ORDER,
+    PROOF_KEYS,
+    RECORDS,
+    REVISIONS,
+    SEALING_KEYS,
+)
+from contracts.codes import ApprovalKind
 from contracts.facts import (
     ApprovalEndorsed,
     ApprovalGranted,
@@ -27,6 +42,8 @@ from contracts.facts import (
     ApprovalRequested,
     SealingKeyReplaced,
 )
+from contracts.records import Malformed
+from services.directory.domain.change import digest, restored
 
 _APPROVAL_STEPS: Final = (ApprovalRequested, ApprovalEndorsed, ApprovalGranted, ApprovalRefused)
 
@@ -50,6 +67,18 @@ class DirectoryStates:
                 contents[revision] = _digest(row.subject, row.record)
         return made, contents
 
+    def authors(self) -> dict[RecordRevision, Author]:
+        """Return who made each published revision, and why it suspends the organisation."""
+        wanted = select(REVISIONS).where(REVISIONS.c.subject.in_(PUBLISHED))
+        with self._engine.connect() as connection:
+            return {
+                RecordRevision(subject=row.subject, id=row.id, number=row.number): (
+                    row.changed_by,
+                    row.reason,
+                )
+                for row in connection.execute(wanted)
+            }
+
     def records(self) -> dict[RecordRevision, str]:
         """Return the digest of each published record in force, under the revision that it says it is."""
         with self._engine.connect() as connection:
@@ -70,6 +99,7 @@ class DirectoryStates:
                 time=dt.datetime.fromisoformat(leaf["time"]),
                 # None: an earlier build logged no digest of a client's record.
                 content=None if record is None else record_digest(record),
+                author=(data["by"], data.get("reason")) if data.get("by") is not None else None,
             )
             found.setdefault(revision, entry)
         return found
@@ -80,12 +110,18 @@ class DirectoryStates:
             return [
                 StoredApproval(
                     id=row.id,
-                    request=(row.kind, row.subject, row.requested_by),
+                    request=(row.kind, row.subject, row.requested_by, row.organization),
                     digest=row.digest,
+                    change_digest=_change_digest(row),
+                    concerned=row.concerned,
+                    change_concerns=_change_concerns(row),
                     requested_at=row.requested_at,
+                    expires_at=row.expires_at,
                     state=row.state,
                     decided_by=row.decided_by,
+                    decided_at=row.decided_at,
                     endorsed_by=row.endorsed_by,
+                    endorsed_at=row.endorsed_at,
                 )
                 for row in connection.execute(select(APPROVALS))
             ]
@@ -98,16 +134,22 @@ class DirectoryStates:
                 time=dt.datetime.fromisoformat(leaf["time"]),
                 id=data["id"],
                 step=leaf["type"].split(".")[2],
-                request=(data["kind"], data["subject"], data["requested_by"]),
+                request=(data["kind"], data["subject"], data["requested_by"], data.get("organization")),
                 digest=data.get("digest"),
                 by=data.get("by"),
+                expires_at=_moment(data.get("expires_at")),
             )
 
     def sealing_keys(self) -> list[StoredKey]:
         """Return every sealing key that the directory says an organisation has or had."""
         with self._engine.connect() as connection:
             return [
-                StoredKey(organization=row.organization, kid=str(_json(row.key).get("kid")), since=row.since)
+                StoredKey(
+                    organization=row.organization,
+                    kid=str(_json(row.key).get("kid")),
+                    since=row.since,
+                    how=(row.manner, row.by, row.approved_by),
+                )
                 for row in connection.execute(select(SEALING_KEYS))
             ]
 
@@ -124,7 +166,27 @@ class DirectoryStates:
                     kid=record["kid"],
                     index=leaf["index"],
                     time=dt.datetime.fromisoformat(leaf["time"]),
+                    how=(data["manner"], data["by"], data.get("approved_by")) if replaced else None,
                 )
+
+    def clients(self) -> list[RegisteredClient]:
+        """Return every client with its place in the order of its principal's."""
+        with self._engine.connect() as connection:
+            return [
+                RegisteredClient(id=row.id, principal=row.principal, place=row.registered)
+                for row in connection.execute(select(CLIENT_ORDER))
+            ]
+
+    def proof_keys(self) -> tuple[list[tuple[str, str]], dict[str, set[str]]]:
+        """Return the clients and secrets of all keys of proofs, and the secrets of all clients' revisions."""
+        wanted = select(REVISIONS).where(REVISIONS.c.subject == "client")
+        secrets: dict[str, set[str]] = defaultdict(set)
+        with self._engine.connect() as connection:
+            # The keys first: a secret is in a revision before it has a key.
+            stored = [(row.client_id, row.secret_sha256) for row in connection.execute(select(PROOF_KEYS))]
+            for row in connection.execute(wanted):
+                secrets[row.id].add(str(_json(row.record).get("secret_sha256")))
+        return stored, secrets
 
     def _opened(self, types: list[str], limit: int) -> Iterator[tuple[Mapping[str, Any], Any]]:
         """Yield the fields, with the index, and the data of the entries of these types."""
@@ -136,6 +198,28 @@ class DirectoryStates:
 
 def _digest(subject: str, record: str) -> str:
     return record_digest(compared_record(subject, _json(record)))
+
+
+def _change_digest(row: Any) -> str | None:
+    """Return the digest of the stored change; None for one that is erased, or of an unknown kind."""
+    change = _json(row.change)
+    try:
+        return digest(ApprovalKind(row.kind), change, row.basis) if change else None
+    except ValueError:
+        return None
+
+
+def _change_concerns(row: Any) -> str | None:
+    """Return whom the stored change is about; None for one that is erased or damaged."""
+    change = _json(row.change)
+    try:
+        return restored(ApprovalKind(row.kind), change).concerned if change else None
+    except (Malformed, ValueError):
+        return None
+
+
+def _moment(text: str | None) -> dt.datetime | None:
+    return None if text is None else dt.datetime.fromisoformat(text)
 
 
 def _json(text: str) -> Any:

@@ -32,7 +32,12 @@ from admin.read_only_engine import open_read_only
 from admin.reconciliation.decision_differences import DecisionRow, rewritten_decisions, unlogged_decisions
 from admin.reconciliation.differences import Difference, differences
 from admin.reconciliation.directory_differences import directory_differences, rewritten_records
-from admin.reconciliation.directory_rows import approval_differences, key_differences
+from admin.reconciliation.directory_rows import (
+    approval_differences,
+    key_differences,
+    order_differences,
+    proof_key_differences,
+)
 from admin.reconciliation.directory_states import DirectoryStates
 from admin.reconciliation.mailbox_differences import (
     StoredMessage,
@@ -173,13 +178,21 @@ def _directory_differences(
     # The directory is read before the log, so that the log already has its changes.
     current = directory.records()
     made, contents = directory.revisions()
+    authors, clients, proofs = directory.authors(), directory.clients(), directory.proof_keys()
     approvals, keys = directory.approvals(), directory.sealing_keys()
     compared.revisions += sum(changed <= settled for changed in made.values())
     logged = directory.logged_revisions(PAGE)
-    yield from directory_differences(made, contents, logged, settled)
+    yield from directory_differences(made, contents, logged, settled, authors)
     yield from rewritten_records(current, logged, made, settled)
     yield from approval_differences(approvals, directory.logged_approvals(PAGE), settled)
     yield from key_differences(keys, directory.logged_keys(PAGE), settled)
+    first = {
+        revision.id: (entry.time, entry.index)
+        for revision, entry in logged.items()
+        if revision.subject == "client" and revision.number == 1
+    }
+    yield from order_differences(clients, first, settled)
+    yield from proof_key_differences(*proofs)
 
 
 def _replica_differences(

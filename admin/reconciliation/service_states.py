@@ -96,9 +96,7 @@ class ServiceStates:
         ids = self._ids(after, limit)
         if not ids:
             return []
-        submitted = {
-            row.referral_id: row.submitted_at for row in self._rows("intake", SUBMISSIONS, "referral_id", ids)
-        }
+        submitted = {row.referral_id: row for row in self._rows("intake", SUBMISSIONS, "referral_id", ids)}
         rows = self._rows("routing", REFERRALS, "id", ids)
         routed = self._routed(rows, ids)
         families = self._families(rows)
@@ -124,6 +122,7 @@ class ServiceStates:
                 acceptance_id=row.acceptance_id,
                 has_evidence=(row.referral_id, row.acceptance_id) in evidence,
                 evidence=evidence.get((row.referral_id, row.acceptance_id)),
+                sender=row.sender,
             )
             for row in held
         }
@@ -133,7 +132,8 @@ class ServiceStates:
             ReferralState(
                 referral_id=number,
                 entries=tuple(entries[number]),
-                submitted_at=submitted.get(number),
+                submitted_at=submitted[number].submitted_at if number in submitted else None,
+                submitted_by=submitted[number].sender if number in submitted else None,
                 routed=routed.get(number),
                 custody=custodies.get(number),
                 case_at=letters.get(number),
@@ -153,6 +153,7 @@ class ServiceStates:
                 updated_at=row.updated_at,
                 offered=tuple(offer.organization for offer in offers[row.id]),
                 sender=row.sender,
+                submitted_at=row.submitted_at,
                 consent_revoked=bool(row.consent_revoked),
                 offers=tuple(map(stored_offer, offers[row.id])),
                 ranked=ranked_services(decisions[row.id]),

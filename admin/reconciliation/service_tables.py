@@ -3,23 +3,24 @@
 When one of these changes, this file must change with it;
 tests/services/test_reconcile.py fails until it does:
 
-    intake    submissions(referral_id, submitted_at)
+    intake    submissions(referral_id, sender, submitted_at)
     routing   referrals(id, sender, status, acceptor, outcome, updated_at, consent_revoked, facts_state,
-              part_of, parts),
+              submitted_at, part_of, parts),
               offers(id, referral_id, organization, service, rank, state, opened_at, deadline),
               decisions(id, referral_id, decided_at, record, salt),
               timeline(number, referral_id, time, fact, organization, detail)
-    vault     custodies(referral_id, state, acceptor, acceptance_id, changed_at, part_of),
+    vault     custodies(referral_id, sender, state, acceptor, acceptance_id, changed_at, part_of),
               sealed_cases(referral_id)
               evidence(referral_id, message_id, body, acted_at)
     delivery  mailbox_messages(sequence, organization, message_id, type, referral_id, queued_at, body,
               closed_at),
               case_letters(referral_id, organization, sealed_case)
-    directory revisions(subject, id, number, changed_at, record),
+    directory revisions(subject, id, number, changed_by, changed_at, reason, record),
               organizations, agreements, token_keys, clients(id, revision, record),
-              approvals(id, kind, subject, digest, requested_by, requested_at, state, decided_by,
-              endorsed_by),
-              sealing_keys(organization, number, key, since)
+              clients(principal, registered), proof_keys(client_id, secret_sha256),
+              approvals(id, kind, subject, concerned, organization, change, digest, basis, requested_by,
+              requested_at, expires_at, state, decided_by, decided_at, endorsed_by, endorsed_at),
+              sealing_keys(organization, number, key, since, manner, by, approved_by)
     each      unreceipted(number, body, published_at)
     each but the directory
               replica(type, key, revision, data)
@@ -38,7 +39,7 @@ from sqlalchemy import (
 
 from runtime.storage.columns import Instant
 
-SUBMISSIONS = table("submissions", column("referral_id"), column("submitted_at", Instant))
+SUBMISSIONS = table("submissions", column("referral_id"), column("sender"), column("submitted_at", Instant))
 REFERRALS = table(
     "referrals",
     column("id"),
@@ -49,6 +50,7 @@ REFERRALS = table(
     column("updated_at", Instant),
     column("consent_revoked"),
     column("facts_state"),
+    column("submitted_at", Instant),
     column("part_of"),
     column("parts"),
 )
@@ -94,6 +96,7 @@ STATEMENTS = table(
 CUSTODIES = table(
     "custodies",
     column("referral_id"),
+    column("sender"),
     column("state"),
     column("acceptor"),
     column("acceptance_id"),
@@ -135,7 +138,9 @@ REVISIONS = table(
     column("subject"),
     column("id"),
     column("number"),
+    column("changed_by"),
     column("changed_at", Instant),
+    column("reason"),
     column("record", Text),
 )
 REPLICA = table("replica", column("type"), column("key"), column("revision"), column("data", Text))
@@ -144,13 +149,29 @@ APPROVALS = table(
     column("id"),
     column("kind"),
     column("subject"),
+    column("concerned"),
+    column("organization"),
+    column("change", Text),
     column("digest"),
+    column("basis"),
     column("requested_by"),
     column("requested_at", Instant),
+    column("expires_at", Instant),
     column("state"),
     column("decided_by"),
+    column("decided_at", Instant),
     column("endorsed_by"),
+    column("endorsed_at", Instant),
 )
 SEALING_KEYS = table(
-    "sealing_keys", column("organization"), column("number"), column("key", Text), column("since", Instant)
+    "sealing_keys",
+    column("organization"),
+    column("number"),
+    column("key", Text),
+    column("since", Instant),
+    column("manner"),
+    column("by"),
+    column("approved_by"),
 )
+CLIENT_ORDER = table("clients", column("id"), column("principal"), column("registered"))
+PROOF_KEYS = table("proof_keys", column("client_id"), column("secret_sha256"))

@@ -50,6 +50,9 @@ def statement_differences(
             yield _of_statement(*key, "is missing", entry.index)
         elif (found.organization, found.month, found.digest) != (*key, entry.digest):
             yield _of_statement(*key, "differs from the logged digest: it was rewritten", entry.index)
+        elif found.issued_at != entry.time:
+            what = f"was issued at {found.issued_at.isoformat()}, in the log {entry.time.isoformat()}"
+            yield _of_statement(*key, what, entry.index)
     known = {entry.message_id for entry in logged}
     for one in stored:
         if one.logged_in not in known and one.issued_at <= settled:

@@ -4,9 +4,9 @@ Decisions whose records were erased cannot be counted again. A week that has som
 figures that depend on them (how often an organisation was passed over), and some of the decisions that asked
 an organisation may be missing.
 
-The organisations come from routing's replica of the directory, whose rows are not verified here: their codes
-need the service's signing key, which operators' commands do not read. `kopuro admin reconcile` compares them
-with the log.
+The organisations come from the directory and not from routing's replica of it: the codes of those rows need
+the service's signing key, which operators' commands do not read. `kopuro admin reconcile` compares the
+directory with the log.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
-from contracts.facts import OrganizationChanged
 from contracts.organization import Organization
 from contracts.records import plain, read
 from kopuro_client.commands.counts import count
 from kopuro_client.commands.output import Output
+from services.directory.adapters.tables import ORGANIZATIONS
 from services.routing.adapters.issued_statements import SqlStatementStore
-from services.routing.adapters.tables import DECISIONS, REPLICA
+from services.routing.adapters.tables import DECISIONS
 from services.routing.adapters.week_events import SqlWeekEvents
 from services.routing.adapters.weekly_reports import SqlWeeklyReports
 from services.routing.domain.calendar_month import CalendarMonth
@@ -61,12 +61,14 @@ class CountedAgain:
     erased: dict[str, int] = field(default_factory=dict)
 
 
-def count_again(routing: Connection, month: CalendarMonth, now: dt.datetime) -> CountedAgain:
-    """Compare the month's statements with what happened. routing: its database, read-only.
+def count_again(
+    routing: Connection, directory: Connection, month: CalendarMonth, now: dt.datetime
+) -> CountedAgain:
+    """Compare the month's statements with what happened. routing, directory: their databases, read-only.
 
     Branches are counted with the organisations that they belong to now.
     """
-    root_of = _directory(routing).root_of
+    root_of = _organizations(directory).root_of
     reports, store, result = SqlWeeklyReports(), SqlStatementStore(), CountedAgain()
     weeks: dict[CalendarWeek, dict[str, Statement]] = {}
     for week in month.weeks:
@@ -102,12 +104,11 @@ def count_again(routing: Connection, month: CalendarMonth, now: dt.datetime) -> 
     return result
 
 
-def _directory(routing: Connection) -> Directory:
-    """Return the organisations as routing's database has them now, without agreements."""
+def _organizations(connection: Connection) -> Directory:
+    """Return the organisations as the directory's database has them now, without agreements."""
     directory = Directory()
-    rows = routing.execute(select(REPLICA.c.data).where(REPLICA.c.type == OrganizationChanged.type))
-    for data in rows.scalars():
-        directory.put_organization(read(Organization, data["organization"]))
+    for record in connection.execute(select(ORGANIZATIONS.c.record)).scalars():
+        directory.put_organization(read(Organization, record))
     return directory
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 import importlib
 import shutil
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -47,10 +47,13 @@ from services.directory.adapters.tables import (
     APPROVALS,
     CLIENTS,
     ORGANIZATIONS,
+    PROOF_KEYS,
     REVISIONS,
     SEALING_KEYS,
     TOKEN_KEYS,
 )
+from services.directory.domain.change import RootClient, stored
+from services.directory.domain.change import digest as digest_of_change
 from services.directory.domain.client import Client, Role
 from services.directory.domain.entry import Standing
 from services.directory.domain.full_state import full_state, subjects_for
@@ -67,7 +70,10 @@ from tests.unit.services.audit.logs import event
 from tests.unit.services.routing.samples import facts
 
 ALMATY = "kz.almaty-clinic"
-RECORD: Final = {"candidates": [{"organization": ALMATY, "rank": 1, "service": "legal"}]}
+RECORD: Final = {
+    "candidates": [{"organization": ALMATY, "rank": 1, "service": "legal"}],
+    "decided_at": THEN.isoformat(),
+}
 
 
 def metadata_of(service: str) -> MetaData:
@@ -236,27 +242,67 @@ class _FilledHub(HubOnDisk):
         )
         self.write("directory", CLIENTS, id=CLIENT.id, revision=1, principal=OSH, registered=1, record=CLIENT)
         self.log.append([event(CLIENT_CHANGED.type, data=SAID, partition_key=CLIENT.id, time=THEN)])
+        self._second_client()
+        self.write("directory", PROOF_KEYS, client_id=CLIENT.id, secret_sha256="a" * 64, key="k")
+        suspended: Any = SUSPENDED["organization"]
+        self.write(
+            "directory",
+            REVISIONS,
+            subject="organization",
+            id=OSH,
+            number=1,
+            changed_by="kg.coordinator",
+            changed_at=THEN,
+            record=suspended,
+            reason="person_at_risk",
+        )
+        self.write("directory", ORGANIZATIONS, id=OSH, revision=1, record=suspended, kind="ngo", country="KG")
+        told = event("kopuro.organization.changed.v1", data=SUSPENDED, partition_key=OSH, time=THEN)
+        self.log.append([told])
+
+    def _second_client(self) -> None:
+        """A client of the same organisation, which was registered after the first."""
+        later = THEN + dt.timedelta(seconds=1)
+        self.write(
+            "directory",
+            REVISIONS,
+            subject="client",
+            id=SECOND.id,
+            number=1,
+            changed_by="kg.operator",
+            changed_at=later,
+            record=SECOND,
+        )
+        self.write("directory", CLIENTS, id=SECOND.id, revision=1, principal=OSH, registered=2, record=SECOND)
+        told = event(CLIENT_CHANGED.type, data=SECOND_SAID, partition_key=SECOND.id, time=later)
+        self.log.append([told])
 
     def _replica(self, service: str) -> None:
         for subject in subjects_for(f"{service}.directory"):
             if subject == "client":
                 replicate(self, service, subject, data=SAID)
+                replicate(self, service, subject, key=SECOND.id, change=2, data=SECOND_SAID)
             elif subject in SAYS:
                 replicate(self, service, subject)
+            if subject == "organization":
+                replicate(self, service, subject, key=OSH, change=3, data=SUSPENDED)
         complete(self, service)
 
     def _approval(self) -> None:
-        number, digest = new_id(), "d" * 64
-        request = {"kind": "role", "subject": "kg.aigul", "requested_by": "kg.operator"}
+        number, partner = new_id(), "kg.aigul-centre"
+        root = RootClient(organization=partner, client_id="kg.aigul-2")
+        request = {"kind": root.kind.value, "subject": partner, "requested_by": "kg.operator"}
+        digest = digest_of_change(root.kind, stored(root), "revision 1")
         self.write(
             "directory",
             APPROVALS,
             **request,
             id=number,
-            concerned="kg.aigul",
-            change={},
+            concerned=partner,
+            organization=partner,
+            change=stored(root),
             digest=digest,
-            basis="1",
+            basis="revision 1",
             requested_at=THEN,
             expires_at=THEN,
             state="granted",
@@ -266,16 +312,19 @@ class _FilledHub(HubOnDisk):
             endorsed_at=THEN,
         )
         steps: dict[str, dict[str, Any]] = {
-            "requested": {"digest": digest},
+            "requested": {"digest": digest, "expires_at": THEN.isoformat()},
             "endorsed": {"digest": digest, "by": "kg.third"},
             "granted": {"digest": digest, "by": "kg.second"},
         }
         for step, data in steps.items():
-            said = {**request, "id": number, "organization": None, **data}
-            self.log.append([event(f"kopuro.approval.{step}.v1", data=said, partition_key=number, time=THEN)])
+            said = {**request, "id": number, "organization": partner, **data}
+            told = event(f"kopuro.approval.{step}.v1", data=said, partition_key=number, time=THEN)
+            self.log.append([told])
+            self.deliver("", told)
 
     def _sealing_key(self) -> None:
-        key: dict[str, Any] = {"organization": OSH, "manner": "proved", "by": OSH}
+        key: dict[str, Any] = {"organization": OSH, "manner": "approved", "by": OSH}
+        key["approved_by"] = "kg.second"
         self.write("directory", SEALING_KEYS, **key, number=2, key={"kid": "second"}, since=THEN)
         replaced = {**key, "kid": "second", "previous": "first"}
         notice = event("kopuro.sealing_key.replaced.v1", data=replaced, partition_key=OSH, time=THEN)
@@ -302,6 +351,14 @@ class _FilledHub(HubOnDisk):
 CLIENT: Final = Client(id="record", principal=OSH, roles=(Role.partner,), secret_sha256="a" * 64)
 CLIENT_CHANGED: Final = full_state(Standing(revision=1, entry=CLIENT))
 SAID: Final = plain(CLIENT_CHANGED)
+SECOND: Final = replace(CLIENT, id="second")
+SECOND_SAID: Final = plain(full_state(Standing(revision=1, entry=SECOND)))
+SUSPENDED: Final[Mapping[str, Any]] = {
+    "revision": 1,
+    "organization": {"id": OSH, "vetting": "suspended"},
+    "by": "kg.coordinator",
+    "reason": "person_at_risk",
+}
 
 
 def history_read() -> Outgoing:
@@ -330,6 +387,10 @@ COLUMN_ROWS: Final[Mapping[tuple[str, str, str], tuple[str, Any]]] = {
     ("routing", "referrals", "outcome"): ("status", "completed"),
     ("routing", "referrals", "consent_revoked"): ("status", "accepted"),
     ("routing", "decisions", "asked"): ("record", RECORD),
+    ("routing", "decisions", "decided_at"): ("record", RECORD),
+    ("routing", "referrals", "submitted_at"): ("status", "completed"),
+    ("directory", "revisions", "changed_by"): ("id", OSH),
+    ("directory", "revisions", "changed_at"): ("id", OSH),
     ("routing", "decisions", "referral_id"): ("record", RECORD),
 }
 # Where a value of the column's type would not do.

@@ -125,6 +125,7 @@ class HubOnDisk:
             "vault",
             CUSTODIES,
             referral_id=number,
+            sender=OSH,
             state="released",
             acceptor=MOSCOW,
             acceptance_id=acceptance.id,

@@ -29,7 +29,8 @@ DIRECTORY: Final[Tables] = {
         "revision": Compared("client.changed", "revision"),
         "record": Compared("client.changed", "record_sha256"),
         **omitted(Reason.derived, "the record has it too: for searches", "principal"),
-        **omitted(Reason.uncompared, "the order of an organisation's clients", "registered"),
+        # The order in which the log has their first revisions.
+        "registered": Compared("client.changed", "time"),
     },
     "revisions": {
         "subject": Compared("organization.changed", "data"),
@@ -37,9 +38,10 @@ DIRECTORY: Final[Tables] = {
         "number": Compared("organization.changed", "revision"),
         "record": Compared("organization.changed", "organization"),
         **omitted(Reason.derived, "the number before", "previous"),
-        **omitted(Reason.uncompared, "who changed it", "changed_by"),
-        **omitted(Reason.uncompared, "the time of the fact", "changed_at"),
-        **omitted(Reason.uncompared, "why it suspends the organisation", "reason"),
+        # Of organisations and agreements: the facts about clients and keys of tokens have no author.
+        "changed_by": Compared("organization.changed", "by"),
+        "changed_at": Compared("organization.changed", "time"),
+        "reason": Compared("organization.changed", "reason"),
     },
     "services": omitted(
         Reason.derived, "the search index of organisations' records", "organization", "service", "record"
@@ -59,29 +61,37 @@ DIRECTORY: Final[Tables] = {
         "state": Compared("approval.granted", "data"),
         "decided_by": Compared("approval.granted", "by"),
         "endorsed_by": Compared("approval.endorsed", "by"),
-        **omitted(Reason.uncompared, "which change the digest is of", "change"),
-        **omitted(Reason.uncompared, "whom the request concerns", "concerned", "organization"),
-        **omitted(Reason.unstated, "the revision and the client of the request", "basis", "client"),
-        **omitted(Reason.uncompared, "times of the request and of its steps", "requested_at", "expires_at"),
-        **omitted(Reason.uncompared, "times of the request and of its steps", "decided_at", "endorsed_at"),
+        "change": Compared("approval.requested", "digest"),
+        "basis": Compared("approval.requested", "digest"),
+        "concerned": Compared("approval.requested", "digest"),
+        "organization": Compared("approval.requested", "organization"),
+        "requested_at": Compared("approval.requested", "time"),
+        "expires_at": Compared("approval.requested", "expires_at"),
+        "decided_at": Compared("approval.granted", "time"),
+        "endorsed_at": Compared("approval.endorsed", "time"),
+        **omitted(Reason.unstated, "the client that made the request", "client"),
     },
     "sealing_keys": {
         "organization": Compared("sealing_key.replaced", "organization"),
         "key": Compared("sealing_key.replaced", "kid"),
         **omitted(Reason.bookkeeping, "the revision that published the key", "number"),
-        **omitted(Reason.uncompared, "how the key was replaced", "manner", "by", "approved_by"),
-        **omitted(Reason.uncompared, "the time of the fact", "since", "until"),
+        "manner": Compared("sealing_key.replaced", "manner"),
+        "by": Compared("sealing_key.replaced", "by"),
+        "approved_by": Compared("sealing_key.replaced", "approved_by"),
+        "since": Compared("sealing_key.replaced", "time"),
+        **omitted(Reason.derived, "the time from which the next key is used", "until"),
     },
     "key_challenges": omitted(
         Reason.sealed,
         "open for ten minutes; an answer needs the present key's private half",
         *("organization", "kid", "id", "key", "previous", "answer_sha256", "expires_at"),
     ),
-    "proof_keys": omitted(
-        Reason.unstated,
-        "derived from a secret that the directory does not have",
-        *("client_id", "secret_sha256", "key"),
-    ),
+    "proof_keys": {
+        # The digests of secrets in the records of the client.
+        "client_id": Compared("client.changed", "record_sha256"),
+        "secret_sha256": Compared("client.changed", "record_sha256"),
+        **omitted(Reason.unstated, "derived from a secret that the directory does not have", "key"),
+    },
     "used_proofs": omitted(
         Reason.bookkeeping,
         "a deleted row lets a proof be used again until it expires",

@@ -12,7 +12,7 @@ INTAKE: Final[Tables] = {
     **REPLICA,
     "submissions": {
         "referral_id": Compared("referral.submitted", "referral_id"),
-        **omitted(Reason.uncompared, "who may ask for the referral before routing knows it", "sender"),
+        "sender": Compared("referral.submitted", "sender"),
         **omitted(
             Reason.bookkeeping, "a later time only says that the referral is unsettled", "submitted_at"
         ),

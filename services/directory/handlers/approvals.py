@@ -285,15 +285,15 @@ class Approvals:
         """End expired requests, and refuse one more than requester or subject may have open.
 
         Requests of later clients of the organisation do not count, nor do those of the organisation for
-        staff: a thief of a client could otherwise keep its owner from requesting anything.
+        staff: a thief of a client could otherwise keep its owner from requesting anything. Requests for
+        sealing keys, which stay side by side, count by requester: one operator could otherwise fill the room.
         """
+        about = self._store.open(writing.transaction, change.kind, change.subject)
+        if change.kind is ApprovalKind.sealing_key:
+            about = [one for one in about if one.requested_by == by]
         counted = (
             (self._store.open_by(writing.transaction, by), MOST_OPEN_BY_REQUESTER, "You have"),
-            (
-                self._store.open(writing.transaction, change.kind, change.subject),
-                MOST_OPEN_ABOUT_SUBJECT,
-                "The subject has",
-            ),
+            (about, MOST_OPEN_ABOUT_SUBJECT, "The subject has"),
         )
         lapsed: dict[str, Approval] = {}
         for requests, most, who in counted:

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Table, create_engine
 
 from contracts.codes import Answer
-from contracts.facts import AnswerSubmitted
+from contracts.facts import AnswerSubmitted, OrganizationChanged
+from contracts.records import plain
 from kopuro_client.commands import main
+from runtime.storage.database import Database
+from services.directory.adapters.tables import ORGANIZATIONS
+from services.routing.adapters.tables import REPLICA
+from tests.support.migrated import upgrade
 from tests.support.proved_month import ProvedMonth, in_week, proved_month
-from tests.unit.services.routing.samples import consent
+from tests.unit.services.routing.samples import consent, organization
 from tests.unit.services.routing.workbench import event, sender, workbench
 
 ONE, OTHER = "ru.one", "ru.two"
+SENDERS = ("kg.0", "kg.1", "kg.2")
 
 
 @pytest.fixture(scope="module")
@@ -24,20 +32,23 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A hub's folder after a month in which one organisation was often passed over."""
     folder = tmp_path_factory.mktemp("ended")
     (folder / "data").mkdir()
-    bench = workbench(f"sqlite:///{folder}/data/routing.sqlite", ONE, OTHER, sender("kg.0"))
+    bench = workbench(f"sqlite:///{folder}/data/routing.sqlite", ONE, OTHER, *map(sender, SENDERS))
     month = proved_month(bench, folder)
     _use(month)
     month.end()
     month.audit.database.close()
     bench.close()
-    shutil.copy(folder / "data/routing.sqlite", folder / "data/directory.sqlite")
+    directory = Database.open(f"sqlite:///{folder}/data/directory.sqlite")
+    upgrade("services.directory", directory)
+    directory.close()
     return folder
 
 
 def _use(month: ProvedMonth) -> None:
-    for number in range(24):
-        month.bench.clock.time = in_week(number // 8)
-        offer = month.ask(consent=consent(excluded_organizations=(ONE,) if number % 4 else ()))
+    for number in range(72):
+        month.bench.clock.time = in_week(number // 24)
+        excluded = consent(excluded_organizations=(ONE,) if number % 4 else ())
+        offer = month.ask(sender=SENDERS[number % 3], consent=excluded)
         answer = AnswerSubmitted(
             referral_id=offer.referral_id,
             offer_id=offer.offer_id,
@@ -112,6 +123,41 @@ def test_rewritten_figure_is_named(
     assert main(["routing", "statements", "2026-03", "--data-dir", str(hub), "--json"]) == 1
     found = json.loads(capsys.readouterr().out)["mismatches"]
     assert any(one["organization"] == organization and said in one["what"] for one in found), found
+
+
+def record_of(id: str, parent: str | None = None) -> dict[str, Any]:
+    record: dict[str, Any] = plain(replace(organization(id), parent=parent))
+    return record
+
+
+# The senders are branches of ONE, which was passed over: then their referrals do not count.
+RECORDS = {ONE: record_of(ONE), **{id: record_of(id, ONE) for id in SENDERS}}
+
+
+def insert(hub: Path, service: str, table: Table, **row: object) -> None:
+    database = Database.open(f"sqlite:///{hub}/data/{service}.sqlite")
+    with database.write() as transaction:
+        transaction.execute(table.insert(), [row])
+    database.close()
+
+
+def test_row_written_into_routings_replica_changes_no_statement(hub: Path) -> None:
+    for change, (id, record) in enumerate(RECORDS.items(), 1):
+        row = {"type": OrganizationChanged.type, "key": id, "revision": 1, "change": change}
+        forged = {"organization": record, "revision": 1}
+        insert(hub, "routing", REPLICA, **row, data=forged, code=bytes(32))
+    assert main(["routing", "statements", "2026-03", "--data-dir", str(hub)]) == 0
+
+
+def test_branch_in_the_directory_is_counted_with_its_organization(
+    hub: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for id, record in RECORDS.items():
+        row = {"id": id, "revision": 1, "kind": "union", "country": "RU", "record": record}
+        insert(hub, "directory", ORGANIZATIONS, **row)
+    assert main(["routing", "statements", "2026-03", "--data-dir", str(hub), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)["mismatches"]
+    assert any(one["organization"] == ONE and "passed over" in one["what"] for one in found), found
 
 
 def test_erased_decisions_are_left_out(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -330,6 +330,20 @@ def test_requests_of_a_later_client_leave_room_for_the_owner_and_for_operators(s
     assert isinstance(staffs, Approval)
 
 
+def test_one_operators_requests_leave_room_for_the_owner_and_for_other_operators(stolen: Directory) -> None:
+    def ask_as(operator: str) -> Approval:
+        asked = stolen.keys.publish(OSH, new_sealing_key(), by=operator, operator=True)
+        assert isinstance(asked, Approval)
+        return asked
+
+    first, *_ = [ask_as(OPERATOR.id) for _ in range(MOST_OPEN_ABOUT_SUBJECT)]
+    assert slug(lambda: ask_as(OPERATOR.id)) == "too-many-open-requests"
+    assert ask_as("kg.second").state is State.requested
+    assert ask_for(stolen, new_sealing_key(), "desk").state is State.requested
+    stolen.approvals.refuse(first.id, Decider(id=OPERATOR.id, roles=frozenset({"operator"})))
+    assert ask_as(OPERATOR.id).state is State.requested
+
+
 def test_request_of_a_later_client_for_the_same_key_does_not_stand_for_the_owners(stolen: Directory) -> None:
     new = new_sealing_key()
     thiefs = ask_for(stolen, new, "phone")
