@@ -16,9 +16,9 @@ from benchmarks import matching_databases
 from benchmarks.figures import percentile
 from benchmarks.matching_answers import compare_decided, compare_eligible, compare_elsewhere
 from benchmarks.matching_databases import Answer, Database
+from benchmarks.matching_layouts import LAYOUTS
 from benchmarks.matching_network import POLICY, AskedReferral, GeneratedNetwork, generated_network, referrals
-from benchmarks.matching_schema import rows_of
-from benchmarks.matching_sql import arguments
+from benchmarks.matching_parameters import arguments
 from benchmarks.stopwatch import Stopwatch
 from contracts.records import dump
 from runtime.garbage_collection import freeze_gc
@@ -92,15 +92,18 @@ def measure_matching(
     directory = network.directory()
     asked = list(referrals(2 * decisions + decisions // 2, directory, drawn, now))
     in_turns, first, others = asked[:decisions], asked[decisions:-decisions], asked[-decisions:]
-    rows = rows_of(network)
-    keys = {row["name"]: row["id"] for row in rows["org"]}
+    # Both layouts number the organisations in the order of the answer.
+    keys = {name: key for key, name in enumerate(sorted(one.id for one in network.organizations), 1)}
     run = _Run(network, directory, keys)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kopuro-matching-")))
-        run.databases.append(stack.enter_context(matching_databases.sqlite(folder, rows)))
-        if postgresql is not None:
-            run.databases.append(stack.enter_context(matching_databases.postgresql(postgresql, rows)))
-        del rows
+        for layout in LAYOUTS:
+            rows = layout.rows_of(network)
+            run.databases.append(stack.enter_context(matching_databases.sqlite(folder, layout, rows)))
+            if postgresql is not None:
+                opened = matching_databases.postgresql(postgresql, layout, rows)
+                run.databases.append(stack.enter_context(opened))
+            del rows
         stack.enter_context(_collector_of_services())
         for referral in first:
             run.ask(referral)

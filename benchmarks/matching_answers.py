@@ -6,7 +6,6 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from benchmarks.matching_schema import mask
 from benchmarks.matching_sql import failed_rules
 from services.routing.domain.candidates import Candidate
 from services.routing.domain.circumstances import Circumstances
@@ -115,13 +114,12 @@ def _not_approved(row: Row, given: Circumstances) -> _Failed:
 
 
 def _not_eligible(row: Row, given: Circumstances) -> _Failed:
-    facts = given.facts
     met = {
-        "sex": row["sexes"] & mask([facts.sex]),
-        "age_band": row["ages"] & mask([facts.age_band]),
-        "stage": row["stages"] & mask([facts.stage]),
+        "sex": row["of_sex"],
+        "age_band": row["of_age"],
+        "stage": row["of_stage"],
         "origin_country": row["of_origin"],
-        "special_categories": not row["specials"] or row["specials"] & mask(facts.special_categories),
+        "special_categories": row["of_special"],
     }
     return "not_eligible", {"unmet": [name for name, is_met in met.items() if not is_met]}
 

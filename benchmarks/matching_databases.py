@@ -16,8 +16,9 @@ import psycopg2
 import psycopg2.extras
 from sqlalchemy import make_url
 
-from benchmarks.matching_schema import TABLES, Row
-from benchmarks.matching_sql import PARAMETERS, parameters_of, statements
+from benchmarks.matching_layouts import Layout
+from benchmarks.matching_parameters import PARAMETERS, parameters_of
+from benchmarks.matching_schema import Row
 
 Answer = Sequence[Sequence[Any]]
 # Rows of one INSERT.
@@ -25,11 +26,15 @@ _AT_ONCE: Final = 1_000
 
 
 class Database(ABC):
-    """A database that answers the prepared statements. columns: of each statement, after its first answer."""
+    """A database that answers the prepared statements. columns: of each statement, after its first answer.
 
-    name: str
+    name: of the database system and the layout of its tables.
+    """
 
-    def __init__(self) -> None:
+    system: str
+
+    def __init__(self, layout: Layout) -> None:
+        self.name = layout.name_on(self.system)
         self.columns: dict[str, list[str]] = {}
 
     def named(self, statement: str, rows: Answer) -> list[dict[str, Any]]:
@@ -49,12 +54,12 @@ class Database(ABC):
 class SqliteDatabase(Database):
     """SQLite in this process, on a file, with all pages in memory."""
 
-    name = "SQLite"
+    system = "SQLite"
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__()
+    def __init__(self, connection: sqlite3.Connection, layout: Layout) -> None:
+        super().__init__(layout)
         self._connection = connection
-        self._statements = statements(self.name)
+        self._statements = layout.statements(self.system)
 
     def ask(self, statement: str, arguments: Mapping[str, Any]) -> Answer:
         """Return the rows. The connection keeps the compiled statement."""
@@ -63,20 +68,29 @@ class SqliteDatabase(Database):
             self.columns[statement] = [column[0] for column in cursor.description]
         return cursor.fetchall()
 
+    def scanned(self, statement: str) -> set[str]:
+        """Return the tables that the compiled statement reads from their first row on."""
+        by_page = dict(self._connection.execute("SELECT rootpage, tbl_name FROM sqlite_master"))
+        steps = self._connection.execute(
+            f"EXPLAIN {self._statements[statement]}", dict.fromkeys(PARAMETERS)
+        ).fetchall()
+        opened = {cursor: by_page[page] for _, step, cursor, page, *_ in steps if step == "OpenRead"}
+        return {opened[cursor] for _, step, cursor, *_ in steps if step == "Rewind" and cursor in opened}
+
 
 class PostgresDatabase(Database):
     """A connection to a PostgreSQL server."""
 
-    name = "PostgreSQL"
+    system = "PostgreSQL"
 
-    def __init__(self, connection: Any) -> None:
-        super().__init__()
+    def __init__(self, connection: Any, layout: Layout) -> None:
+        super().__init__(layout)
         self._cursor = connection.cursor()
         self._cursor.execute("SELECT pg_backend_pid()")
         (self._pid,) = self._cursor.fetchone()
         self._names: dict[str, list[str]] = {}
         self._execute: dict[str, str] = {}
-        for name, statement in statements(self.name).items():
+        for name, statement in layout.statements(self.system).items():
             named = parameters_of(statement)
             numbers = {parameter: number for number, parameter in enumerate(named, 1)}
             text = re.sub(r"(?<!:):([a-z_]+[0-9]*)", lambda found, of=numbers: f"${of[found[1]]}", statement)  # type: ignore[misc]
@@ -103,17 +117,19 @@ class PostgresDatabase(Database):
 
 
 @contextmanager
-def sqlite(folder: Path, rows: Mapping[str, list[Row]]) -> Iterator[SqliteDatabase]:
-    """Provide a filled database in a new file of the folder."""
-    with closing(sqlite3.connect(folder / "matching.sqlite")) as connection:
+def sqlite(folder: Path, layout: Layout, rows: Mapping[str, list[Row]]) -> Iterator[SqliteDatabase]:
+    """Provide a database in a new file of the folder, filled with the rows of the layout's tables."""
+    with closing(sqlite3.connect(folder / f"{layout.schema}.sqlite")) as connection:
         connection.create_function("sha256", 1, _sha256, deterministic=True)
-        for table, (columns, key) in TABLES.items():
+        for table, (columns, key) in layout.tables.items():
             # Wide rows are found by SQLite's own integer key, narrow ones are kept in the index.
-            kind = "" if key == "id" else " WITHOUT ROWID"
+            kind = "" if f"{key} INTEGER" in columns else " WITHOUT ROWID"
             connection.execute(f"CREATE TABLE {table} ({columns}, PRIMARY KEY ({key})){kind}")
             for names, values in _batches(rows[table]):
                 places = ", ".join(["?"] * len(names))
                 connection.executemany(f"INSERT INTO {table} VALUES ({places})", values)  # noqa: S608
+        for index in layout.index_statements():
+            connection.execute(index)
         connection.commit()
         # In KiB: more than the tables of 50,000 services take.
         connection.execute("PRAGMA cache_size = -1048576")
@@ -121,12 +137,12 @@ def sqlite(folder: Path, rows: Mapping[str, list[Row]]) -> Iterator[SqliteDataba
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("ANALYZE")
         connection.commit()
-        yield SqliteDatabase(connection)
+        yield SqliteDatabase(connection, layout)
 
 
 @contextmanager
-def postgresql(url: str, rows: Mapping[str, list[Row]]) -> Iterator[PostgresDatabase]:
-    """Provide the empty database of this URL, filled."""
+def postgresql(url: str, layout: Layout, rows: Mapping[str, list[Row]]) -> Iterator[PostgresDatabase]:
+    """Provide a new schema of this URL's database, filled with the rows of the layout's tables."""
     address = make_url(url)
     with closing(
         psycopg2.connect(
@@ -140,15 +156,19 @@ def postgresql(url: str, rows: Mapping[str, list[Row]]) -> Iterator[PostgresData
         # VACUUM does not run in a transaction.
         connection.autocommit = True
         cursor = connection.cursor()
-        for table, (columns, key) in TABLES.items():
+        cursor.execute(f"CREATE SCHEMA {layout.schema}")
+        cursor.execute(f"SET search_path = {layout.schema}")
+        for table, (columns, key) in layout.tables.items():
             # Bytes are compared, as Python and SQLite do.
             text = columns.replace("TEXT", 'TEXT COLLATE "C"')
             cursor.execute(f"CREATE TABLE {table} ({text}, PRIMARY KEY ({key}))")
             for _, values in _batches(rows[table]):
                 psycopg2.extras.execute_values(cursor, f"INSERT INTO {table} VALUES %s", values)  # noqa: S608
+        for index in layout.index_statements():
+            cursor.execute(index)
         # Without VACUUM, PostgreSQL looks up each row that an index names.
         cursor.execute("VACUUM ANALYZE")
-        yield PostgresDatabase(connection)
+        yield PostgresDatabase(connection, layout)
 
 
 def _sha256(text: str) -> bytes:

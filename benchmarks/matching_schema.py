@@ -104,7 +104,7 @@ def rows_of(network: GeneratedNetwork) -> Mapping[str, list[Row]]:
                 "expired": seen.expired,
                 "returned": seen.returned,
                 "answer_seconds": float(seen.answer_seconds),
-                "last_asked": _seconds(seen.last_asked),
+                "last_asked": in_seconds(seen.last_asked),
             }
         )
         named = {above.id for above in chain} | {above.parent for above in chain if above.parent}
@@ -156,8 +156,8 @@ def _add_services(
                 "status_order": ORDER_OF_CAPACITY[offered.status],
                 "maximum": offered.maximum,
                 "unit": offered.capacity.unit if service.further_capacities else None,
-                "updated": _seconds(offered.updated_at),
-                "stated": _seconds(latest_statement(service)),
+                "updated": in_seconds(offered.updated_at),
+                "stated": in_seconds(latest_statement(service)),
                 "always_open": int(service.always_open),
                 "settlements": mask(service.settlements),
                 "sexes": mask(bounds.sexes) or every(Sex),
@@ -169,7 +169,7 @@ def _add_services(
                 "accepted": load.accepted,
                 "pending": load.pending,
                 "waiting": sum(one.waiting for one in load.demand.values()),
-                "full_since": _seconds(seen.full_since.get(service.id)),
+                "full_since": in_seconds(seen.full_since.get(service.id)),
             }
         )
         found = {*service.needs, *(f"any {need_group(need)}" for need in service.needs)}
@@ -208,5 +208,6 @@ def _add_services(
     ]
 
 
-def _seconds(moment: dt.datetime | None) -> float | None:
+def in_seconds(moment: dt.datetime | None) -> float | None:
+    """Return the seconds since 1970, None for None."""
     return None if moment is None else moment.timestamp()

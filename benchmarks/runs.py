@@ -142,7 +142,7 @@ class Run:
 
         found = measure_sizes(SIZES[:1] if self.quick else SIZES, 100 if self.quick else 500)
         self.document["matching"] = found
-        databases = ("SQLite", "PostgreSQL")
+        databases = tuple(found[0].explained)
         made = (DECIDE, ANSWERED, RECORDED)
         columns = ["services", "candidates p50 / p99", "CPU ms of", "p50 / p99", *databases]
         for order in ("cpu", "in_a_row"):
@@ -171,13 +171,13 @@ class Run:
                 *(
                     f"{p50:.2f} / {p99:.2f} ({p50 / one.p50:.1f} times)"
                     for asked in (one.explained, one.eligible)
-                    for p50, p99 in (asked["SQLite"], asked["PostgreSQL"])
+                    for p50, p99 in asked.values()
                 ),
             ]
             for one in found
         ]
         columns = ["services", "CPU µs a candidate", "decide() ms by the clock", *databases]
-        say(report.table([*columns, "SQLite, eligible only", "PostgreSQL, eligible only"], rows))
+        say(report.table([*columns, *(f"{name}, eligible only" for name in databases)], rows))
 
     def webhooks(self) -> None:
         """Measure webhooks sent from a backlog, beside plain FastStream."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -395,6 +396,9 @@ def _sorted(
     """Sort by the key, then by the tie, which is made only for candidates whose keys are equal."""
     keys = list(map(key, candidates))
     numbers = sorted(range(len(keys)), key=keys.__getitem__)
+    in_order = [keys[number] for number in numbers]
+    if not any(map(operator.eq, in_order, in_order[1:])):
+        return [candidates[number] for number in numbers]
     ordered: list[Candidate] = []
     for _, run in groupby(numbers, key=keys.__getitem__):
         equals = [candidates[number] for number in run]

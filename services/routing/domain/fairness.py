@@ -19,6 +19,8 @@ from typing import Annotated
 
 from marshmallow.validate import Range
 
+from contracts.quick_init import quick_init
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fairness:
@@ -50,6 +52,7 @@ class Contender:
     equal: bool = False
 
 
+@quick_init
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FairTurn:
     """Why the first organisation of a decision comes first.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,6 +12,11 @@ from contracts.quick_init import quick_init
 from contracts.records import Encoded
 from services.routing.domain.places import NO_DEMAND, Demand, DemandBySender, added
 from services.routing.domain.referral import Referral
+
+# The neutral responsiveness, of an organisation that has never been asked.
+UNKNOWN_RESPONSIVENESS = 0.5
+# A mean answer time up to this gets the full value.
+PROMPT_SECONDS = 3600.0
 
 
 @quick_init
@@ -71,6 +77,22 @@ class Observation:
     returned: int = 0
     # Its form from `observed_record.py`; None before.
     record: Encoded | None = field(default=None, init=False, repr=False, compare=False)
+    # How surely and fast it answers, from 0 to 1, rounded to six digits: a contribution to the score.
+    responsiveness: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Once for all decisions that read the observation.
+        object.__setattr__(self, "responsiveness", self._responsiveness())
+
+    def _responsiveness(self) -> float:
+        asked = self.answered + self.expired
+        if not asked:
+            return UNKNOWN_RESPONSIVENESS
+        # Half of the value is for answering at all, half for the speed of answers that held.
+        held = self.answered - self.returned
+        mean = self.answer_seconds / held if held else math.inf
+        prompt = 1.0 if mean <= PROMPT_SECONDS else PROMPT_SECONDS / mean
+        return round(0.5 * (self.answered + held * prompt) / asked, 6)
 
     def at(self, service: str) -> ServiceLoad:
         """Return the load of one service."""

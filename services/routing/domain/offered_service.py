@@ -32,6 +32,14 @@ class Needs:
         """Whether the set holds the code or its group, or, if the code is a group, any need in it."""
         return needed in self._met or need_group(needed) in self._offered
 
+    def count(self, needed: Iterable[tuple[str, str]]) -> int:
+        """Return how many of the codes are covered. needed: each with its group."""
+        met, offered, covered = self._met, self._offered, 0
+        for need, group in needed:
+            if need in met or group in offered:
+                covered += 1
+        return covered
+
 
 class Trait:
     """Values that many services have in common; equal values have the same instance."""
@@ -78,6 +86,8 @@ class OfferedService:
     status: CapacityStatus = field(init=False, repr=False, compare=False)
     maximum: int | None = field(init=False, repr=False, compare=False)
     updated_at: dt.datetime = field(init=False, repr=False, compare=False)
+    # The same in microseconds, which a score reads.
+    updated_us: int = field(init=False, repr=False, compare=False)
     # The contribution of the cost to the score.
     affordability: float = field(init=False, repr=False, compare=False)
     areas: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -129,6 +139,7 @@ class OfferedService:
             "status": capacity.status,
             "maximum": capacity.maximum,
             "updated_at": capacity.updated_at,
+            "updated_us": in_microseconds(capacity.updated_at),
             "affordability": AFFORDABILITY[service.cost],
             "areas": _shared(frozenset(service.areas)),
             "languages": _shared(frozenset(service.languages)),
@@ -164,6 +175,15 @@ class OfferedService:
     def is_organization_approved(self, need: str) -> bool:
         """Return whether the network has approved any of the organisation's services for the need."""
         return _covered(need, self.organization_approved)
+
+
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def in_microseconds(moment: dt.datetime) -> int:
+    """Return the microseconds from 1970 to a moment."""
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 @lru_cache(maxsize=65_536)

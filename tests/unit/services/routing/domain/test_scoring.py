@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from contracts.codes import CapacityStatus, DisclosureClass, Funding
 from contracts.organization import Capacity, Organization
+from contracts.vocabularies import codes, need_group
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.observation import Observation
+from services.routing.domain.offered_service import Needs
 from services.routing.domain.policy import RoutingPolicy, Weights
 from services.routing.domain.scoring import Scoring
 from tests.unit.services.routing.samples import (
@@ -259,3 +261,19 @@ def test_ties_are_spread_evenly_over_many_referrals() -> None:
     )
     assert len(first) == 3
     assert all(250 <= count <= 420 for count in first.values())
+
+
+@given(st.timedeltas(min_value=dt.timedelta(microseconds=1), max_value=dt.timedelta(days=4_000)))
+def test_freshness_is_that_of_the_age_to_the_microsecond(age: dt.timedelta) -> None:
+    stated = NOW - age
+    expected = round(0.5 ** (age.total_seconds() / 86400 / 90.0), 6)
+    assert of_service("freshness", capacity=Capacity(status=CapacityStatus.capacity, updated_at=stated)) == (
+        expected
+    )
+
+
+@given(st.lists(st.sampled_from(sorted(codes("needs"))), min_size=1, max_size=6), st.data())
+def test_count_of_covered_needs_agrees_with_each_cover(offered: list[str], data: st.DataObject) -> None:
+    needed = data.draw(st.lists(st.sampled_from(sorted(codes("needs"))), max_size=6))
+    needs = Needs(offered)
+    assert needs.count([(need, need_group(need)) for need in needed]) == sum(map(needs.cover, needed))
