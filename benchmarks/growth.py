@@ -182,6 +182,7 @@ def places(hub: KopuroHub) -> dict[str, Place]:
             published=files.published_log if service == "audit" else None,
             key=files.key("log") if service == "audit" else None,
             hub=HUB,
+            directory=hub.database_url("directory") if service == "audit" else "",
         )
         for service in SERVICES
         if service != "directory"

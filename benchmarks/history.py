@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.bulk import Bulk, Row, bulk
-from benchmarks.history_log import LogWriter
+from benchmarks.history_log import LogWriter, date_revisions_back
 from benchmarks.loop_template import DAY, SECOND, LoopInstance
 from benchmarks.recording import Recording, RowTemplate, ServiceTemplate
 from benchmarks.shapes import FORGOTTEN_AFTER, tables
@@ -77,10 +77,11 @@ class Place:
     """The storage of a service."""
 
     url: str
-    # audit only: publication directory, signing key file, hub.
+    # audit only: publication directory, signing key file, hub, and the URL of the directory's database.
     published: Path | None = None
     key: Path | None = None
     hub: str = ""
+    directory: str = ""
 
 
 def write_history(
@@ -110,7 +111,7 @@ def fill(service: str, history: SyntheticHistory, templates: Sequence[ServiceTem
         assert place.published is not None
         assert place.key is not None
         log = LogWriter(place.url, place.published, place.key, place.hub)
-        log.initialize(history.begin)
+        date_revisions_back(place.directory, log.initialize(history.begin))
     with bulk(place.url) as into:
         _Filling(service, history, templates, into, log).run()
     if log is not None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Table, delete, select
+from sqlalchemy import Table, delete, select, update
 
 from benchmarks.bulk import Bulk, Row
 from benchmarks.recording import REFERRAL_KEY, EntryTemplate
@@ -50,6 +50,7 @@ from services.audit.log.domain.tiles import ENTRIES as BUNDLES
 from services.audit.log.domain.tiles import HEIGHT, WIDTH, Tile, bundle
 from services.audit.log.handlers.published_log import CHECKPOINT
 from services.audit.log.ports import NewEntry, VerifiedPrefix
+from services.directory.adapters.tables import REVISIONS
 
 # The batch size of a busy service; the tree's nodes are stored by batch.
 BATCH: Final = 200
@@ -81,8 +82,11 @@ class LogWriter:
         self._waiting: list[tuple[int, int, str, str, bytes, bytes, bytes, str, EntryTemplate]] = []
         self._secret = b""
 
-    def initialize(self, begin: int) -> None:
-        """Move the existing entries to before `begin`, and remove the published tiles to write them again."""
+    def initialize(self, begin: int) -> dt.timedelta:
+        """Move the existing entries to before `begin`, and remove the published tiles to write them again.
+
+        Return by how much they are earlier than they were.
+        """
         for found in self._directory.iterdir():
             shutil.rmtree(found) if found.is_dir() else found.unlink()
         database = Database.open(self._url)
@@ -97,6 +101,7 @@ class LogWriter:
                 self._log.add(transaction, entries, self._grow([new.leaf for new in entries]))
         finally:
             database.close()
+        return earlier
 
     def take(self, entries: Sequence[EntryTemplate], values: list[Any], chance: random.Random) -> None:
         """Add the entries of one instance of a loop."""
@@ -212,6 +217,19 @@ class LogWriter:
                 )
             )
         return entries
+
+
+def date_revisions_back(url: str, earlier: dt.timedelta) -> None:
+    """Move the directory's revisions as their entries were moved. url: of the directory's database."""
+    database = Database.open(url)
+    try:
+        with database.write() as transaction:
+            for row in transaction.execute(select(REVISIONS)).all():
+                this = [column == getattr(row, column.name) for column in REVISIONS.primary_key]
+                moved = update(REVISIONS).where(*this).values(changed_at=row.changed_at - earlier)
+                transaction.execute(moved)
+    finally:
+        database.close()
 
 
 class _Tiles:
