@@ -96,7 +96,7 @@ class LogWriter:
                 rows = transaction.execute(_STANDING).all()
                 for table in (ENTRIES, OPENINGS, ORGANIZATIONS, FACETS, NODES):
                     transaction.execute(delete(table))
-                earlier = max(row.time for row in rows) - (_EPOCH + begin * _MICROSECOND)
+                earlier: dt.timedelta = max(row.time for row in rows) - (_EPOCH + begin * _MICROSECOND)
                 entries = self._dated(rows, earlier)
                 self._log.add(transaction, entries, self._grow([new.leaf for new in entries]))
         finally:
