@@ -558,7 +558,7 @@ CONSENT = document()["consent"]
         ({"case": MARKER}, ["/case"]),
         ({"case": {"name": MARKER}}, ["/case"]),
         ({"case": None}, ["/case"]),
-        ({"case": "a" * 1_048_577}, ["/case", "/case"]),
+        ({"case": "a" * 1_048_577}, ["/case"]),
     ],
 )
 def test_body_that_violates_contract_is_refused(

@@ -53,6 +53,7 @@ ROUTING: Final[Tables] = {
         "opened_at": Compared("offer.opened", "opened_at"),
         "deadline": Compared("offer.opened", "deadline"),
         **omitted(Reason.uncompared, "time and reason of the fact that closed it", "closed_at", "reason"),
+        **omitted(Reason.uncompared, "the first answer that came too late", "late_answer", "late_at"),
         **omitted(Reason.unstated, "the coordinator who placed the referral", "placed_by"),
         **omitted(Reason.unstated, "when a coordinator last reminded the organisation", "nudged_at"),
         **omitted(Reason.derived, "the next step by the policy, or the deadline", "acts_at"),
