@@ -133,7 +133,7 @@ def test_repeated_submission_has_one_effect(bench: IntakeBench, name: str) -> No
         bench.handlers._store.note_offers(transaction, [(OFFER, REFERRAL, MOSCOW)])
     # Only a sender replaces a case; the other submissions about the referral are its acceptor's.
     sender = MOSCOW if name.endswith("/case") else OSH
-    view = {"sender": sender, "offers": [{"organization": MOSCOW}], "acceptor": MOSCOW}
+    view = {"sender": sender, "facts": {}, "offers": [{"organization": MOSCOW}], "acceptor": MOSCOW}
     bench.routing.answers[ReferralQuery(id=REFERRAL, viewer=MOSCOW, oversight=False)] = view
     route, handler = ROUTES[name]
     parts = SimpleNamespace(api=ApiContext(bench.handlers, "/kg/intake", SystemClock()))
