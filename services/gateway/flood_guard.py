@@ -63,7 +63,9 @@ class FloodGuard:
         with the next turn. A third one within an hour runs its time, whichever clients replace the password.
         """
         account = self._accounts.get(organization)
-        if account is not None and account.until is not None and not account.is_due(self._clock()):
+        if account is None or account.until is None:
+            return
+        if not account.is_due(self._clock()):
             since = self._clock() - EARLY_ENDS_SECONDS
             earlier = tuple(at for at in self._ended_early.get(organization, ()) if at > since)
             if len(earlier) >= EARLY_ENDS:
@@ -73,10 +75,8 @@ class FloodGuard:
                 )
                 return
             self._ended_early[organization] = (*earlier, self._clock())
-            # An empty bucket: the owner must not be banned for what the thief did.
-            self._accounts[organization] = replace(
-                account, filled=0.0, until=min(account.until, self._clock())
-            )
+        # An empty bucket: the owner must not be banned for what the thief did.
+        self._accounts[organization] = replace(account, filled=0.0, until=min(account.until, self._clock()))
 
     def start(self, spawn: Spawn) -> None:
         """See `runtime.background.Background`."""

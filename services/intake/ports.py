@@ -69,8 +69,8 @@ class AdmissionStore(Protocol):
         """Return ids above `after` of referrals with a counted case, in order."""
         ...
 
-    def counted_senders(self, transaction: Connection) -> list[str]:
-        """Return the senders whose cases have ever been counted."""
+    def miscounted_senders(self, transaction: Connection) -> list[str]:
+        """Return the senders whose sum is not that of their counted cases."""
         ...
 
     def recount(self, transaction: Connection, sender: str) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from sqlalchemy import Connection
 from sqlalchemy.event import listen, remove
 
 from admin.keys import signing_key
@@ -258,6 +259,25 @@ def test_copies_beyond_those_remembered_are_deleted_by_their_receipts(
     assert len(author.watch._copies._written) == 2
     author.receive(*[name for _, bodies in messages for name in names(bodies)])
     assert author.waiting() == []
+
+
+def test_copies_that_are_forgotten_while_they_are_deleted_are_deleted(
+    author: Author, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL the relay runs while the statement of a receipt does."""
+
+    class WithRelay:
+        def run(self, transaction: Connection, firsts: list[str]) -> Any:
+            author.watch._copies._written.clear()
+            return delete_whole.run(transaction, firsts)
+
+    message, bodies = batch(2)
+    author.confirm(signed(message))
+    delete_whole = unreceipted._DELETE_WHOLE
+    monkeypatch.setattr(unreceipted, "_DELETE_WHOLE", WithRelay())
+    author.receive(*names(bodies))
+    assert author.waiting() == []
+    assert author.watch._copies._early == {}
 
 
 def test_receipt_of_another_service_is_refused(author: Author) -> None:

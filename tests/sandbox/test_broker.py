@@ -100,10 +100,13 @@ def test_broker_does_not_start_epmd(broker: PrivateBroker) -> None:
 
 
 def test_broker_loads_no_library_module_that_it_does_not_call(broker: PrivateBroker) -> None:
+    """RabbitMQ 4 starts as ever."""
     names = "[" + ", ".join(LIBRARIES) + "]"
-    assert (
-        broker.evaluate(f"lists:usort([application:get_key(App, modules) || App <- {names}])") == "[{ok, []}]"
-    )
+    listed = broker.evaluate(f"lists:usort([application:get_key(App, modules) || App <- {names}])")
+    installation = RabbitInstallation.found(server_script(), path=os.environ["PATH"])
+    assert (listed == "[{ok, []}]") == (installation is not None), listed
+    if installation is None:
+        return
     assert broker.evaluate("code:is_loaded(xmerl_xsd)") == "false"
     assert broker.evaluate("element(1, xmerl_scan:string([$<, $a, $/, $>]))").startswith("{xmlElement")
 

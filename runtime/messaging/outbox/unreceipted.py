@@ -127,16 +127,18 @@ class Unreceipted:
         """Delete the copies of receipted events. Repeatable."""
         receipted = dict.fromkeys(digests, now)
         early = dict(receipted)
-        whole = [
-            first
+        whole = {
+            first: written
             for first in receipted
             if (written := self._written.get(first)) is not None
             and all(digest in receipted for digest in written[0])
-        ]
+        }
         if whole:
-            # A copy is not returned if its transaction was rolled back: its receipt is early then.
-            for first, size in _DELETE_WHOLE.run(transaction, whole).all():
-                events, written_size = self._written.pop(first)
+            # A copy is not returned if its transaction was rolled back: its receipt is early then. While
+            # PostgreSQL works, the relay may add copies, and the memory forget these.
+            for first, size in _DELETE_WHOLE.run(transaction, list(whole)).all():
+                events, written_size = whole[first]
+                self._written.pop(first, None)
                 # Another size: the copy was replaced, and its other events may have copies of their own.
                 for digest in events if size == written_size else (first,):
                     early.pop(digest, None)

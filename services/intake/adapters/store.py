@@ -61,7 +61,11 @@ _CHANGE_SUM = SqlStatement(
 _COUNTED_CASES = SqlStatement(
     "SELECT referral_id FROM cases_in_custody WHERE referral_id > ? ORDER BY referral_id LIMIT ?"
 )
-_COUNTED_SENDERS = SqlStatement("SELECT sender FROM custody_sums ORDER BY sender")
+_MISCOUNTED_SENDERS = SqlStatement(
+    "SELECT s.sender FROM custody_sums s LEFT JOIN"
+    " (SELECT sender, SUM(bytes) AS bytes FROM cases_in_custody GROUP BY sender) c ON c.sender = s.sender"
+    " WHERE s.bytes <> COALESCE(c.bytes, 0) ORDER BY s.sender"
+)
 _LOCKED_SUM = SqlStatement("SELECT bytes FROM custody_sums WHERE sender = ?", postgresql="FOR UPDATE")
 _COUNTED_BYTES = SqlStatement("SELECT COALESCE(SUM(bytes), 0) FROM cases_in_custody WHERE sender = ?")
 _OFFERS_TO = SqlStatement("SELECT id, referral_id FROM offers WHERE id = ANY (?) AND organization = ?")
@@ -168,9 +172,9 @@ class SqlAdmissionStore:
         """See `ports.AdmissionStore`."""
         return [row[0] for row in _COUNTED_CASES.run(transaction, after, limit)]
 
-    def counted_senders(self, transaction: Connection) -> list[str]:
+    def miscounted_senders(self, transaction: Connection) -> list[str]:
         """See `ports.AdmissionStore`."""
-        return [row[0] for row in _COUNTED_SENDERS.run(transaction)]
+        return [row[0] for row in _MISCOUNTED_SENDERS.run(transaction)]
 
     def recount(self, transaction: Connection, sender: str) -> int:
         """See `ports.AdmissionStore`."""

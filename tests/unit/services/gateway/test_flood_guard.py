@@ -163,6 +163,19 @@ def test_clients_of_one_organization_end_two_bans_an_hour_by_new_passwords() -> 
     assert scene.broker.banned == {}
 
 
+def test_password_that_is_replaced_when_the_ban_is_due_empties_the_bucket_too() -> None:
+    scene = Scene()
+    scene.pass_turn(osh=0, other=0)
+    scene.pass_turn(osh=BURST * 2)
+    scene.now += FIRST_BAN
+    scene.guard.password_replaced(OSH)
+    scene.pass_turn()
+    assert scene.broker.banned == {}
+    scene.pass_turn(osh=0)
+    scene.pass_turn(osh=BURST / 2)
+    assert scene.broker.banned == {}
+
+
 def test_ban_ends_when_the_organization_replaces_its_password_and_the_next_is_longer() -> None:
     scene = Scene()
     scene.pass_turn(osh=0, other=0)
