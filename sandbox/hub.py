@@ -220,7 +220,7 @@ class Hub:
             check=False,
         )
         if done.returncode != 0:
-            raise HubError(f"could not load the directory:\n{done.stderr.strip()}")
+            raise HubError(f"could not load the directory:\n{done.stderr.strip() or _end(done.returncode)}")
         self.files.loaded.touch(mode=0o600)
 
     def _declare(self, amqp_uri: str) -> None:
@@ -245,9 +245,8 @@ class Hub:
                 if time.monotonic() > deadline:
                     states = {each: self._unready(each) for each in processes[number:]}
                     reasons = "; ".join(f"{each}: {reason}" for each, reason in states.items() if reason)
-                    raise HubError(
-                        f"not ready after {self._ready_within:.0f} s ({reasons}): see {self.files.log('')}"
-                    )
+                    log = self.files.log(process)
+                    raise HubError(f"not ready after {self._ready_within:.0f} s ({reasons}): see {log}")
                 time.sleep(0.05)
 
     def _give_up_on_crash_loops(self) -> None:
@@ -270,3 +269,12 @@ class Hub:
         finally:
             connection.close()
         return None if response.status == 200 else text[:300]
+
+
+def _end(status: int) -> str:
+    """Return how a process ended that said nothing. status: as `subprocess` gives it."""
+    return (
+        f"the process was killed by signal {-status}"
+        if status < 0
+        else f"the process ended with status {status}"
+    )
