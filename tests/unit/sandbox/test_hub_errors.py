@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.hub import Hub, HubError
+from sandbox.hub import Hub
+from sandbox.hub_processes import HubError
 
 
 def test_hub_that_is_not_ready_in_time_names_the_log_of_an_unready_service(
