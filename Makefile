@@ -34,7 +34,7 @@ up: setup ## run a hub on this machine until Ctrl-C; DATA=dir sets its directory
 
 test: setup ## run all tests, with real RabbitMQ, SQLite and PostgreSQL, and partners' scripts with curl and Node
 	@tests/partners/install-tools
-	$(BIN)/python -m pytest -n 4
+	$(BIN)/python -m pytest -n auto
 
 crash: setup ## kill audit at 200 random moments (`make test` does 15)
 	KOPURO_CRASH_KILLS=200 $(BIN)/python -m pytest -s tests/crash/test_audit.py

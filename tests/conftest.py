@@ -25,7 +25,7 @@ from tests.distribution import Distribution, turn
 from tests.faults.tcp_proxy import TcpProxy
 from tests.fork_server import ForkServer
 from tests.servers import PostgresServer
-from tests.support import machine_certificates, migrated
+from tests.support import derandomized_examples, machine_certificates, migrated
 from tests.support.kopuro_forks import Kopuro
 from tests.support.lent_vhosts import LentVhosts
 from tests.support.shared_dialects import SharedDialects
@@ -53,10 +53,20 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses", None):
         compile_ahead(config)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    derandomized_examples.depend_on_their_test()
     no_certificates = tempfile.TemporaryDirectory(prefix="kopuro-no-certificates-")
     config.add_cleanup(no_certificates.cleanup)
     machine_certificates.hide(Path(no_certificates.name))
     os.environ["EVENTLET_NO_GREENDNS"] = "yes"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Start one worker more than processors (`-n auto`): some tests wait. Eight have enough tests for each.
+
+    Each further worker collects all tests and starts servers of its own: 30 s of CPU time.
+    """
+    return min(8, len(os.sched_getaffinity(0)) + 1)
 
 
 @pytest.hookimpl(wrapper=True)

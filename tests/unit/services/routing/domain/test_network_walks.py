@@ -12,9 +12,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from contracts.codes import (
     Answer,
@@ -62,6 +69,7 @@ from services.routing.domain.referral import Referral
 from services.routing.domain.standing import revoke_suspended
 from services.routing.domain.transition import Transition, TransitionContext
 from tests.support.events import message_of
+from tests.support.walks import quarters_of
 from tests.unit.services.routing.samples import (
     NOW,
     SENDER,
@@ -73,6 +81,7 @@ from tests.unit.services.routing.samples import (
     service,
 )
 
+WALKS = settings(max_examples=250, stateful_step_count=25, deadline=None, derandomize=True)
 NAMES = ("ru.one", "ru.two", "ru.three", "ru.four")
 LEGAL, SHELTER = "legal.wage_claim", "basic_needs"
 # Which needs each organisation meets. One of them covers both in some walks.
@@ -383,7 +392,6 @@ class NetworkWalk(RuleBasedStateMachine):
             assert (seen.accepted, seen.pending) == (held[name], pending[name])
 
 
-NetworkWalk.TestCase.settings = settings(
-    max_examples=1000, stateful_step_count=25, deadline=None, derandomize=True
-)
-TestNetworkWalk = NetworkWalk.TestCase
+@pytest.mark.parametrize("quarter", quarters_of(NetworkWalk))
+def test_network_keeps_its_invariants(quarter: type[NetworkWalk]) -> None:
+    run_state_machine_as_test(quarter, settings=WALKS)

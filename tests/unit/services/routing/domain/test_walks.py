@@ -6,9 +6,17 @@ import datetime as dt
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from contracts.codes import (
     Answer,
@@ -47,6 +55,7 @@ from contracts.facts import (
 from services.routing.domain.lifecycle import act_when_due, remind
 from services.routing.domain.referral import Referral
 from services.routing.domain.tally import REASONS, UNPLACED_REASONS
+from tests.support.walks import quarters_of
 from tests.unit.services.routing.samples import (
     REFERRAL,
     SENDER,
@@ -56,6 +65,7 @@ from tests.unit.services.routing.samples import (
     service,
 )
 
+WALKS = settings(max_examples=250, stateful_step_count=30, deadline=None, derandomize=True)
 RECEIVERS = (
     organization("ru.one"),
     organization("ru.two", service(), service(id="near", areas=("RU-MOW", "RU-SPE"))),
@@ -293,5 +303,6 @@ class Walk(RuleBasedStateMachine):
             assert len(asked) == len(set(asked))
 
 
-Walk.TestCase.settings = settings(max_examples=1000, stateful_step_count=30, deadline=None, derandomize=True)
-TestWalk = Walk.TestCase
+@pytest.mark.parametrize("quarter", quarters_of(Walk))
+def test_referral_keeps_its_invariants(quarter: type[Walk]) -> None:
+    run_state_machine_as_test(quarter, settings=WALKS)
