@@ -131,6 +131,7 @@ def performances(
     }
 
 
+@pytest.mark.timeout(300)  # two whole demos at once, each with a hub of its own
 def test_demo_completes_every_story_and_leaves_nothing(performances: dict[str, Performance]) -> None:
     performance = performances["pipe"]
 

@@ -38,6 +38,7 @@ from tests.support.webhook_receiver import Received, WebhookReceiver, repeating_
 REFERRAL = "wage-claim-osh-moscow"
 
 
+@pytest.mark.timeout(300)  # searches all that the hub keeps, several times
 def test_no_canary_of_a_whole_life_is_in_anything_that_the_hub_keeps_or_says(
     hub: RunningHub, broker: PrivateBroker, request: pytest.FixtureRequest
 ) -> None:

@@ -29,6 +29,7 @@ REFERRAL = "wage-claim-osh-moscow"
 KEPT = ("hub.json", "credentials.json", "clients.json", "organizations.json", "discovery.json", "loaded")
 
 
+@pytest.mark.timeout(300)  # starts two hubs
 def test_destroyed_hub_is_restored_and_goes_on(
     broker: PrivateBroker,
     tmp_path: Path,

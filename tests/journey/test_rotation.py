@@ -93,6 +93,7 @@ def _loop(hub: RunningHub, case: dict[str, Any]) -> None:
     sender.await_message("referral.completed", referral_id)
 
 
+@pytest.mark.timeout(300)  # restarts services under load
 def test_every_key_is_replaced_under_load_without_a_refusal(hub: RunningHub, tmp_path: Path) -> None:
     places = _places(hub)
     waiting = {**plain(hub.network.referral(REFERRAL).case), "name": "sealed before the rotation"}

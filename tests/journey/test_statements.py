@@ -48,6 +48,7 @@ def hub(tmp_path: Path, broker: PrivateBroker) -> Iterator[RunningHub]:
         broker.remove_vhost(vhost)
 
 
+@pytest.mark.timeout(300)  # starts a hub and plays a month
 def test_statement_of_a_month_is_verified_without_the_hub(
     hub: RunningHub, kopuro: Kopuro, tmp_path: Path
 ) -> None:
