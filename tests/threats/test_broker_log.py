@@ -8,7 +8,6 @@ import selectors
 import socket
 import string
 import struct
-import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -133,7 +132,7 @@ def connect(
 
 def test_log_of_the_broker_repeats_nothing_that_a_client_sent(broker: PrivateBroker) -> None:
     canary = f"canary-{new_id()}"
-    before = broker.files.log.stat().st_size
+    sizes = log_sizes(broker)
     for pieces in hostile_handshakes(canary):
         with socket.create_connection(("127.0.0.1", broker.identity.amqp_port)) as client:
             client.settimeout(1.5)  # the broker answers a failed handshake after a second
@@ -150,10 +149,7 @@ def test_log_of_the_broker_repeats_nothing_that_a_client_sent(broker: PrivateBro
         with contextlib.suppress(amqp.AMQPError, OSError):
             request(connection.channel(), canary)
         connection.collect()
-    # The node reports the end of a broken connection up to three seconds later. A shorter wait would miss
-    # lines, and never fail without one.
-    time.sleep(3)
-    written = broker.files.log.read_bytes()[before:]
+    written = b"".join(settled_log(broker, sizes).values())
     sent = canary.encode()
     assert sent not in written
     assert sent[:8] not in written
