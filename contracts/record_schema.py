@@ -15,6 +15,7 @@ from typing import Any
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
 from marshmallow.validate import Length, OneOf, Range, Validator
 
+from contracts import error_budget
 from contracts.canonical import EXACT_INTEGER, JsonObject, Text
 from contracts.field_errors import MOST_ERRORS, RECORD, UNKNOWN_FIELD, field_messages, with_sentences
 from contracts.rfc3339 import parse_date, parse_time
@@ -50,11 +51,16 @@ class RecordSchema(Schema):
         marshmallow would collect an error for each of them, which costs ten times what reading the object
         does.
         """
-        if isinstance(data, dict) and len(data) > MOST_ERRORS + len(self.load_fields):
-            known = {one.data_key or name for name, one in self.load_fields.items()}
-            unknown = islice((name for name in data if name not in known), MOST_ERRORS)
-            raise ValidationError({name: [UNKNOWN_FIELD] for name in unknown})
-        return super().load(data, **options)
+        budget = error_budget.current()
+        try:
+            if isinstance(data, dict) and len(data) > MOST_ERRORS + len(self.load_fields):
+                known = {one.data_key or name for name, one in self.load_fields.items()}
+                unknown = islice((name for name in data if name not in known), MOST_ERRORS)
+                raise ValidationError({name: [UNKNOWN_FIELD] for name in unknown})
+            return super().load(data, **options)
+        except ValidationError as error:
+            budget.spend(error.messages)
+            raise
 
 
 @cache
@@ -140,15 +146,18 @@ class _TupleOf(fields.List[Any]):
         for validator in self.validators:
             if isinstance(validator, Length):
                 validator(value)
+        budget = error_budget.current()
         items: list[Any] = []
         errors: dict[int, Any] = {}
         for index, item in enumerate(value):
+            if budget.left <= 0:  # no more errors of the document are shown
+                raise ValidationError(errors)
             try:
                 items.append(self.inner.deserialize(item, **kwargs))
             except ValidationError as error:
                 errors[index] = error.messages
-                if len(errors) == MOST_ERRORS:  # no more are shown
-                    break
+                if not isinstance(error.messages, dict):
+                    budget.spend(error.messages)
         if errors:
             raise ValidationError(errors)
         return tuple(items)

@@ -30,6 +30,7 @@ from marshmallow import Schema, ValidationError
 
 from contracts import moments
 from contracts.checked_reader import Undecided, checked_reader
+from contracts.error_budget import one_document
 from contracts.errors import PointerError, Refused, drop_frames, pointer
 from contracts.field_errors import MOST_ERRORS, UNKNOWN_FIELD
 from contracts.record_reader import WrongShape, reader_of
@@ -54,7 +55,8 @@ def load(
             try:
                 record: R = _checked_reader(typing.cast(Hashable, cls))(data)
             except Undecided:
-                record = _schema(typing.cast(Hashable, cls)).load(data)  # type: ignore[arg-type]
+                with one_document():
+                    record = _schema(typing.cast(Hashable, cls)).load(data)  # type: ignore[arg-type]
     except ValidationError as error:
         errors = pointer_errors(error.normalized_messages())  # type: ignore[no-untyped-call]
         drop_frames(error)  # marshmallow's frame has the error in a variable

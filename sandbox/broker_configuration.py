@@ -28,9 +28,9 @@ disk_free_limit.absolute = 64MB
 max_message_size = {largest}
 raft.wal_max_size_bytes = 67108864
 log.file = rabbit.log
-log.file.level = info
 log.connection.level = critical
 log.channel.level = critical
+log.default.level = error
 log.file.rotation.size = 10485760
 log.file.rotation.count = 2
 """
@@ -63,11 +63,11 @@ lists:foreach(fun(Library) ->
     end
 end, [{}]).
 """
-# Erlang reports a crashed process with all that it keeps: for the reader of a connection, the client's
-# properties and what could not be read. A stranger can crash it. There is no space after `fun`, because the
-# server's script splits its arguments at each.
-NO_CRASH_REPORTS: Final = (
-    "-kernel logger [{filters,log,[{no_reports,{fun'logger_filters':domain/2,{stop,sub,[otp,sasl]}}}]}]"
+# Erlang reports a crashed process with all that it keeps and its last message: what a stranger sent before
+# login, or a message that cannot be decoded. RabbitMQ's own events have its domain; only these are logged.
+# There is no space after `fun`, because the server's script splits its arguments at each.
+ONLY_RABBITMQ_EVENTS: Final = (
+    "-kernel logger [{filters,stop,[{rabbitmq,{fun'logger_filters':domain/2,{log,sub,[rabbitmq]}}}]}]"
 )
 
 
@@ -179,7 +179,7 @@ def environment(
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": " ".join(
             [
                 "-noinput",
-                NO_CRASH_REPORTS,
+                ONLY_RABBITMQ_EVENTS,
                 f"+S {schedulers}:{schedulers}",
                 # Erlang itself starts distribution. RabbitMQ would first start epmd, a daemon on all
                 # addresses that outlives the node, and would need two seconds more.

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Final, cast
 
+import orjson
 import pytest
 from marshmallow import Schema, fields
 from marshmallow.validate import Length
@@ -65,6 +66,44 @@ def _lengths(field: fields.List[Any]) -> set[int]:
     return {length for length in found if length <= _VALUES}
 
 
+def _most(field: fields.List[Any]) -> int:
+    return min((rule.max for rule in field.validators if isinstance(rule, Length) and rule.max), default=1000)
+
+
+def _full(schema: Schema, item: Any, length: int, unknown: int) -> dict[str, Any]:
+    """Return an object of every member: invalid values, and lists as long as they may be, up to a length."""
+
+    def value(field: fields.Field[Any]) -> Any:
+        if isinstance(field, fields.Nested):
+            return _full(field.schema, item, length, unknown) | _unknown(unknown)
+        if isinstance(field, fields.List):
+            return [value(field.inner) for _ in range(min(_most(field), length))]
+        return item
+
+    return {field.data_key or name: value(field) for name, field in schema.load_fields.items()}
+
+
+def _values_of(document: Any) -> int:
+    if isinstance(document, dict):
+        return 1 + sum(map(_values_of, document.values()))
+    if isinstance(document, list):
+        return 1 + sum(map(_values_of, document))
+    return 1
+
+
+def _full_documents(schema: Schema) -> Iterator[tuple[str, Any]]:
+    """Yield the largest admitted documents of which every value is invalid."""
+    for name, item, unknown in (("numbers", 7, 0), ("texts", "9 " * 40, 0), ("objects", {}, 49)):
+        largest = None
+        for length in (1, 5, 10, 20, 28, 50, 200, 1000):
+            document = _full(schema, item, length, unknown)
+            if _values_of(document) > MOST_VALUES or len(orjson.dumps(document)) > DEFAULT_LIMIT:
+                break
+            largest = document
+        if largest is not None:
+            yield name, largest
+
+
 def _seconds(kind: type[Any], body: Any) -> float:
     """Return the processor time of loading the body, the least of three if the first is long."""
     least = float("inf")
@@ -85,5 +124,14 @@ def test_no_body_takes_50_ms_of_processor_time_to_be_refused(kind: type[Any]) ->
         place: seconds
         for place, body in _bodies(schema, lambda value: value, kind.__name__)
         if place.removesuffix("{}") not in _NOT_OF_PARTNERS and (seconds := _seconds(kind, body)) >= AIM
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize("kind", ADMITTED, ids=lambda kind: kind.__name__)
+def test_no_document_full_of_faults_takes_50_ms_of_processor_time_to_be_refused(kind: type[Any]) -> None:
+    schema = schema_of(cast("Hashable", kind))()
+    found = {
+        place: seconds for place, body in _full_documents(schema) if (seconds := _seconds(kind, body)) >= AIM
     }
     assert found == {}

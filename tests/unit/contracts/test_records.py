@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import orjson
 import pytest
 from hypothesis import given
-from marshmallow.validate import Length, Range
+from marshmallow import ValidationError
+from marshmallow.validate import Length, Range, Validator
 
 from contracts.errors import PointerError, Refused
 from contracts.organization import Organization
@@ -332,8 +333,46 @@ def test_canonical_form_loads_as_the_same_record_and_ignores_member_order(record
     assert canonical(load(ReferralFacts, reordered)) == canonical(record)
 
 
+class Refusing(Validator):
+    """Refuses every value and counts them."""
+
+    seen = 0
+
+    def __call__(self, value: Any) -> Any:
+        Refusing.seen += 1
+        raise ValidationError("Is refused.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shelf:
+    marks: Annotated[tuple[Annotated[str, Refusing()], ...], Length(max=40)]
+    label: Annotated[str, Refusing()]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Store:
+    shelves: Annotated[tuple[Shelf, ...], Length(max=40)]
+
+
+def test_no_item_is_read_after_the_fiftieth_error_of_a_document() -> None:
+    shelf = {"marks": ["x"] * 20, "label": "x"}
+    for _ in range(2):  # each document has its own fifty
+        Refusing.seen = 0
+        with pytest.raises(Refused) as caught:
+            load(Store, {"shelves": [shelf] * 40})
+        # In the order of the document: two shelves of 21, the rest of the third.
+        assert sorted(error.pointer for error in caught.value.errors) == sorted(
+            [f"/shelves/{place}/label" for place in (0, 1)]
+            + [f"/shelves/{place}/marks/{mark}" for place in (0, 1) for mark in range(20)]
+            + [f"/shelves/2/marks/{mark}" for mark in range(8)]
+        )
+        # One before the fast reader gives up, and the label of the third shelf.
+        assert Refusing.seen == 52
+
+
 def test_object_of_mostly_unknown_members_is_refused_without_an_error_for_each() -> None:
     body = {f"member{number}": 1 for number in range(5_000)}
+    load(ReferralFacts, plain(FACTS))  # its schema is made once
     calls = 0
 
     def count(_frame: object, event: str, _argument: object) -> None:
