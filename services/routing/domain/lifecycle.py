@@ -125,7 +125,7 @@ def _apply(referral: Referral | None, event: Event[Fact], context: TransitionCon
         return Transition(
             referral=referral,
             facts=(refusal_of(submission, event.id, refused),),
-            late=late_answer(referral, submission, event.time),
+            late=late_answer(referral, submission, event.time, refused),
         )
     raise Defect(f"Routing does not consume {submission.type}.")
 
