@@ -11,7 +11,7 @@ from contracts.codes import Answer, DeclineReason, Urgency
 from contracts.facts import AnswerRefused, AnswerSubmitted, OfferOpened
 from contracts.records import plain
 from runtime.identifiers import new_id
-from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER
+from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization
 from tests.unit.services.routing.workbench import (
     Workbench,
     accepted_by,
@@ -115,6 +115,25 @@ def test_answer_that_is_refused_for_its_content_is_not_late(bench: Workbench) ->
     [refusal] = bench.take(event(without_reason, referral, at=first.deadline + HOUR))
     assert isinstance(refusal, AnswerRefused)
     assert refusal.problem["type"].endswith("invalid-submission")
+    assert late_answers(bench, referral) == []
+
+
+@pytest.mark.parametrize("is_expired", [True, False])
+def test_late_acceptance_of_a_suspended_organization_is_kept(bench: Workbench, is_expired: bool) -> None:
+    [first] = opened(bench.take(submitted(referral := new_id())))
+    if is_expired:
+        bench.fire(NOW + 4 * DAY)
+    bench.absorb([replace(organization(first.organization), active=False)])
+    late = event(accepted_by(first).data, referral, at=first.deadline + HOUR)
+    assert any(isinstance(fact, AnswerRefused) for fact in bench.take(late))
+    assert [kept[:2] for kept in late_answers(bench, referral)] == [(first.organization, "accept")]
+
+
+def test_timely_acceptance_of_a_suspended_organization_is_not_late(bench: Workbench) -> None:
+    [first] = opened(bench.take(submitted(referral := new_id())))
+    bench.absorb([replace(organization(first.organization), active=False)])
+    timely = event(accepted_by(first).data, referral, at=NOW)
+    assert any(isinstance(fact, AnswerRefused) for fact in bench.take(timely))
     assert late_answers(bench, referral) == []
 
 
