@@ -648,7 +648,7 @@ def test_reconciliation_over_many_pages_skips_no_record(
 def test_delivered_facts_are_those_of_which_a_mailbox_gets_the_message() -> None:
     taken = {".".join(type.split(".")[1:-1]) for type in RECIPIENTS} - {"receipt.issued", "receipts.issued"}
     # These only close messages that are in a mailbox.
-    assert taken - {"alert.closed", "watch_reports.chosen"} == reconcile.DELIVERED
+    assert taken - {"alert.closed", "watch_reports.chosen", "application.decided"} == reconcile.DELIVERED
 
 
 def test_reconciliation_cannot_write(hub: HubOnDisk) -> None:
