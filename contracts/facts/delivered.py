@@ -73,7 +73,8 @@ class MessageClosed(Fact):
     It ends with its offer, referral or watch report. It exists only in the mailbox.
 
     The event has the id of the message, whose content the hub has erased. message_type: the type that it had.
-    reason: how the offer, the referral or the watch report ended. referral_id: null for a watch report.
+    reason: how the offer, the referral or the watch report ended. referral_id: null for a watch report, and
+    for an alert that is about no referral.
     """
 
     referral_id: ReferralId | None

@@ -40,6 +40,8 @@ _CHANGES = (
     "service",
     "another_service",
 )
+# Of how many organisations an item of a queue says which needs they meet.
+MOST_COVERING = 20
 _COUNTS = Shape({"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}})
 
 
@@ -101,8 +103,8 @@ class QueueItem:
     since: when the cause of waiting began. reason: a code for that cause. waits_for: the organisations that
     could end it; for an unplaced referral those that lack only a place. deadline: when the next step follows
     without anybody's action, null if nothing follows. part_of: the referral of which it is a part, null for a
-    whole one. acceptor: the organisation that has accepted it, or null. covers: of each organisation that it
-    waits for, except the sender, the needs that it meets; empty for a single need.
+    whole one. acceptor: the organisation that has accepted it, or null. covers: of the first 20 organisations
+    that it waits for, except the sender, the needs that each meets; empty for a single need.
     """
 
     id: ReferralId

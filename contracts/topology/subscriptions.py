@@ -65,8 +65,9 @@ DELIVERY_KEYS = (
     "sealing_key.replaced",
     "service_approval.ended",
     "webhook.*",
-    # to the coordinators
+    # to the coordinators, and what closes it
     "application.submitted",
+    "application.decided",
     # to the organisations that received a watch report
     "employer.report_retracted",
     "employer.replied",

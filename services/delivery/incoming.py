@@ -24,6 +24,7 @@ from contracts.facts import (
 )
 from runtime.messaging.ports import Outgoing
 from services.delivery.domain.alert_counts import alert_kind, counted, hour_of, is_single
+from services.delivery.domain.alert_subjects import alert_subject
 from services.delivery.domain.closing import CARRIERS, End, Ends, is_closed_later, kept_until
 from services.delivery.domain.recipients import COORDINATORS, ENDED, recipients_of
 from services.delivery.domain.report_closing import RETRACTED, DeliveredReport, end_of, report_end
@@ -85,17 +86,7 @@ class Incoming:
         ]
         withheld, counts = self._count_alerts(transaction, addressed, now)
         arrivals = [
-            Arrival(
-                organization=organization,
-                message_id=message.id,
-                type=message.type,
-                # Receipts cover many referrals, and notices about keys and clients none.
-                referral_id=message.data.get("referral_id", ""),
-                correlation_id=message.correlation_id,
-                body=message.body,
-                offer_id=message.data["offer_id"] if message.type == OfferOpened.type else None,
-                carries=is_closed_later(message.type, organization),
-            )
+            _forwarded(message, organization)
             for message, organization in addressed
             if organization != COORDINATORS or message.id not in withheld
         ]
@@ -260,10 +251,13 @@ class Incoming:
         self._reports.keep(transaction, [one for one in reports if end_of(one, report_ends) is None])
 
     def _close(self, transaction: Connection, ends: Ends) -> None:
-        """Erase what the mailboxes hold about persons whose offers or referrals have ended."""
+        """Erase what the mailboxes hold about persons whose offers or referrals have ended.
+
+        The alerts that need no act any more are closed too.
+        """
         closed: dict[int, End] = {}
         due: dict[int, dt.datetime] = {}
-        for message in self._closings.open_messages(transaction, ends.referral_ids):
+        for message in self._closings.open_messages(transaction, ends.referral_ids, ends.subjects):
             end = ends.of(message)
             if end is None:
                 continue
@@ -274,6 +268,22 @@ class Incoming:
                 due[message.sequence] = until
         self._closings.close(transaction, closed)
         self._closings.close_later(transaction, due)
+
+
+def _forwarded(message: Envelope, organization: str) -> Arrival:
+    subject = alert_subject(message.type, message.data) if organization == COORDINATORS else None
+    return Arrival(
+        organization=organization,
+        message_id=message.id,
+        type=message.type,
+        # Receipts cover many referrals, and notices about keys and clients none.
+        referral_id=message.data.get("referral_id", ""),
+        correlation_id=message.correlation_id,
+        body=message.body,
+        offer_id=message.data["offer_id"] if message.type == OfferOpened.type else None,
+        subject=subject,
+        carries=subject is not None or is_closed_later(message.type, organization),
+    )
 
 
 def _arrival(message: Event[Fact], organization: str, referral_id: str, notice: Fact) -> Arrival:

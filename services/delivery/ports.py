@@ -24,8 +24,9 @@ from services.delivery.domain.selection import WAITING, Selection
 class Arrival:
     """A message to append to a mailbox. body: the CloudEvent's bytes as the organisation receives them.
 
-    offer_id: of `offer.opened`. report: a watch report. carries: whether an end erases the body; then closed:
-    the end that it arrives after, so that its body is not stored; closes_at: when its body is to be erased.
+    offer_id: of `offer.opened`. subject: of an alert that is about no referral. report: a watch report.
+    carries: whether an end erases the body; then closed: the end that it arrives after, so that its body is
+    not stored; closes_at: when its body is to be erased.
     """
 
     organization: str
@@ -35,6 +36,7 @@ class Arrival:
     correlation_id: str
     body: bytes
     offer_id: str | None = None
+    subject: str | None = None
     report: DeliveredReport | None = None
     carries: bool = False
     closed: End | None = None
@@ -259,8 +261,10 @@ class Closings(Protocol):
         """Remember offers, by id, that ended without an acceptance. The first end counts."""
         ...
 
-    def open_messages(self, transaction: Connection, referral_ids: Collection[str]) -> list[OpenMessage]:
-        """Return the referrals' messages whose bodies say something about a person and are not erased.
+    def open_messages(
+        self, transaction: Connection, referral_ids: Collection[str], subjects: Collection[str] = ()
+    ) -> list[OpenMessage]:
+        """Return the messages of these referrals, and the alerts about these subjects, that an end closes.
 
         Oldest first, locked until the transaction ends.
         """

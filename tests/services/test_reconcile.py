@@ -327,6 +327,42 @@ def test_rewritten_client_is_reported(
             transaction.execute(update(table).values(record=CLIENT))
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"changed_by": "kg.other"},
+        {"reason": "no_answer"},
+        {"reason": None},
+        {"changed_at": THEN - dt.timedelta(minutes=1)},
+    ],
+    ids=["author", "other reason", "no reason", "time"],
+)
+def test_revision_with_another_author_reason_or_time_is_reported(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str], changed: dict[str, Any]
+) -> None:
+    record = {"id": "record"}
+    hub.write("directory", ORGANIZATIONS, id="record", revision=1, record=record, kind="union", country="KG")
+    hub.write(
+        "directory",
+        REVISIONS,
+        subject="organization",
+        id="record",
+        number=1,
+        changed_by="kg.coordinator",
+        changed_at=THEN,
+        reason="complaint",
+        record=record,
+    )
+    data: Any = {"revision": 1, "organization": record, "by": "kg.coordinator", "reason": "complaint"}
+    hub.log.append([event("kopuro.organization.changed.v1", data=data, partition_key="record", time=THEN)])
+    assert run(hub, capsys) == (0, [])
+    with hub.databases["directory"].write() as transaction:
+        transaction.execute(update(REVISIONS).values(changed))
+    status, (found,) = run(hub, capsys)
+    assert (status, found["record"], found["index"]) == (1, "organization record", 0)
+    assert found["what"] == "revision 1 has another author, reason or time than the log"
+
+
 REQUEST = {"kind": "role", "subject": "kg.aigul", "requested_by": "kg.operator"}
 
 
@@ -612,7 +648,7 @@ def test_reconciliation_over_many_pages_skips_no_record(
 def test_delivered_facts_are_those_of_which_a_mailbox_gets_the_message() -> None:
     taken = {".".join(type.split(".")[1:-1]) for type in RECIPIENTS} - {"receipt.issued", "receipts.issued"}
     # These only close messages that are in a mailbox.
-    assert taken - {"alert.closed", "watch_reports.chosen"} == reconcile.DELIVERED
+    assert taken - {"alert.closed", "watch_reports.chosen", "application.decided"} == reconcile.DELIVERED
 
 
 def test_reconciliation_cannot_write(hub: HubOnDisk) -> None:

@@ -61,6 +61,8 @@ def test_applicant_becomes_a_member_and_accepts_its_first_referral(hub: RunningH
     assert ask(hub, "operator", "POST", approve).status_code == 200
     status = coordinator.application_status(waiting["id"], reference)
     assert (status["state"], status["organization"]) == ("vetted", NEWCOMER)
+    closed = notice(coordinator, "message.closed", message_type="kopuro.application.submitted.v1")
+    assert (closed["reason"], closed["referral_id"]) == ("acted_on", None)
 
     secret, key = secrets.token_urlsafe(32), generate_key()
     wanted = {

@@ -11,7 +11,7 @@ from typing import Final
 
 from kopuro_client.client import Kopuro
 from kopuro_client.commands.argument_forms import Given
-from kopuro_client.errors import PROBLEM, ClientError, RefusedError
+from kopuro_client.errors import PROBLEM, ClientError, InvalidArgumentError, RefusedError
 
 # The arguments and options that take the id of an organisation, in every command that has them.
 _NAMES: Final = frozenset({"organization", "to", "why_not", "parent", "sender"})
@@ -27,15 +27,18 @@ def nearest_organizations(hub: Kopuro, organization: str) -> list[str]:
     """Return at most three ids of the directory that are most like this one, the nearest first.
 
     The first organisations of the country in the id are compared, and without a like one the first of all.
-    Empty if the directory does not answer.
+    Capital letters do not matter: no id has any. Empty if the directory does not answer.
     """
     for country in (organization[:2].upper(), None):
-        found = hub.organizations(country=country, limit=_PAGE)
         try:
+            found = hub.organizations(country=country, limit=_PAGE)
             known = [one["id"] for one in islice(found, _COMPARED)]
+        except (InvalidArgumentError, RefusedError):
+            # The id does not begin with the code of a country.
+            continue
         except ClientError:
             return []
-        if near := get_close_matches(organization, known, n=_MOST, cutoff=_LIKENESS):
+        if near := get_close_matches(organization.lower(), known, n=_MOST, cutoff=_LIKENESS):
             return near
     return []
 

@@ -30,9 +30,9 @@ class QueueItem(TypedDict):
 
     since: when the cause of waiting began; reason: a code for it; waits_for: the organisations that could end
     it; deadline: when the next step follows without anybody's action, null if nothing follows. part_of: the
-    referral of which it is a part; acceptor: the organisation that has accepted it, or null. covers: of each
-    organisation that it waits for, except the sender, the needs that it meets; empty for a single need. These
-    three are missing from older hubs.
+    referral of which it is a part; acceptor: the organisation that has accepted it, or null. covers: of the
+    first 20 organisations that it waits for, except the sender, the needs that each meets; empty for a single
+    need. These three are missing from older hubs.
     """
 
     id: str

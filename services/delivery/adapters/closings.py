@@ -22,8 +22,18 @@ _REMEMBER = SqlStatement(
 
 # Locked in the same order as acknowledged messages, so transactions cannot deadlock.
 _OPEN = SqlStatement(
-    "SELECT sequence, type, referral_id, organization, offer_id, acknowledged_at IS NOT NULL"
+    "SELECT sequence, type, referral_id, organization, offer_id, subject, acknowledged_at IS NOT NULL"
     " FROM mailbox_messages WHERE content = 'open' AND referral_id = ANY (?) ORDER BY sequence",
+    postgresql="FOR UPDATE",
+)
+
+# One statement, because two would lock rows out of their order.
+_OPEN_WITH_SUBJECTS = SqlStatement(
+    "SELECT sequence, type, referral_id, organization, offer_id, subject, acknowledged_at IS NOT NULL"
+    " FROM mailbox_messages WHERE content = 'open' AND sequence IN ("
+    "SELECT sequence FROM mailbox_messages WHERE referral_id = ANY (?)"
+    " UNION ALL SELECT sequence FROM mailbox_messages WHERE subject IS NOT NULL AND subject = ANY (?))"
+    " ORDER BY sequence",
     postgresql="FOR UPDATE",
 )
 
@@ -64,9 +74,15 @@ class SqlClosings:
             transaction, [(id_, end.reason, microseconds(end.at)) for id_, end in sorted(offers.items())]
         )
 
-    def open_messages(self, transaction: Connection, referral_ids: Collection[str]) -> list[OpenMessage]:
+    def open_messages(
+        self, transaction: Connection, referral_ids: Collection[str], subjects: Collection[str] = ()
+    ) -> list[OpenMessage]:
         """See `ports.Closings`."""
-        if not referral_ids:
+        if subjects:
+            rows = _OPEN_WITH_SUBJECTS.run(transaction, sorted(referral_ids), sorted(subjects))
+        elif referral_ids:
+            rows = _OPEN.run(transaction, sorted(referral_ids))
+        else:
             return []
         return [
             OpenMessage(
@@ -75,11 +91,10 @@ class SqlClosings:
                 referral_id=referral_id,
                 organization=organization,
                 offer_id=offer_id,
+                subject=subject,
                 is_acknowledged=bool(acknowledged),
             )
-            for sequence, message_type, referral_id, organization, offer_id, acknowledged in _OPEN.run(
-                transaction, sorted(referral_ids)
-            )
+            for sequence, message_type, referral_id, organization, offer_id, subject, acknowledged in rows
         ]
 
     def close(self, transaction: Connection, ended: Mapping[int, End]) -> None:

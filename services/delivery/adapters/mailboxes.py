@@ -32,8 +32,8 @@ _SERIALISE = SqlStatement("SELECT pg_advisory_xact_lock(?)")
 _APPEND = SqlStatement(
     "INSERT INTO mailbox_messages"
     " (organization, message_id, type, referral_id, correlation_id, body, state, queued_at,"
-    " offer_id, content, closed_at, closes_at)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    " offer_id, subject, content, closed_at, closes_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 
 _UNACKNOWLEDGED: Final = "AND acknowledged_at IS NULL"
@@ -130,6 +130,7 @@ class SqlMailboxes:
                     DeliveryState.queued.value,
                     queued_at,
                     arrival.offer_id,
+                    arrival.subject,
                     *_content(arrival),
                 )
                 for arrival in arrivals

@@ -26,6 +26,7 @@ REPLICA = replica_table(METADATA)
 _WAITING = text("acknowledged_at IS NULL")
 _FORGOTTEN = text("forget_after IS NOT NULL")
 _CLOSING = text("closes_at IS NOT NULL")
+_HAS_SUBJECT = text("subject IS NOT NULL")
 
 MESSAGES = Table(
     "mailbox_messages",
@@ -51,6 +52,8 @@ MESSAGES = Table(
     Column("content", String(20)),
     Column("closed_at", Instant),
     Column("closes_at", Instant),
+    # What an alert that is about no referral asks about (`domain/alert_subjects.py`).
+    Column("subject", String(240)),
     UniqueConstraint("message_id", "organization", name="mailbox_messages_once"),
     # Partial, so that a poll never scans acknowledged rows. A row is in one of the two partial indexes.
     Index(
@@ -71,6 +74,12 @@ MESSAGES = Table(
     # For the end of an offer or a referral, and to say where a message is.
     Index("mailbox_messages_referral", "referral_id"),
     Index("mailbox_messages_closing", "closes_at", sqlite_where=_CLOSING, postgresql_where=_CLOSING),
+    Index(
+        "mailbox_messages_subject",
+        "subject",
+        sqlite_where=_HAS_SUBJECT,
+        postgresql_where=_HAS_SUBJECT,
+    ),
     # Numbers are never reused, so cursors stay valid when old rows are deleted.
     sqlite_autoincrement=True,
 )

@@ -15,6 +15,7 @@ from contracts import facts
 from contracts.codes import CONSENT_REVOKED, WithdrawalReason
 from contracts.envelope import Event
 from contracts.facts import MessageClosed
+from services.delivery.domain.alert_subjects import alert_subject, decided_subject
 from services.delivery.domain.recipients import COORDINATORS
 
 # The messages with facts about a person, or with a sealed text about one. `referral.unanswered` says that the
@@ -31,13 +32,16 @@ CARRIERS: Final = frozenset(
     }
 )
 
-# The coordinators' messages that ask them to act, until `alert.closed`. Other recipients keep theirs.
+# The coordinators' messages that ask them to act on a referral, until `alert.closed`, or until the acceptor
+# that declined another part has left this one. Other recipients keep theirs. `alert_subjects.py` has the
+# alerts that are about no referral.
 ALERTS: Final = frozenset(
     {
         facts.ReferralUnplaced.type,
         facts.ReferralUnanswered.type,
         facts.ReferralOverdue.type,
         facts.ReferralAcceptorSuspended.type,
+        facts.ReferralAcceptorDeclinedPart.type,
     }
 )
 
@@ -72,7 +76,10 @@ class End:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClosedMessage:
-    """The remainder of a message whose content was erased. referral_id: "" for a watch report."""
+    """The remainder of a message whose content was erased.
+
+    referral_id: "" for a watch report, and for an alert that is about no referral.
+    """
 
     message_id: str
     type: str
@@ -101,13 +108,17 @@ class ClosedMessage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenMessage:
-    """A message whose content has not been erased. offer_id: of `offer.opened`, else None."""
+    """A message whose content has not been erased. offer_id: of `offer.opened`, else None.
+
+    subject: of an alert that is about no referral, else None.
+    """
 
     sequence: int
     type: str
     referral_id: str
     organization: str
     offer_id: str | None
+    subject: str | None
     is_acknowledged: bool
 
 
@@ -117,7 +128,7 @@ class Ends:
 
     offers, referrals: by id; offers also holds those whose acceptance ended. acceptances: by referral and
     organisation. alerts: by referral and type of the message. referral_ids: every referral that an end
-    concerns.
+    concerns. subjects: of the alerts that are about no referral.
     """
 
     offers: dict[str, End] = field(default_factory=dict)
@@ -125,12 +136,19 @@ class Ends:
     alerts: dict[tuple[str, str], End] = field(default_factory=dict)
     referrals: dict[str, End] = field(default_factory=dict)
     referral_ids: set[str] = field(default_factory=set)
+    subjects: dict[str, End] = field(default_factory=dict)
 
     def add(self, fact_type: str, data: Mapping[str, Any], now: dt.datetime) -> None:
         """Add the end that a fact states, if it states one. data: of the CloudEvent."""
         if fact_type in ALERTS:
             # A new alert: an earlier end does not close it.
             self.alerts.pop((data["referral_id"], fact_type), None)
+            return
+        if (subject := alert_subject(fact_type, data)) is not None:
+            self.subjects.pop(subject, None)
+            return
+        if (subject := decided_subject(fact_type, data)) is not None:
+            self.subjects[subject] = End(reason=ACTED_ON, at=now)
             return
         if fact_type == facts.AlertClosed.type:
             self.alerts[data["referral_id"], data["message_type"]] = End(reason=ACTED_ON, at=now)
@@ -140,6 +158,8 @@ class Ends:
             end = End(reason=reason, at=now)
             self.offers.setdefault(data["offer_id"], end)
             self.acceptances[data["referral_id"], data["organization"]] = end
+            declined_part = facts.ReferralAcceptorDeclinedPart.type
+            self.alerts[data["referral_id"], declined_part] = End(reason=ACTED_ON, at=now)
         elif (reason := referral_end(fact_type, data)) is not None:
             self.referrals.setdefault(data["referral_id"], End(reason=reason, at=now))
         else:
@@ -152,6 +172,8 @@ class Ends:
         The end of an acceptance does not close another offer to the same organisation: a coordinator may have
         placed the referral there again, and delivery may read both facts at once.
         """
+        if message.subject is not None:
+            return self.subjects.get(message.subject)
         if message.offer_id is not None:
             own = self.offers.get(message.offer_id)
         else:

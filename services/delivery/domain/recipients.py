@@ -64,6 +64,7 @@ RECIPIENTS: Mapping[str, tuple[str, ...]] = {
     facts.SealingKeyReplaced.type: _CANDIDATE,
     facts.ServiceApprovalEnded.type: _CANDIDATE,
     facts.ApplicationSubmitted.type: (),
+    facts.ApplicationDecided.type: (),  # closes a message
     facts.WebhookChanged.type: _CANDIDATE,  # so that an owner learns of an attacker's endpoint
     facts.WebhookFailing.type: _CANDIDATE,
     # The field holds several organisations.

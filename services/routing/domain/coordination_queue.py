@@ -14,10 +14,11 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Final
 
 from contracts.codes import ReferralStatus, Urgency
-from contracts.responses.coordination import QueueItem
+from contracts.responses.coordination import MOST_COVERING, QueueItem
 from services.routing.domain.directory import Directory
 from services.routing.domain.needs_covered import needs_covered
 from services.routing.domain.offer import Offer
@@ -135,9 +136,11 @@ def queue_item(
 ) -> QueueItem:
     """Return one item of a queue. referral: one for which `is_in_queue` holds.
 
-    lacks_case: the acceptor cannot read the case, and the sender has not sent it again.
+    lacks_case: the acceptor cannot read the case, and the sender has not sent it again. The needs of at most
+    `MOST_COVERING` organisations are compared, however many the referral waits for.
     """
     waiting = _waiting(referral, kind, now, lacks_case=lacks_case)
+    helpers = (one for one in waiting["waits_for"] if one != referral.sender)
     return QueueItem(
         id=referral.id,
         status=referral.status,
@@ -149,10 +152,7 @@ def queue_item(
         part_of=None if referral.part is None else referral.part.referral_id,
         acceptor=referral.acceptor,
         covers=needs_covered(
-            (one for one in waiting["waits_for"] if one != referral.sender),
-            referral.facts.needs,
-            referral.facts.region,
-            directory,
+            islice(helpers, MOST_COVERING), referral.facts.needs, referral.facts.region, directory
         ),
         **waiting,
     )

@@ -7,10 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Protocol, TypeVar
 
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import country_of, need_group
+from services.routing.domain.in_turns import InTurns, at_once
 from services.routing.domain.observation import Observation
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.scoring import FRESHNESS_HALF_LIFE_DAYS
@@ -18,7 +18,6 @@ from services.routing.domain.scoring import FRESHNESS_HALF_LIFE_DAYS
 # A statement of capacity is fresh for as long as it keeps half of its weight in the score.
 FRESH = dt.timedelta(days=FRESHNESS_HALF_LIFE_DAYS)
 
-T = TypeVar("T")
 # Region or country, need or group, language.
 CellKey = tuple[str, str, str]
 
@@ -59,23 +58,13 @@ class _Cell:
     organizations: set[str] = field(default_factory=set)
 
 
-class InTurns(Protocol):
-    """Iterates over the items; it may let other work run between two of them."""
-
-    def __call__(self, items: Iterable[T], /) -> Iterable[T]: ...
-
-
-def _at_once(items: Iterable[T], /) -> Iterable[T]:
-    return items
-
-
 def coverage(
     offered: Iterable[OfferedService],
     unplaced: Iterable[ReferralFacts],
     observed: Callable[[str], Observation],
     now: dt.datetime,
     wanted: CoverageFilter,
-    in_turns: InTurns = _at_once,
+    in_turns: InTurns = at_once,
 ) -> list[Coverage]:
     """Return the cells that have a service or an unplaced referral, by region, need and language.
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from contracts.codes import Answer, OfferState
+from contracts.errors import Refused
 from contracts.facts import AnswerSubmitted, Fact
+from services.routing.domain.offer import Offer
 from services.routing.domain.referral import Referral
 
-# An offer that ended without an answer of its organisation.
-_ENDED_WITHOUT_ANSWER: Final = frozenset({OfferState.expired, OfferState.revoked})
+# States of an offer that its organisation has not answered.
+_UNANSWERED: Final = frozenset({OfferState.open, OfferState.expired, OfferState.revoked})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,19 +29,26 @@ class LateAnswer:
     at: dt.datetime
 
 
-def late_answer(referral: Referral, submission: Fact, arrived_at: dt.datetime) -> LateAnswer | None:
+def late_answer(
+    referral: Referral, submission: Fact, arrived_at: dt.datetime, refused: Refused
+) -> LateAnswer | None:
     """Return the late answer that a refused submission is; None for any other one.
 
-    arrived_at: when the API received it. Late: the deadline had passed, or the offer had expired or been
-    revoked, as when another organisation accepts. An offer that its organisation has answered has no late
-    answer.
+    referral: before the refusal. arrived_at: when the API received the answer. refused: why it has no effect;
+    only `offer-closed` can mean that it was late. Late: it arrived after the deadline, or after the offer was
+    revoked, as when another organisation accepts. An answer that arrived in time but was read later is not
+    late, and an offer that its organisation has answered has no late answer.
     """
-    if not isinstance(submission, AnswerSubmitted):
+    if not isinstance(submission, AnswerSubmitted) or refused.slug != "offer-closed":
         return None
     offer = referral.offer(submission.offer_id)
-    if offer is None or offer.organization != submission.organization:
+    if offer is None or offer.organization != submission.organization or offer.state not in _UNANSWERED:
         return None
-    is_over = offer.is_open and arrived_at > offer.deadline
-    if not is_over and offer.state not in _ENDED_WITHOUT_ANSWER:
+    if arrived_at <= offer.deadline and not _was_revoked_before(offer, arrived_at):
         return None
     return LateAnswer(offer_id=offer.id, answer=submission.answer, at=arrived_at)
+
+
+def _was_revoked_before(offer: Offer, arrived_at: dt.datetime) -> bool:
+    closed_at = offer.closed_at
+    return offer.state is OfferState.revoked and closed_at is not None and closed_at <= arrived_at

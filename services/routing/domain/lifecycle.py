@@ -86,7 +86,7 @@ def _apply(referral: Referral | None, event: Event[Fact], context: TransitionCon
     try:
         match submission:
             case AnswerSubmitted():
-                if (refusal := _refused_acceptance(referral, submission, event.id, context)) is not None:
+                if (refusal := _refused_acceptance(referral, submission, event, context)) is not None:
                     return refusal
                 return _answer(referral, submission, event.time, context)
             case ProgressSubmitted():
@@ -125,7 +125,7 @@ def _apply(referral: Referral | None, event: Event[Fact], context: TransitionCon
         return Transition(
             referral=referral,
             facts=(refusal_of(submission, event.id, refused),),
-            late=late_answer(referral, submission, event.time),
+            late=late_answer(referral, submission, event.time, refused),
         )
     raise Defect(f"Routing does not consume {submission.type}.")
 
@@ -220,7 +220,7 @@ def _answer(
 
 
 def _refused_acceptance(
-    referral: Referral, submission: AnswerSubmitted, submission_id: str, context: TransitionContext
+    referral: Referral, submission: AnswerSubmitted, event: Event[Fact], context: TransitionContext
 ) -> Transition | None:
     """Refuse the acceptance of an organisation that is suspended, or no longer approved for the referral.
 
@@ -240,7 +240,11 @@ def _refused_acceptance(
     else:
         return None
     refused = Refused("offer-closed", detail)
-    return replace(step, facts=(*step.facts, refusal_of(submission, submission_id, refused)))
+    return replace(
+        step,
+        facts=(*step.facts, refusal_of(submission, event.id, refused)),
+        late=late_answer(referral, submission, event.time, refused),
+    )
 
 
 def _accept(referral: Referral, closed: ClosedOffer, acceptor: str, context: TransitionContext) -> Transition:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count
@@ -31,6 +31,11 @@ class Needs:
     def cover(self, needed: str) -> bool:
         """Whether the set holds the code or its group, or, if the code is a group, any need in it."""
         return needed in self._met or need_group(needed) in self._offered
+
+    def covered(self, needed: Iterable[tuple[str, str]]) -> list[str]:
+        """Return those of the codes that are covered. needed: each with its group."""
+        met, offered = self._met, self._offered
+        return [need for need, group in needed if need in met or group in offered]
 
     def count(self, needed: Iterable[tuple[str, str]]) -> int:
         """Return how many of the codes are covered. needed: each with its group."""
@@ -99,9 +104,11 @@ class OfferedService:
     is_for_anyone: bool = field(init=False, repr=False, compare=False)
     # The sensitive needs, and whole groups, that the network has approved this service for.
     approved: frozenset[str] = field(init=False, repr=False, compare=False)
-    # The same for all services of the organisation together.
+    # Those of all services of the organisation together.
     organization_approved: frozenset[str] = field(init=False, repr=False, compare=False)
-    # The needs that the organisation may meet with all its services together.
+    # The needs that the service may meet: those that are not sensitive, and those that it is approved for.
+    approved_needs: Needs = field(init=False, repr=False, compare=False)
+    # The same for all services of the organisation together.
     organization_needs: Needs = field(init=False, repr=False, compare=False)
     # The unit of the tightest capacity, for a service that states several.
     unit: str | None = field(init=False, repr=False, compare=False)
@@ -131,6 +138,8 @@ class OfferedService:
             capacity.unit,
             bool(service.further_capacities),
         )
+        needs = Needs(service.needs)
+        allowed = tuple(_allowed(service, approved))
         derived: dict[str, object] = {
             "organization_id": organization.id,
             "service_id": sys.intern(service.id),
@@ -144,17 +153,15 @@ class OfferedService:
             "areas": _shared(frozenset(service.areas)),
             "languages": _shared(frozenset(service.languages)),
             "spoken": spoken,
-            "needs": Needs(service.needs),
+            "needs": needs,
+            "approved_needs": needs if len(allowed) == len(service.needs) else Needs(allowed),
             "is_for_anyone": service.eligibility == Eligibility(),
             "approved": approved.get(service.id, frozenset()),
             "organization_approved": frozenset().union(
                 *(approved.get(s.id, frozenset()) for s in self.organization.services)
             ),
             "organization_needs": Needs(
-                code
-                for s in self.organization.services
-                for code in s.needs
-                if code not in sensitive_needs() or _covered(code, approved.get(s.id, frozenset()))
+                code for s in self.organization.services for code in _allowed(s, approved)
             ),
             "unit": capacity.unit if service.further_capacities else None,
             "profile": _profile(standing, people, tongues, terms),
@@ -201,6 +208,14 @@ def _trait(*_values: object) -> Trait:
 @lru_cache(maxsize=65_536)
 def _profile(*traits: Trait) -> Profile:
     return Profile(*traits)
+
+
+def _allowed(service: Service, approved: Mapping[str, frozenset[str]]) -> Iterator[str]:
+    """Yield the codes of a service that are not sensitive or approved. approved: by the id of the service."""
+    of_service = approved.get(service.id, frozenset())
+    for code in service.needs:
+        if code not in sensitive_needs() or _covered(code, of_service):
+            yield code
 
 
 def _covered(need: str, approved: frozenset[str]) -> bool:

@@ -67,7 +67,10 @@ class CoordinationQueries:
             lacking = self._store.lacking_case(transaction, [one.id for one in found if one.acceptor])
         page = found[:limit]
         last = position_in_queue(page[-1]) if len(found) > limit else None
-        items = [queue_item(one, kind, now, self._directory, lacks_case=one.id in lacking) for one in page]
+        items = [
+            queue_item(one, kind, now, self._directory, lacks_case=one.id in lacking)
+            for one in in_turns(page)
+        ]
         return items, last
 
     def engagements(self, organization: str) -> EngagementCounts:
@@ -112,9 +115,10 @@ class CoordinationQueries:
                 for offer in referral.open_offers
             ),
             covers=needs_covered(
-                in_turns([one["organization"] for one in considered["candidates"]]),
+                [one["organization"] for one in considered["candidates"]],
                 referral.facts.needs,
                 referral.facts.region,
                 self._directory,
+                in_turns,
             ),
         )

@@ -55,7 +55,6 @@ AUDIT_ONLY = {
     "access.refused": "nothing follows from it; the record must show that somebody tries",
     "role.granted": "client.changed carries the effect; the record must show who decided",
     "employer.reported": "the report itself goes to delivery, sealed; this says that there is one",
-    "application.decided": "the directory reads its own table; the record must show who decided",
     "log.exported": "nothing follows from it; the record must show who took how much away",
 }
 # Facts sent to one queue by name, never through the exchange.

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from contracts.codes import Vetting
+from kopuro_client import Kopuro
 from kopuro_client.commands.coordination_network import wish_phrase
 from kopuro_client.commands.coordination_queue import show_queue, show_queue_heading, waiting
 from kopuro_client.commands.labels import LANGUAGES
+from kopuro_client.commands.nearest_organizations import nearest_organizations
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.queue_words import CHANGES
 from kopuro_client.commands.referral_words import FIELDS, STEPS
@@ -261,6 +263,15 @@ def test_refusal_of_an_unknown_organization_names_the_nearest_ids(
     said = f"the directory has no organisation {MISTYPED}; the nearest: ru.moscow-centre"
     assert said in " ".join(ran.err.split())
     assert "ru.far" not in ran.err
+
+
+@pytest.mark.parametrize("text", ["r.moscow-centre", "R.MOSCOW-CENTRE"])
+def test_nearest_ids_are_found_if_the_directory_refuses_the_country(
+    hub: FakeHub, client: Kopuro, text: str
+) -> None:
+    listed = json_response({"items": KNOWN, "next": None})
+    hub.script("GET", "/directory/v1/organizations", problem_response("invalid-request", 400), listed)
+    assert nearest_organizations(client, text)[0] == "ru.moscow-centre"
 
 
 @pytest.mark.parametrize("known", [[], [{"id": "kz.other"}]])

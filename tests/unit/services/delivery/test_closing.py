@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
-from contracts.codes import HandBackReason, Outcome
+from contracts.codes import (
+    ApplicationStep,
+    ApprovalEnd,
+    ApprovalKind,
+    ApprovalRefusal,
+    DeclineReason,
+    HandBackReason,
+    Outcome,
+)
 from contracts.envelope import Event, decode
 from contracts.facts import (
     AcceptanceRevoked,
     AlertClosed,
+    ApplicationDecided,
+    ApplicationSubmitted,
+    ApprovalGranted,
+    ApprovalRefused,
     DeliveryAcknowledged,
     DeliveryDelivered,
     Fact,
     MessageClosed,
     OfferExpired,
     OfferRevoked,
+    ReferralAcceptorDeclinedPart,
     ReferralAcceptorSuspended,
     ReferralCompleted,
     ReferralFailed,
@@ -27,6 +41,7 @@ from contracts.facts import (
     ReferralOverdue,
     ReferralUnanswered,
     ReferralWithdrawn,
+    ServiceApprovalEnded,
 )
 from runtime.identifiers import new_id
 from services.delivery.adapters.tables import MESSAGES
@@ -342,6 +357,90 @@ def test_alert_about_a_second_suspension_stays_open(bench: Workbench) -> None:
     bench.receive(suspensions[0], readmission, suspensions[1])
     found = [one["id"] for one in of_type(bench, COORDINATORS, "referral.acceptor_suspended")]
     assert suspensions[1].id in found
+
+
+APPLICATION = new_id()
+APPLIED = ApplicationSubmitted(application_id=APPLICATION, content="sha256:" + "0" * 64, expires_at=NOW)
+SERVICE: dict[str, Any] = {"organization": ACCEPTOR, "service": "clinic"}
+WIDENED = ServiceApprovalEnded(
+    **SERVICE, approved_needs=("health.hiv",), reason=ApprovalEnd.widened, by=ACCEPTOR
+)
+DECLINED_PART = ReferralAcceptorDeclinedPart(**PARTIES, reason=DeclineReason.conflict_of_interest)
+REQUEST: dict[str, Any] = {
+    "id": new_id(),
+    "kind": ApprovalKind.service,
+    "subject": f"{ACCEPTOR}/clinic",
+    "requested_by": "kg.coordinator",
+    "by": "kg.second",
+    "organization": ACCEPTOR,
+}
+GRANTED = ApprovalGranted(**REQUEST, digest="0" * 64)
+
+
+def decided(step: ApplicationStep, application_id: str = APPLICATION) -> Fact:
+    return ApplicationDecided(application_id=application_id, step=step, by="kg.coordinator")
+
+
+DECISIONS: list[tuple[Fact, Fact]] = [
+    *(
+        (APPLIED, decided(step))
+        for step in (
+            ApplicationStep.vetted,
+            ApplicationStep.refused,
+            ApplicationStep.withdrawn,
+            ApplicationStep.expired,
+        )
+    ),
+    (WIDENED, GRANTED),
+    (WIDENED, ApprovalRefused(**REQUEST, reason=ApprovalRefusal.refused)),
+    (WIDENED, replace(WIDENED, reason=ApprovalEnd.withdrawn)),
+    (WIDENED, replace(WIDENED, reason=ApprovalEnd.removed)),
+    (DECLINED_PART, ReferralHandedBack(**PARTIES, offer_id=OFFER, reason=HandBackReason.other)),
+    (DECLINED_PART, AcceptanceRevoked(**PARTIES, offer_id=OFFER, coordinator="kg.aigul", reason="other")),
+]
+OTHER_DECISIONS: list[tuple[Fact, Fact]] = [
+    (APPLIED, decided(ApplicationStep.vetted, new_id())),
+    (APPLIED, decided(ApplicationStep.vetting_requested)),
+    (APPLIED, decided(ApplicationStep.vetting_ended)),
+    (WIDENED, replace(GRANTED, subject=f"{ACCEPTOR}/another")),
+    (WIDENED, replace(GRANTED, kind=ApprovalKind.vetting)),
+    (WIDENED, ApprovalRefused(**REQUEST, reason=ApprovalRefusal.expired)),
+    (WIDENED, ApprovalRefused(**REQUEST, reason=ApprovalRefusal.stale)),
+]
+
+
+@pytest.mark.parametrize("in_one_batch", [True, False])
+@pytest.mark.parametrize(("alert", "decision"), DECISIONS)
+def test_alert_is_closed_when_its_subject_is_decided(
+    bench: Workbench, alert: Fact, decision: Fact, in_one_batch: bool
+) -> None:
+    arrived, following = event(alert), event(decision)
+    for batch in [[arrived, following]] if in_one_batch else [[arrived], [following]]:
+        bench.receive(*batch)
+    found = [one for one in bench.mailbox(COORDINATORS) if one["id"] == arrived.id]
+    assert [one["type"] for one in found] == ["kopuro.message.closed.v1"]
+    assert found[0]["data"]["reason"] == "acted_on"
+    assert found[0]["data"]["message_type"] == alert.type
+    if alert is not APPLIED:
+        party = SENDER if alert is DECLINED_PART else ACCEPTOR
+        assert arrived.id in [one["id"] for one in bench.mailbox(party) if one["type"] == alert.type]
+
+
+@pytest.mark.parametrize(("alert", "decision"), OTHER_DECISIONS)
+def test_alert_stays_open_while_its_subject_is_undecided(
+    bench: Workbench, alert: Fact, decision: Fact
+) -> None:
+    bench.receive(event(alert))
+    bench.receive(event(decision))
+    assert of_type(bench, COORDINATORS, "message.closed") == []
+    assert alert.type in [one["type"] for one in bench.mailbox(COORDINATORS)]
+
+
+def test_alert_about_an_approval_that_ended_again_stays_open(bench: Workbench) -> None:
+    first, again = event(WIDENED), event(WIDENED)
+    bench.receive(first)
+    bench.receive(event(GRANTED), again)
+    assert again.id in [one["id"] for one in of_type(bench, COORDINATORS, "service_approval.ended")]
 
 
 def test_end_of_the_referral_closes_its_alert(bench: Workbench) -> None:

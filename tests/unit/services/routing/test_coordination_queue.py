@@ -18,6 +18,7 @@ from contracts.codes import (
     DisclosureClass,
     Outcome,
     ProgressStatus,
+    ReferralStatus,
     SealedContent,
     UnreadableReason,
     Urgency,
@@ -38,14 +39,32 @@ from contracts.records import plain
 from runtime.access.tokens import Principal
 from runtime.identifiers import new_id
 from runtime.messaging.replica import ReplicaRecord
+from runtime.turn import Turn
 from runtime.web.request import Request
 from services.routing import api
-from services.routing.domain.coordination_queue import QueueKind, is_in_queue, priority_of
+from services.routing.domain.coordination_queue import (
+    QueueFilter,
+    QueueKind,
+    is_in_queue,
+    priority_of,
+    queue_item,
+)
+from services.routing.domain.directory import Directory
 from services.routing.domain.needs_covered import needs_covered
+from services.routing.domain.referral import Referral
 from services.routing.domain.report_rows import wish_rows
 from services.routing.domain.wishes import Change, ChangeKind, Wish
 from tests.services.made_cursors import made_cursors
-from tests.unit.services.routing.samples import HOUR, NOW, SENDER, agreement, network, organization, service
+from tests.unit.services.routing.samples import (
+    HOUR,
+    NOW,
+    SENDER,
+    agreement,
+    facts,
+    network,
+    organization,
+    service,
+)
 from tests.unit.services.routing.workbench import (
     Workbench,
     accepted_by,
@@ -151,6 +170,62 @@ def test_sensitive_need_is_covered_by_an_approved_service_only() -> None:
         (("legal",), ("health.hiv",)),
         (("legal", "health.hiv"), ()),
     ]
+
+
+@pytest.mark.parametrize("needed", ["health", "health.hiv"])
+def test_group_of_needs_is_not_covered_by_a_service_for_its_sensitive_needs_only(needed: str) -> None:
+    directory = network(organization("ru.one", service(needs=("health.hiv", "legal"))))
+    [found] = needs_covered(["ru.one"], ("legal", needed), "RU-MOW", directory)
+    assert (found.needs, found.lacking) == (("legal",), (needed,))
+
+
+def test_sensitive_need_is_not_covered_by_a_service_for_its_whole_group_without_approval() -> None:
+    directory = network(organization("ru.one", service(needs=("health", "legal"))))
+    [found] = needs_covered(["ru.one"], ("legal", "health.hiv"), "RU-MOW", directory)
+    assert (found.needs, found.lacking) == (("legal",), ("health.hiv",))
+
+
+def test_queue_compares_the_needs_of_20_organizations_at_most() -> None:
+    names = [f"ru.org{number:02}" for number in range(25)]
+    referral = Referral(
+        id=new_id(),
+        sender=names[0],
+        facts=facts(needs=("legal", "health.primary_care")),
+        status=ReferralStatus.unplaced,
+        submitted_at=NOW,
+        updated_at=NOW,
+        correlation_id="c",
+        waits_for=frozenset((name, "aid") for name in names),
+    )
+    item = queue_item(referral, QueueKind.unplaced, NOW, network(*map(organization, names)))
+    assert item.waits_for == tuple(names)
+    assert [one.organization for one in item.covers] == names[1:21]
+
+
+def test_other_work_runs_between_two_items_and_between_two_candidates(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    legal = ("legal.wage_claim", "legal.contract")
+    bench.take(*(submitted(new_id(), needs=legal, urgency=Urgency.emergency) for _ in range(2)))
+    one = queued(bench, "emergency")[0]
+    steps: list[str] = []
+    compared = Directory.offered_services_of
+
+    def compare(directory: Directory, organization: str) -> Any:
+        steps.append(organization)
+        return compared(directory, organization)
+
+    monkeypatch.setattr(Directory, "offered_services_of", compare)
+    monkeypatch.setattr(Turn, "end_if_over", lambda _: steps.append("turn"))
+    bench.coordination.queue(QueueKind.emergency, NOW, QueueFilter(), after=None, limit=10)
+    first = steps.index("turn")
+    assert set(steps[:first]) == set(steps[first + 1 : -1]) != set()
+    assert "turn" not in steps[:first] + steps[first + 1 : -1]
+    steps.clear()
+    covers = bench.coordination.candidates(one, None, NOW).covers
+    names = [found.organization for found in covers]
+    assert steps[-2 * len(names) :] == [step for name in names for step in (name, "turn")]
+    assert len(names) == 3
 
 
 def test_emergency_of_another_sender_is_on_the_first_page_during_a_flood(bench: Workbench) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from contracts.codes import Answer, DeclineReason, Urgency
-from contracts.facts import AnswerSubmitted, OfferOpened
+from contracts.facts import AnswerRefused, AnswerSubmitted, OfferOpened
 from contracts.records import plain
 from runtime.identifiers import new_id
-from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER
+from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization
 from tests.unit.services.routing.workbench import (
     Workbench,
     accepted_by,
@@ -88,6 +89,52 @@ def test_acceptance_after_another_one_is_kept(bench: Workbench, in_one_batch: bo
         bench.take(accepted_by(second))
         bench.take(accepted_by(first))
     assert late_answers(bench, referral) == [(first.organization, "accept", "2026-03-02T09:00:00Z")]
+
+
+def test_answer_that_arrived_before_the_revocation_is_not_late(bench: Workbench) -> None:
+    first, second = opened(bench.take(submitted(referral := new_id(), urgency=Urgency.emergency)))
+    bench.take(accepted_by(second))
+    [refusal] = bench.take(event(accepted_by(first).data, referral, at=NOW - HOUR))
+    assert isinstance(refusal, AnswerRefused)
+    assert late_answers(bench, referral) == []
+
+
+def test_timely_answer_that_is_read_after_another_acceptance_is_not_late(bench: Workbench) -> None:
+    [first] = opened(bench.take(submitted(referral := new_id())))
+    [second] = opened(bench.fire(NOW + 4 * DAY))
+    bench.take(event(accepted_by(second).data, referral, at=NOW + 4 * DAY))
+    [refusal] = bench.take(event(declined(first), referral, at=first.deadline - HOUR))
+    assert isinstance(refusal, AnswerRefused)
+    assert late_answers(bench, referral) == []
+
+
+def test_answer_that_is_refused_for_its_content_is_not_late(bench: Workbench) -> None:
+    [first] = opened(bench.take(submitted(referral := new_id())))
+    bench.fire(NOW + 4 * DAY)
+    without_reason = replace(declined(first), reason=None)
+    [refusal] = bench.take(event(without_reason, referral, at=first.deadline + HOUR))
+    assert isinstance(refusal, AnswerRefused)
+    assert refusal.problem["type"].endswith("invalid-submission")
+    assert late_answers(bench, referral) == []
+
+
+@pytest.mark.parametrize("is_expired", [True, False])
+def test_late_acceptance_of_a_suspended_organization_is_kept(bench: Workbench, is_expired: bool) -> None:
+    [first] = opened(bench.take(submitted(referral := new_id())))
+    if is_expired:
+        bench.fire(NOW + 4 * DAY)
+    bench.absorb([replace(organization(first.organization), active=False)])
+    late = event(accepted_by(first).data, referral, at=first.deadline + HOUR)
+    assert any(isinstance(fact, AnswerRefused) for fact in bench.take(late))
+    assert [kept[:2] for kept in late_answers(bench, referral)] == [(first.organization, "accept")]
+
+
+def test_timely_acceptance_of_a_suspended_organization_is_not_late(bench: Workbench) -> None:
+    [first] = opened(bench.take(submitted(referral := new_id())))
+    bench.absorb([replace(organization(first.organization), active=False)])
+    timely = event(accepted_by(first).data, referral, at=NOW)
+    assert any(isinstance(fact, AnswerRefused) for fact in bench.take(timely))
+    assert late_answers(bench, referral) == []
 
 
 def test_second_answer_to_one_offer_is_not_late(bench: Workbench) -> None:

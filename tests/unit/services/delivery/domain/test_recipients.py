@@ -71,6 +71,7 @@ def test_message_about_a_person_is_closed_at_the_end(name: str) -> None:
         ("referral.overdue", {ORG, SENDER, COORDINATORS}),
         ("referral.unanswered", {COORDINATORS}),
         ("alert.closed", set()),
+        ("application.decided", set()),
         ("coordination.digest", {COORDINATORS}),
         ("placement.refused", {COORDINATORS}),
         ("placement.answered", {COORDINATORS}),
