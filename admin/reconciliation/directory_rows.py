@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
 from admin.reconciliation.differences import Difference
+from contracts.codes import KeyManner
 
 # The last step that the log has of a request in each state. A request expires by itself.
 _LAST_STEP: Final = {"granted": "granted", "refused": "refused", "expired": "refused", "stale": "refused"}
@@ -72,13 +73,17 @@ class StoredKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoggedKey:
-    """A sealing key in the log. how: as in StoredKey; None in an entry that does not say it."""
+    """A sealing key in the log. how: as in StoredKey; None in an entry that does not say it.
+
+    since: as in StoredKey; None until it is computed from the entries before.
+    """
 
     organization: str
     kid: str
     index: int
     time: dt.datetime
     how: tuple[str, str, str | None] | None = None
+    since: dt.datetime | None = None
 
 
 _TIMES: Final[Mapping[str, Callable[[StoredApproval], dt.datetime | None]]] = {
@@ -152,7 +157,7 @@ def key_differences(
     told: dict[tuple[str, str], list[LoggedKey]] = defaultdict(list)
     kept = {(one.organization, one.kid) for one in stored}
     known = set()
-    for key in logged:
+    for key in _with_times_of_use(logged):
         if key.how is not None:
             told[key.organization, key.kid].append(key)
         first = (key.organization, key.kid) not in known
@@ -164,10 +169,27 @@ def key_differences(
         if (one.organization, one.kid) not in known and one.since <= settled:
             yield _of_key(one.organization, f"the log has no sealing key {one.kid}")
         replaced = told[one.organization, one.kid]
-        if replaced and not any((key.how, key.time) == (one.how, one.since) for key in replaced):
+        if replaced and not any((key.how, key.since) == (one.how, one.since) for key in replaced):
             what = f"the sealing key {one.kid} was replaced at another time, by others or in another manner"
             if max(key.time for key in replaced) <= settled:
                 yield _of_key(one.organization, f"{what} in the log", replaced[0].index)
+
+
+def _with_times_of_use(logged: Iterable[LoggedKey]) -> Iterator[LoggedKey]:
+    """Yield the keys, in the order of the log, with the time from which the history says that each is used.
+
+    A proof by a key that was approved lately counts as that approval, and keeps its time
+    (`services.directory.domain.sealing_key_history.with_key`). Only such a replacement is approved without
+    an approver, in the name of the organisation.
+    """
+    since: dict[str, dt.datetime] = {}
+    for key in logged:
+        if key.how is not None:
+            counts_as_approved = key.how == (KeyManner.approved, key.organization, None)
+            if not counts_as_approved or key.organization not in since:
+                since[key.organization] = key.time
+            key = replace(key, since=since[key.organization])
+        yield key
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
