@@ -62,11 +62,15 @@ class LoggedDecisionStep:
 class StoredKey:
     """A sealing key that an organisation has or had, in the directory's database.
 
-    how: the manner in which it replaced the one before, who asked for it and who approved it.
+    number, changed_at: the revision of the organisation's record that published it, and its time. since: from
+    when it is used, which may be earlier. how: the manner in which it replaced the one before, who asked for
+    it and who approved it.
     """
 
     organization: str
     kid: str
+    number: int
+    changed_at: dt.datetime
     since: dt.datetime
     how: tuple[str, str, str | None]
 
@@ -153,26 +157,39 @@ def _other_times(one: StoredApproval, told: Sequence[LoggedDecisionStep]) -> str
 def key_differences(
     stored: Sequence[StoredKey], logged: Iterable[LoggedKey], settled: dt.datetime
 ) -> Iterator[Difference]:
-    """Yield sealing keys that only the log or only the history of keys has, or has of others or of times."""
+    """Yield sealing keys that only the log or only the history of keys has, or has of others or of times.
+
+    An organisation may return to a key, so each key has as many rows as entries. The first key of a loaded
+    record has a row and no entry of its own: the earliest row without an entry is not compared.
+    """
     told: dict[tuple[str, str], list[LoggedKey]] = defaultdict(list)
-    kept = {(one.organization, one.kid) for one in stored}
-    known = set()
-    for key in _with_times_of_use(logged):
-        if key.how is not None:
-            told[key.organization, key.kid].append(key)
-        first = (key.organization, key.kid) not in known
-        known.add((key.organization, key.kid))
-        if first and (key.organization, key.kid) not in kept and key.time <= settled:
-            what = f"the key {key.kid} is missing from the history of sealing keys"
-            yield _of_key(key.organization, what, key.index)
+    rows: dict[tuple[str, str], list[StoredKey]] = defaultdict(list)
+    known: dict[tuple[str, str], LoggedKey] = {}
     for one in stored:
-        if (one.organization, one.kid) not in known and one.since <= settled:
-            yield _of_key(one.organization, f"the log has no sealing key {one.kid}")
-        replaced = told[one.organization, one.kid]
-        if replaced and not any((key.how, key.since) == (one.how, one.since) for key in replaced):
-            what = f"the sealing key {one.kid} was replaced at another time, by others or in another manner"
-            if max(key.time for key in replaced) <= settled:
-                yield _of_key(one.organization, f"{what} in the log", replaced[0].index)
+        if one.changed_at <= settled:
+            rows[one.organization, one.kid].append(one)
+    for key in _with_times_of_use(logged):
+        if key.time <= settled:
+            known.setdefault((key.organization, key.kid), key)
+            if key.how is not None:
+                told[key.organization, key.kid].append(key)
+    for (organization, kid), entry in known.items():
+        if (organization, kid) not in rows:
+            what = f"the key {kid} is missing from the history of sealing keys"
+            yield _of_key(organization, what, entry.index)
+    for (organization, kid), kept in rows.items():
+        if (organization, kid) not in known:
+            yield _of_key(organization, f"the log has no sealing key {kid}")
+            continue
+        replaced = told[organization, kid]
+        kept.sort(key=lambda one: one.number)
+        if len(kept) < len(replaced):
+            what = f"the log has the key {kid} {len(replaced)} times, the history of sealing keys {len(kept)}"
+            yield _of_key(organization, what, replaced[-1].index)
+        for one, key in zip(reversed(kept), reversed(replaced), strict=False):
+            if (key.how, key.since) != (one.how, one.since):
+                what = f"the sealing key {kid} was replaced at another time, by others or in another manner"
+                yield _of_key(organization, f"{what} in the log", key.index)
 
 
 def _with_times_of_use(logged: Iterable[LoggedKey]) -> Iterator[LoggedKey]:

@@ -142,15 +142,21 @@ class DirectoryStates:
 
     def sealing_keys(self) -> list[StoredKey]:
         """Return every sealing key that the directory says an organisation has or had."""
+        made = select(REVISIONS).where(REVISIONS.c.subject == "organization")
         with self._engine.connect() as connection:
+            # The keys first: a key is kept in the transaction of its revision.
+            rows = connection.execute(select(SEALING_KEYS)).all()
+            changed = {(row.id, row.number): row.changed_at for row in connection.execute(made)}
             return [
                 StoredKey(
                     organization=row.organization,
                     kid=str(_json(row.key).get("kid")),
+                    number=row.number,
+                    changed_at=changed.get((row.organization, row.number), row.since),
                     since=row.since,
                     how=(row.manner, row.by, row.approved_by),
                 )
-                for row in connection.execute(select(SEALING_KEYS))
+                for row in rows
             ]
 
     def logged_keys(self, limit: int) -> Iterator[LoggedKey]:

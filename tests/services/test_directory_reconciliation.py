@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
@@ -15,8 +16,10 @@ from admin.reconciliation.differences import Difference
 from admin.reconciliation.reconcile import DELIVERED_TYPES, Compared, engines, reconcile
 from admin.reconciliation.service_states import SERVICES, ServiceStates
 from contracts.envelope import Envelope
+from contracts.organization import Organization
 from runtime.messaging.outbox.event_batch import decode_batch
 from services.directory.adapters.tables import MESSAGING
+from services.directory.load import LOADER
 from tests.support.hub_on_disk import HubOnDisk
 from tests.unit.services.directory.handlers.test_sealing_keys import Pair, challenged
 from tests.unit.services.directory.samples import OPERATOR, Directory, organization
@@ -60,6 +63,13 @@ class DirectoryWithLog:
         self.prove(name, keys[1], keys[2])
         self.prove(name, keys[2], keys[3])
 
+    def key_of_a_loaded_record_and_back_to_it(self) -> None:
+        name, keys = "kg.loaded-keys", [Pair.new() for _ in range(2)]
+        loaded = replace(organization(name), sealing_key=keys[0].public)
+        self.directory.entries.enter(Organization, [loaded], by=LOADER)
+        self.prove(name, keys[0], keys[1])
+        self.prove(name, keys[1], keys[0])
+
 
 @pytest.fixture(scope="module")
 def changed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryWithLog]:
@@ -67,6 +77,7 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryWithL
     hub = HubOnDisk(f"sqlite:///{tmp_path_factory.mktemp('hub')}/{{service}}.sqlite")
     made = DirectoryWithLog(hub)
     made.key_proved_after_an_approved_one()
+    made.key_of_a_loaded_record_and_back_to_it()
     made.log()
     yield made
     hub.close()
