@@ -130,7 +130,7 @@ def approval_differences(
 
 def _other_result(one: StoredApproval, told: Sequence[LoggedDecisionStep]) -> str | None:
     decision = next((step for step in told if step.step in _DECISIONS), None)
-    endorsement = next((step.by for step in told if step.step == "endorsed"), None)
+    endorsement = next((step.by for step in _effective(told) if step.step == "endorsed"), None)
     if one.endorsed_by != endorsement:
         return f"was endorsed by {one.endorsed_by or 'nobody'}, in the log by {endorsement or 'nobody'}"
     step = _LAST_STEP.get(one.state)
@@ -142,7 +142,7 @@ def _other_result(one: StoredApproval, told: Sequence[LoggedDecisionStep]) -> st
 
 
 def _other_times(one: StoredApproval, told: Sequence[LoggedDecisionStep]) -> str | None:
-    for step in told:
+    for step in _effective(told):
         name = "decided" if step.step in _DECISIONS else step.step
         pairs = [(f"was {name}", _TIMES[name](one), step.time)]
         if step.expires_at is not None:
@@ -152,6 +152,15 @@ def _other_times(one: StoredApproval, told: Sequence[LoggedDecisionStep]) -> str
                 said = "at no time" if stored is None else f"at {stored.isoformat()}"
                 return f"{what} {said}, in the log at {logged.isoformat()}"
     return None
+
+
+def _effective(told: Sequence[LoggedDecisionStep]) -> list[LoggedDecisionStep]:
+    """Return the steps without the endorsements that a later one replaced.
+
+    The endorsement of somebody whose client was revoked does not count, and another takes its place.
+    """
+    last = max((step.index for step in told if step.step == "endorsed"), default=None)
+    return [step for step in told if step.step != "endorsed" or step.index == last]
 
 
 def key_differences(
