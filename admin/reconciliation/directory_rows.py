@@ -241,7 +241,8 @@ def order_differences(
         if one.id in registered and registered[one.id][0] <= settled:
             by_principal[one.principal].append(one)
     for clients in by_principal.values():
-        clients.sort(key=lambda one: registered[one.id])
+        # A clock may be set back: the time only shows what one transaction registered.
+        clients.sort(key=lambda one: registered[one.id][1])
         for before, after in pairwise(clients):
             told = [registered[one.id][0] for one in (before, after)]
             # One transaction registers clients with one time and one place.
