@@ -43,6 +43,7 @@ from contracts.facts import (
     SealingKeyReplaced,
 )
 from contracts.records import Malformed
+from services.directory.domain.approval import REFUSALS
 from services.directory.domain.change import digest, restored
 
 _APPROVAL_STEPS: Final = (ApprovalRequested, ApprovalEndorsed, ApprovalGranted, ApprovalRefused)
@@ -206,11 +207,16 @@ def _digest(subject: str, record: str) -> str:
     return record_digest(compared_record(subject, _json(record)))
 
 
+def _is_erased(row: Any, change: Any) -> bool:
+    """Return whether the change is erased as `ApplicationSteps.approval_settled` erases it."""
+    return change == {} and row.kind == ApprovalKind.vetting and row.state in REFUSALS
+
+
 def _change_digest(row: Any) -> str | None:
     """Return the digest of the stored change; None for one that is erased, or of an unknown kind."""
     change = _json(row.change)
     try:
-        return digest(ApprovalKind(row.kind), change, row.basis) if change else None
+        return None if _is_erased(row, change) else digest(ApprovalKind(row.kind), change, row.basis)
     except ValueError:
         return None
 

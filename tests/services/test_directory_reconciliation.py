@@ -6,8 +6,11 @@ Every change leaves rows that agree with its facts, and reconciliation names eac
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -15,15 +18,21 @@ from sqlalchemy import select
 from admin.reconciliation.differences import Difference
 from admin.reconciliation.reconcile import DELIVERED_TYPES, Compared, engines, reconcile
 from admin.reconciliation.service_states import SERVICES, ServiceStates
+from contracts.application import ApplicationVetting
 from contracts.envelope import Envelope
 from contracts.organization import Organization
 from runtime.messaging.outbox.event_batch import decode_batch
 from services.directory.adapters.tables import MESSAGING
+from services.directory.domain.approval import Approval, Policy, State
+from services.directory.domain.client import Role
+from services.directory.handlers.approvals import ApprovalReader
 from services.directory.load import LOADER
 from tests.support.hub_on_disk import HubOnDisk
-from tests.unit.services.directory.handlers.test_sealing_keys import Pair, challenged
-from tests.unit.services.directory.samples import OPERATOR, Directory, organization
+from tests.unit.services.directory.application_samples import request
+from tests.unit.services.directory.handlers.test_sealing_keys import FIRST, SECOND, THIRD, Pair, challenged
+from tests.unit.services.directory.samples import OPERATOR, Directory, issue, organization
 
+STAFF = ApprovalReader(organization=None)
 BEGIN = dt.datetime.now(dt.UTC) - dt.timedelta(days=20)
 
 
@@ -33,10 +42,14 @@ class DirectoryWithLog:
     def __init__(self, hub: HubOnDisk) -> None:
         self.hub = hub
         self.directory = Directory(hub.databases["directory"])
-        self.directory.clock.time = BEGIN
+        self.two_persons = Directory(self.directory.database, policy=Policy.two_person)
+        self.set(BEGIN)
+
+    def set(self, moment: dt.datetime) -> None:
+        self.directory.clock.time = self.two_persons.clock.time = moment
 
     def later(self, hours: float = 1) -> None:
-        self.directory.clock.time += dt.timedelta(hours=hours)
+        self.set(self.directory.clock.time + dt.timedelta(hours=hours))
 
     def log(self) -> None:
         """Log and deliver every event of the outbox, which is not emptied."""
@@ -70,21 +83,71 @@ class DirectoryWithLog:
         self.prove(name, keys[0], keys[1])
         self.prove(name, keys[1], keys[0])
 
+    def request_endorsed_again(self) -> None:
+        """A partner's request for a key. The first endorser is revoked before the second approval."""
+        name = "kg.endorsed-keys"
+        self.directory.entries.put_organization(OPERATOR, organization(name))
+        self.directory.keys.publish(name, Pair.new().public, by=name)
+        issue(self.directory, FIRST.id, "first", "f" * 43, Role.operator)
+        asked = self.two_persons.keys.publish(name, Pair.new().public, by=name, without_proof=True)
+        assert isinstance(asked, Approval)
+        self.later()
+        self.two_persons.approvals.approve(asked.id, FIRST)
+        self.later()
+        self.two_persons.credentials.revoke("first", by=SECOND.id, operator=True)
+        for approver in (SECOND, THIRD):
+            self.later()
+            self.two_persons.approvals.approve(asked.id, approver)
+
+    def clients_while_the_clock_is_set_back(self) -> None:
+        name = "kg.two-clients"
+        self.directory.entries.put_organization(OPERATOR, organization(name))
+        for client in ("one", "two"):
+            issue(self.directory, name, f"{name}.{client}", client[0] * 43)
+            self.later(-0.5)
+        self.later()
+
+    def requests_that_end(self) -> None:
+        """Requests that stay open, are refused, or end with their application, which erases them."""
+        for state in ("open", "refused"):
+            name = f"kg.{state}-request"
+            self.two_persons.entries.put_organization(OPERATOR, organization(name))
+        (refused,) = [one for one in self.open_requests() if one.subject == "kg.refused-request"]
+        self.later()
+        self.two_persons.approvals.refuse(refused.id, SECOND)
+        applied = self.two_persons.applications.apply(request())
+        self.later()
+        self.two_persons.applications.vet(applied.application.id, ApplicationVetting(), by=OPERATOR.id)
+        self.later()
+        assert applied.reference is not None
+        self.two_persons.applications.withdraw(applied.application.id, applied.reference)
+
+    def open_requests(self) -> list[Approval]:
+        return self.two_persons.approvals.page(STAFF, State.requested, "", 100)
+
 
 @pytest.fixture(scope="module")
-def changed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DirectoryWithLog]:
-    """A directory after every kind of change."""
-    hub = HubOnDisk(f"sqlite:///{tmp_path_factory.mktemp('hub')}/{{service}}.sqlite")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The closed databases of a hub whose directory has made every kind of change."""
+    folder = tmp_path_factory.mktemp("changed")
+    hub = HubOnDisk(f"sqlite:///{folder}/{{service}}.sqlite")
     made = DirectoryWithLog(hub)
-    made.key_proved_after_an_approved_one()
-    made.key_of_a_loaded_record_and_back_to_it()
+    for change in (
+        made.key_proved_after_an_approved_one,
+        made.key_of_a_loaded_record_and_back_to_it,
+        made.request_endorsed_again,
+        made.clients_while_the_clock_is_set_back,
+        made.requests_that_end,
+    ):
+        change()
+        made.later()
     made.log()
-    yield made
     hub.close()
+    return folder
 
 
-def found(changed: DirectoryWithLog) -> list[Difference]:
-    opened = engines({service: changed.hub.template.format(service=service) for service in SERVICES})
+def found(folder: Path) -> list[Difference]:
+    opened = engines({service: f"sqlite:///{folder}/{service}.sqlite" for service in SERVICES})
     try:
         settled = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=1)
         return list(reconcile(ServiceStates(opened), settled, Compared()))
@@ -93,5 +156,33 @@ def found(changed: DirectoryWithLog) -> list[Difference]:
             engine.dispose()
 
 
-def test_directory_agrees_with_the_log_of_its_own_events(changed: DirectoryWithLog) -> None:
-    assert found(changed) == []
+def test_directory_agrees_with_the_log_of_its_own_events(folder: Path) -> None:
+    assert found(folder) == []
+
+
+@pytest.fixture
+def copied(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder, tmp_path / "hub"))
+
+
+def execute(folder: Path, statement: str, *values: object) -> None:
+    """Rewrite rows of the directory as somebody with access to its file would."""
+    with closing(sqlite3.connect(folder / "directory.sqlite")) as connection, connection:
+        assert connection.execute(statement, values).rowcount > 0
+
+
+@pytest.mark.parametrize(
+    ("subject", "blank"),
+    [
+        *[("kg.open-request", blank) for blank in ("null", "{}", "[]", '""')],
+        ("kg.endorsed-keys", "{}"),
+        ("kg.refused-request", "null"),
+    ],
+)
+def test_blank_change_of_a_request_that_the_directory_does_not_erase_is_named(
+    copied: Path, subject: str, blank: str
+) -> None:
+    execute(copied, "UPDATE approvals SET change = ? WHERE subject = ?", blank, subject)
+    assert "the request for approval has another change than its digest: it was rewritten" in {
+        one.what for one in found(copied) if one.where == "directory"
+    }
