@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Final
 
 from admin.reconciliation.differences import Difference
+from admin.reconciliation.stored_values import NO_NUMBER
 from contracts.codes import KeyManner
 
 # The last step that the log has of a request in each state. A request expires by itself.
@@ -64,11 +65,11 @@ class StoredKey:
 
     number, changed_at: the revision of the organisation's record that published it, and its time. since: from
     when it is used, which may be earlier. how: the manner in which it replaced the one before, who asked for
-    it and who approved it.
+    it and who approved it. kid: None for a damaged key.
     """
 
     organization: str
-    kid: str
+    kid: str | None
     number: int
     changed_at: dt.datetime
     since: dt.datetime
@@ -175,7 +176,10 @@ def key_differences(
     rows: dict[tuple[str, str], list[StoredKey]] = defaultdict(list)
     known: dict[tuple[str, str], LoggedKey] = {}
     for one in stored:
-        if one.changed_at <= settled:
+        if one.kid is None:
+            what = f"the key of revision {one.number} in the history of sealing keys is damaged"
+            yield _of_key(one.organization, what)
+        elif one.changed_at <= settled:
             rows[one.organization, one.kid].append(one)
     for key in _with_times_of_use(logged):
         if key.time <= settled:
@@ -238,7 +242,10 @@ def order_differences(
     """
     by_principal: dict[str, list[RegisteredClient]] = defaultdict(list)
     for one in stored:
-        if one.id in registered and registered[one.id][0] <= settled:
+        if one.place == NO_NUMBER:
+            what = "its place in the order of clients is damaged"
+            yield Difference(referral_id=None, record=f"client {one.id}", where="directory", what=what)
+        elif one.id in registered and registered[one.id][0] <= settled:
             by_principal[one.principal].append(one)
     for clients in by_principal.values():
         # A clock may be set back: the time only shows what one transaction registered.
