@@ -19,18 +19,20 @@ from admin.reconciliation.differences import Difference
 from admin.reconciliation.reconcile import DELIVERED_TYPES, Compared, engines, reconcile
 from admin.reconciliation.service_states import SERVICES, ServiceStates
 from contracts.application import ApplicationVetting
+from contracts.codes import SuspensionReason
 from contracts.envelope import Envelope
 from contracts.organization import Organization
 from runtime.messaging.outbox.event_batch import decode_batch
 from services.directory.adapters.tables import MESSAGING
 from services.directory.domain.approval import Approval, Policy, State
 from services.directory.domain.client import Role
+from services.directory.domain.precondition import ANY_REVISION
 from services.directory.handlers.approvals import ApprovalReader
 from services.directory.load import LOADER
 from tests.support.hub_on_disk import HubOnDisk
 from tests.unit.services.directory.application_samples import request
 from tests.unit.services.directory.handlers.test_sealing_keys import FIRST, SECOND, THIRD, Pair, challenged
-from tests.unit.services.directory.samples import OPERATOR, Directory, issue, organization
+from tests.unit.services.directory.samples import OPERATOR, Directory, agreement, issue, organization
 
 STAFF = ApprovalReader(organization=None)
 BEGIN = dt.datetime.now(dt.UTC) - dt.timedelta(days=20)
@@ -122,6 +124,18 @@ class DirectoryWithLog:
         assert applied.reference is not None
         self.two_persons.applications.withdraw(applied.application.id, applied.reference)
 
+    def suspension_agreement_and_revocation(self) -> None:
+        name = "kg.suspended"
+        self.directory.entries.put_organization(OPERATOR, organization(name))
+        issue(self.directory, name, f"{name}.desk", "d" * 43)
+        self.later()
+        self.directory.suspensions.suspend(name, SuspensionReason.no_answer, by="kg.coordinator")
+        self.later()
+        self.directory.entries.put_organization(OPERATOR, organization(name), precondition=ANY_REVISION)
+        self.directory.entries.put_agreement(OPERATOR, agreement())
+        self.later()
+        self.directory.credentials.revoke(f"{name}.desk", by=OPERATOR.id, operator=True)
+
     def open_requests(self) -> list[Approval]:
         return self.two_persons.approvals.page(STAFF, State.requested, "", 100)
 
@@ -138,6 +152,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made.request_endorsed_again,
         made.clients_while_the_clock_is_set_back,
         made.requests_that_end,
+        made.suspension_agreement_and_revocation,
     ):
         change()
         made.later()
@@ -186,3 +201,28 @@ def test_blank_change_of_a_request_that_the_directory_does_not_erase_is_named(
     assert "the request for approval has another change than its digest: it was rewritten" in {
         one.what for one in found(copied) if one.where == "directory"
     }
+
+
+@pytest.mark.parametrize(
+    ("statement", "record"),
+    [
+        ("UPDATE sealing_keys SET since = since + 1 WHERE number = 4", "organization kg.approved-keys"),
+        (
+            "DELETE FROM sealing_keys WHERE organization = 'kg.loaded-keys' AND number = 2",
+            "organization kg.loaded-keys",
+        ),
+        ("UPDATE approvals SET endorsed_by = 'kg.operator' WHERE endorsed_by = 'kg.second'", "approval "),
+        ("UPDATE clients SET registered = 99 WHERE id = 'kg.two-clients.one'", "client kg.two-clients.two"),
+        ("UPDATE approvals SET state = 'granted' WHERE change = '{}'", "approval "),
+        ("UPDATE revisions SET reason = 'other' WHERE reason IS NOT NULL", "organization kg.suspended"),
+        ("UPDATE agreements SET record = '{}'", "agreement network-memorandum"),
+        (
+            "UPDATE clients SET record = replace(record, 'false', 'true') WHERE id = 'kg.suspended.desk'",
+            "client kg.suspended.desk",
+        ),
+    ],
+)
+def test_rewritten_row_of_each_change_is_named(copied: Path, statement: str, record: str) -> None:
+    execute(copied, statement)
+    named = [one.record or "" for one in found(copied) if one.where == "directory"]
+    assert any(one.startswith(record) for one in named)
