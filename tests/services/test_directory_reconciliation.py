@@ -19,20 +19,28 @@ from admin.reconciliation.differences import Difference
 from admin.reconciliation.reconcile import DELIVERED_TYPES, Compared, engines, reconcile
 from admin.reconciliation.service_states import SERVICES, ServiceStates
 from contracts.application import ApplicationVetting
-from contracts.codes import SuspensionReason
+from contracts.codes import SuspensionReason, WithdrawalOfApproval
 from contracts.envelope import Envelope
 from contracts.organization import Organization
+from runtime.access.tokens import Principal
 from runtime.messaging.outbox.event_batch import decode_batch
 from services.directory.adapters.tables import MESSAGING
 from services.directory.domain.approval import Approval, Policy, State
-from services.directory.domain.client import Role
-from services.directory.domain.precondition import ANY_REVISION
+from services.directory.domain.client import Role, digest
+from services.directory.domain.precondition import ANY_REVISION, at_revision
 from services.directory.handlers.approvals import ApprovalReader
 from services.directory.load import LOADER
 from tests.support.hub_on_disk import HubOnDisk
 from tests.unit.services.directory.application_samples import request
 from tests.unit.services.directory.handlers.test_sealing_keys import FIRST, SECOND, THIRD, Pair, challenged
-from tests.unit.services.directory.samples import OPERATOR, Directory, agreement, issue, organization
+from tests.unit.services.directory.samples import (
+    OPERATOR,
+    Directory,
+    agreement,
+    issue,
+    organization,
+    service_record,
+)
 
 STAFF = ApprovalReader(organization=None)
 BEGIN = dt.datetime.now(dt.UTC) - dt.timedelta(days=20)
@@ -136,6 +144,31 @@ class DirectoryWithLog:
         self.later()
         self.directory.credentials.revoke(f"{name}.desk", by=OPERATOR.id, operator=True)
 
+    def service_credentials_and_watch_reports(self) -> None:
+        name, client = "kg.services", "kg.services.desk"
+        needs = ["legal.wage_claim", "protection.trafficking"]
+        record = organization(name, kind="union", services=[service_record(needs=needs)])
+        self.directory.entries.put_organization(OPERATOR, record)
+        self.directory.keys.publish(name, Pair.new().public, by=name)
+        issue(self.directory, name, client, "d" * 43)
+        own = Principal(id=name, roles=frozenset({"partner"}), client_id=client)
+        self.later()
+        self.directory.own_credentials.rotate(client, digest("e" * 43), by=own)
+        self.later()
+        self.directory.own_credentials.revoke_tokens(client, by=own, operator=False)
+        self.directory.service_approvals.approve(
+            "kg.coordinator",
+            name,
+            "legal",
+            [needs[1]],
+            precondition=at_revision(self.directory.listings.organization(name).revision),
+        )
+        self.later()
+        self.directory.service_approvals.withdraw(
+            "kg.coordinator", name, "legal", WithdrawalOfApproval.data_misused
+        )
+        self.directory.watch_reports.choose(name, receives=True)
+
     def open_requests(self) -> list[Approval]:
         return self.two_persons.approvals.page(STAFF, State.requested, "", 100)
 
@@ -153,6 +186,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made.clients_while_the_clock_is_set_back,
         made.requests_that_end,
         made.suspension_agreement_and_revocation,
+        made.service_credentials_and_watch_reports,
     ):
         change()
         made.later()
@@ -215,6 +249,14 @@ def test_blank_change_of_a_request_that_the_directory_does_not_erase_is_named(
         ("UPDATE clients SET registered = 99 WHERE id = 'kg.two-clients.one'", "client kg.two-clients.two"),
         ("UPDATE approvals SET state = 'granted' WHERE change = '{}'", "approval "),
         ("UPDATE revisions SET reason = 'other' WHERE reason IS NOT NULL", "organization kg.suspended"),
+        (
+            "UPDATE organizations SET record = replace(record, 'legal', 'other') WHERE id = 'kg.services'",
+            "organization kg.services",
+        ),
+        (
+            "UPDATE revisions SET record = '{}' WHERE id = 'kg.services.desk' AND number = 2",
+            "client kg.services.desk",
+        ),
         ("UPDATE agreements SET record = '{}'", "agreement network-memorandum"),
         (
             "UPDATE clients SET record = replace(record, 'false', 'true') WHERE id = 'kg.suspended.desk'",
