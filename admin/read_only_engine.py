@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import (
-    Engine,
-    create_engine,
-    make_url,
-)
+from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy.event import listen
 
 from kopuro_client.errors import InvalidArgumentError
 from runtime.tls import DATABASE, TlsFiles, UnusableTlsFiles, tls_files
@@ -25,7 +23,9 @@ def open_read_only(url: str, tls: TlsFiles | None = None) -> Engine:
     if parsed.get_backend_name() == "sqlite":
         file = f"file:{quote(parsed.database or '')}"
         parsed = parsed.set(database=file, query={"mode": "ro", "uri": "true"})
-        return create_engine(parsed, hide_parameters=True)
+        engine = create_engine(parsed, hide_parameters=True)
+        listen(engine, "connect", _read_damaged_texts)
+        return engine
     try:
         tls = tls or tls_files(DATABASE, os.environ)
     except UnusableTlsFiles as error:
@@ -35,3 +35,8 @@ def open_read_only(url: str, tls: TlsFiles | None = None) -> Engine:
         **({} if tls is None else tls.libpq_options()),
     }
     return create_engine(parsed, connect_args=options, hide_parameters=True)
+
+
+def _read_damaged_texts(connection: Any, _record: object) -> None:
+    """Read texts that are not UTF-8 with escapes: the driver's error would end the whole query."""
+    connection.text_factory = lambda text: text.decode(errors="backslashreplace")

@@ -13,7 +13,8 @@ import orjson
 from admin.reconciliation.decision_differences import DecisionRow
 from admin.reconciliation.directory_differences import RecordRevision
 from admin.reconciliation.referral_records import LoggedFact, StoredEvidence, StoredOffer, StoredStep
-from contracts.canonical import content_digest
+from admin.reconciliation.stored_values import DAMAGED, json_object
+from contracts.canonical import NotCanonical, content_digest
 from contracts.commitment import SALT_BYTES, commitment_to
 from contracts.envelope import Envelope
 from contracts.facts import CATALOGUE
@@ -78,8 +79,9 @@ def stored_evidence(body: bytes) -> StoredEvidence:
 
 def stored_step(row: Any) -> StoredStep:
     """Return the step of a row."""
-    detail = orjson.loads(row.detail)
-    return StoredStep(fact=row.fact, time=row.time, organization=row.organization, detail=detail)
+    return StoredStep(
+        fact=row.fact, time=row.time, organization=row.organization, detail=json_object(row.detail)
+    )
 
 
 def stored_offer(row: Any) -> StoredOffer:
@@ -105,7 +107,7 @@ def ranked_services(rows: Iterable[Any]) -> dict[tuple[dt.datetime, str], set[st
         try:
             ranked = [one for one in orjson.loads(row.record)["candidates"] if one["rank"] is not None]
             for one in ranked:
-                found.setdefault((row.decided_at, one["organization"]), set()).add(one["service"])
+                found.setdefault((row.decided_at, one["organization"]), set()).add(str(one["service"]))
         except (ValueError, KeyError, TypeError):
             continue
     return found
@@ -142,13 +144,19 @@ def _candidates(row: Any) -> str | None:
     try:
         organizations = [one["organization"] for one in orjson.loads(row.record)["candidates"]]
         return candidates_root(row.referral_id, organizations, orjson.loads(row.asked), bytes(row.salt))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, NotCanonical):
         return None
 
 
 def record_digest(record: Any) -> str:
-    """Return the SHA-256 of a directory record's JSON with sorted members, in hexadecimal."""
-    return sha256(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    """Return the SHA-256 of a directory record's JSON with sorted members, in hexadecimal.
+
+    DAMAGED for one with more levels than JSON encoders take.
+    """
+    try:
+        return sha256(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    except orjson.JSONEncodeError:
+        return DAMAGED
 
 
 def compared_record(subject: str, record: Any) -> Any:

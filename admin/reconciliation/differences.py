@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from admin.reconciliation.offer_differences import RankedServices, offer_differences
 from admin.reconciliation.referral_records import LoggedFact, StoredEvidence, StoredOffer, StoredStep
 from admin.reconciliation.timeline_differences import timeline_differences
+from contracts.codes import ReferralStatus
 
 _WITHDRAWN: Final = "referral.withdrawn"
 _CLOSINGS: Final = {
@@ -26,6 +27,7 @@ _CLOSINGS: Final = {
 }
 # The acceptance has ended, and the referral continues without an acceptor.
 _UNHELD: Final = ("acceptance.revoked", "referral.handed_back")
+_STATUSES: Final = frozenset(status.value for status in ReferralStatus)
 _HELD: Final = frozenset({"accepted", "in_progress", "on_hold"})
 # The first entry of a referral, or of a part of one.
 _BEGINNINGS: Final = ("referral.submitted", "part.opened")
@@ -200,6 +202,8 @@ def _routing(
         moment = min(submitted).isoformat()
         what = f"submitted at {routed.submitted_at.isoformat()}, in the log {moment}"
         yield different("routing", what, begun[0].fact)
+    if routed.status not in _STATUSES:
+        yield different("routing", f"the status {routed.status} is unknown")
     if routed.status == "split" and not facts["referral.split"]:
         yield different("routing", "status split, but the log has no referral.split")
     acceptors = [entry.organization for entry in state.entries if entry.fact == "offer.accepted"]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from admin.reconciliation.differences import Difference
+from admin.reconciliation.stored_values import DAMAGED
 
 # Who changed a record, and why the change suspends the organisation.
 Author = tuple[str, str | None]
@@ -64,7 +65,9 @@ def directory_differences(
             )
     for revision in sorted(logged.keys() & made.keys(), key=_sort_key):
         entry = logged[revision]
-        if entry.content not in (None, contents[revision]) and made[revision] <= settled:
+        if contents[revision] == DAMAGED:
+            yield different(revision, f"the record of revision {revision.number} is damaged", entry.index)
+        elif entry.content not in (None, contents[revision]) and made[revision] <= settled:
             what = f"revision {revision.number} has another record than the log: it was rewritten"
             yield different(revision, what, entry.index)
         elif (
@@ -97,7 +100,9 @@ def rewritten_records(
         entry, changed = logged.get(revision), changed_at.get(revision)
         if changed is not None and changed > settled:
             continue
-        if changed is None:
+        if content == DAMAGED:
+            what = "the record in force is damaged"
+        elif changed is None:
             what = f"the record in force says revision {revision.number}, which does not exist"
         elif entry is not None and entry.content not in (None, content):
             what = f"the record in force is not revision {revision.number} of the log: it was rewritten"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
 from admin.reconciliation.differences import Difference
+from admin.reconciliation.stored_values import NO_NUMBER
+from contracts.codes import KeyManner
 
 # The last step that the log has of a request in each state. A request expires by itself.
 _LAST_STEP: Final = {"granted": "granted", "refused": "refused", "expired": "refused", "stale": "refused"}
@@ -61,24 +63,32 @@ class LoggedDecisionStep:
 class StoredKey:
     """A sealing key that an organisation has or had, in the directory's database.
 
-    how: the manner in which it replaced the one before, who asked for it and who approved it.
+    number, changed_at: the revision of the organisation's record that published it, and its time. since: from
+    when it is used, which may be earlier. how: the manner in which it replaced the one before, who asked for
+    it and who approved it. kid: None for a damaged key.
     """
 
     organization: str
-    kid: str
+    kid: str | None
+    number: int
+    changed_at: dt.datetime
     since: dt.datetime
     how: tuple[str, str, str | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoggedKey:
-    """A sealing key in the log. how: as in StoredKey; None in an entry that does not say it."""
+    """A sealing key in the log. how: as in StoredKey; None in an entry that does not say it.
+
+    since: as in StoredKey; None until it is computed from the entries before.
+    """
 
     organization: str
     kid: str
     index: int
     time: dt.datetime
     how: tuple[str, str, str | None] | None = None
+    since: dt.datetime | None = None
 
 
 _TIMES: Final[Mapping[str, Callable[[StoredApproval], dt.datetime | None]]] = {
@@ -121,7 +131,7 @@ def approval_differences(
 
 def _other_result(one: StoredApproval, told: Sequence[LoggedDecisionStep]) -> str | None:
     decision = next((step for step in told if step.step in _DECISIONS), None)
-    endorsement = next((step.by for step in told if step.step == "endorsed"), None)
+    endorsement = next((step.by for step in _effective(told) if step.step == "endorsed"), None)
     if one.endorsed_by != endorsement:
         return f"was endorsed by {one.endorsed_by or 'nobody'}, in the log by {endorsement or 'nobody'}"
     step = _LAST_STEP.get(one.state)
@@ -133,7 +143,7 @@ def _other_result(one: StoredApproval, told: Sequence[LoggedDecisionStep]) -> st
 
 
 def _other_times(one: StoredApproval, told: Sequence[LoggedDecisionStep]) -> str | None:
-    for step in told:
+    for step in _effective(told):
         name = "decided" if step.step in _DECISIONS else step.step
         pairs = [(f"was {name}", _TIMES[name](one), step.time)]
         if step.expires_at is not None:
@@ -145,29 +155,71 @@ def _other_times(one: StoredApproval, told: Sequence[LoggedDecisionStep]) -> str
     return None
 
 
+def _effective(told: Sequence[LoggedDecisionStep]) -> list[LoggedDecisionStep]:
+    """Return the steps without the endorsements that a later one replaced.
+
+    The endorsement of somebody whose client was revoked does not count, and another takes its place.
+    """
+    last = max((step.index for step in told if step.step == "endorsed"), default=None)
+    return [step for step in told if step.step != "endorsed" or step.index == last]
+
+
 def key_differences(
     stored: Sequence[StoredKey], logged: Iterable[LoggedKey], settled: dt.datetime
 ) -> Iterator[Difference]:
-    """Yield sealing keys that only the log or only the history of keys has, or has of others or of times."""
+    """Yield sealing keys that only the log or only the history of keys has, or has of others or of times.
+
+    An organisation may return to a key, so each key has as many rows as entries. The first key of a loaded
+    record has a row and no entry of its own: the earliest row without an entry is not compared.
+    """
     told: dict[tuple[str, str], list[LoggedKey]] = defaultdict(list)
-    kept = {(one.organization, one.kid) for one in stored}
-    known = set()
+    rows: dict[tuple[str, str], list[StoredKey]] = defaultdict(list)
+    known: dict[tuple[str, str], LoggedKey] = {}
+    for one in stored:
+        if one.kid is None:
+            what = f"the key of revision {one.number} in the history of sealing keys is damaged"
+            yield _of_key(one.organization, what)
+        elif one.changed_at <= settled:
+            rows[one.organization, one.kid].append(one)
+    for key in _with_times_of_use(logged):
+        if key.time <= settled:
+            known.setdefault((key.organization, key.kid), key)
+            if key.how is not None:
+                told[key.organization, key.kid].append(key)
+    for (organization, kid), entry in known.items():
+        if (organization, kid) not in rows:
+            what = f"the key {kid} is missing from the history of sealing keys"
+            yield _of_key(organization, what, entry.index)
+    for (organization, kid), kept in rows.items():
+        if (organization, kid) not in known:
+            yield _of_key(organization, f"the log has no sealing key {kid}")
+            continue
+        replaced = told[organization, kid]
+        kept.sort(key=lambda one: one.number)
+        if len(kept) < len(replaced):
+            what = f"the log has the key {kid} {len(replaced)} times, the history of sealing keys {len(kept)}"
+            yield _of_key(organization, what, replaced[-1].index)
+        for one, key in zip(reversed(kept), reversed(replaced), strict=False):
+            if (key.how, key.since) != (one.how, one.since):
+                what = f"the sealing key {kid} was replaced at another time, by others or in another manner"
+                yield _of_key(organization, f"{what} in the log", key.index)
+
+
+def _with_times_of_use(logged: Iterable[LoggedKey]) -> Iterator[LoggedKey]:
+    """Yield the keys, in the order of the log, with the time from which the history says that each is used.
+
+    A proof by a key that was approved lately counts as that approval, and keeps its time
+    (`services.directory.domain.sealing_key_history.with_key`). Only such a replacement is approved without
+    an approver, in the name of the organisation.
+    """
+    since: dict[str, dt.datetime] = {}
     for key in logged:
         if key.how is not None:
-            told[key.organization, key.kid].append(key)
-        first = (key.organization, key.kid) not in known
-        known.add((key.organization, key.kid))
-        if first and (key.organization, key.kid) not in kept and key.time <= settled:
-            what = f"the key {key.kid} is missing from the history of sealing keys"
-            yield _of_key(key.organization, what, key.index)
-    for one in stored:
-        if (one.organization, one.kid) not in known and one.since <= settled:
-            yield _of_key(one.organization, f"the log has no sealing key {one.kid}")
-        replaced = told[one.organization, one.kid]
-        if replaced and not any((key.how, key.time) == (one.how, one.since) for key in replaced):
-            what = f"the sealing key {one.kid} was replaced at another time, by others or in another manner"
-            if max(key.time for key in replaced) <= settled:
-                yield _of_key(one.organization, f"{what} in the log", replaced[0].index)
+            counts_as_approved = key.how == (KeyManner.approved, key.organization, None)
+            if not counts_as_approved or key.organization not in since:
+                since[key.organization] = key.time
+            key = replace(key, since=since[key.organization])
+        yield key
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,10 +242,14 @@ def order_differences(
     """
     by_principal: dict[str, list[RegisteredClient]] = defaultdict(list)
     for one in stored:
-        if one.id in registered and registered[one.id][0] <= settled:
+        if one.place == NO_NUMBER:
+            what = "its place in the order of clients is damaged"
+            yield Difference(referral_id=None, record=f"client {one.id}", where="directory", what=what)
+        elif one.id in registered and registered[one.id][0] <= settled:
             by_principal[one.principal].append(one)
     for clients in by_principal.values():
-        clients.sort(key=lambda one: registered[one.id])
+        # A clock may be set back: the time only shows what one transaction registered.
+        clients.sort(key=lambda one: registered[one.id][1])
         for before, after in pairwise(clients):
             told = [registered[one.id][0] for one in (before, after)]
             # One transaction registers clients with one time and one place.

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import orjson
 from sqlalchemy import Engine, select
 
 from admin.reconciliation.compared_rows import (
@@ -34,6 +33,8 @@ from admin.reconciliation.service_tables import (
     REVISIONS,
     SEALING_KEYS,
 )
+from admin.reconciliation.stored_values import DAMAGED, json_object
+from contracts.canonical import NotCanonical
 from contracts.codes import ApprovalKind
 from contracts.facts import (
     ApprovalEndorsed,
@@ -43,6 +44,7 @@ from contracts.facts import (
     SealingKeyReplaced,
 )
 from contracts.records import Malformed
+from services.directory.domain.approval import REFUSALS
 from services.directory.domain.change import digest, restored
 
 _APPROVAL_STEPS: Final = (ApprovalRequested, ApprovalEndorsed, ApprovalGranted, ApprovalRefused)
@@ -142,15 +144,21 @@ class DirectoryStates:
 
     def sealing_keys(self) -> list[StoredKey]:
         """Return every sealing key that the directory says an organisation has or had."""
+        made = select(REVISIONS).where(REVISIONS.c.subject == "organization")
         with self._engine.connect() as connection:
+            # The keys first: a key is kept in the transaction of its revision.
+            rows = connection.execute(select(SEALING_KEYS)).all()
+            changed = {(row.id, row.number): row.changed_at for row in connection.execute(made)}
             return [
                 StoredKey(
                     organization=row.organization,
-                    kid=str(_json(row.key).get("kid")),
+                    kid=_kid(row.key),
+                    number=row.number,
+                    changed_at=changed.get((row.organization, row.number), row.since),
                     since=row.since,
                     how=(row.manner, row.by, row.approved_by),
                 )
-                for row in connection.execute(select(SEALING_KEYS))
+                for row in rows
             ]
 
     def logged_keys(self, limit: int) -> Iterator[LoggedKey]:
@@ -185,7 +193,7 @@ class DirectoryStates:
             # The keys first: a secret is in a revision before it has a key.
             stored = [(row.client_id, row.secret_sha256) for row in connection.execute(select(PROOF_KEYS))]
             for row in connection.execute(wanted):
-                secrets[row.id].add(str(_json(row.record).get("secret_sha256")))
+                secrets[row.id].add(str((json_object(row.record) or {}).get("secret_sha256")))
         return stored, secrets
 
     def _opened(self, types: list[str], limit: int) -> Iterator[tuple[Mapping[str, Any], Any]]:
@@ -197,21 +205,43 @@ class DirectoryStates:
 
 
 def _digest(subject: str, record: str) -> str:
-    return record_digest(compared_record(subject, _json(record)))
+    """Return the digest of what is compared of a stored record; DAMAGED for one that cannot be read."""
+    stored = json_object(record)
+    try:
+        return DAMAGED if stored is None else record_digest(compared_record(subject, stored))
+    except (KeyError, NotCanonical):
+        return DAMAGED
+
+
+def _kid(key: str) -> str | None:
+    kid = (json_object(key) or {}).get("kid")
+    return kid if isinstance(kid, str) else None
+
+
+def _is_erased(row: Any, change: Any) -> bool:
+    """Return whether the change is erased as `ApplicationSteps.approval_settled` erases it."""
+    return change == {} and row.kind == ApprovalKind.vetting and row.state in REFUSALS
 
 
 def _change_digest(row: Any) -> str | None:
-    """Return the digest of the stored change; None for one that is erased, or of an unknown kind."""
-    change = _json(row.change)
+    """Return the digest of the stored change; None for one that is erased, or of an unknown kind.
+
+    DAMAGED: it cannot be read.
+    """
+    change = json_object(row.change)
+    if change is None:
+        return DAMAGED
     try:
-        return digest(ApprovalKind(row.kind), change, row.basis) if change else None
+        return None if _is_erased(row, change) else digest(ApprovalKind(row.kind), change, row.basis)
+    except NotCanonical:
+        return DAMAGED
     except ValueError:
         return None
 
 
 def _change_concerns(row: Any) -> str | None:
     """Return whom the stored change is about; None for one that is erased or damaged."""
-    change = _json(row.change)
+    change = json_object(row.change)
     try:
         return restored(ApprovalKind(row.kind), change).concerned if change else None
     except (Malformed, ValueError):
@@ -220,7 +250,3 @@ def _change_concerns(row: Any) -> str | None:
 
 def _moment(text: str | None) -> dt.datetime | None:
     return None if text is None else dt.datetime.fromisoformat(text)
-
-
-def _json(text: str) -> Any:
-    return orjson.loads(text)

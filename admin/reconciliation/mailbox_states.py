@@ -78,7 +78,7 @@ def _message(row: Any) -> StoredMessage:
         referral_id=row.referral_id,
         queued_at=row.queued_at,
         organization=row.organization,
-        content=_content(bytes(row.body)) if row.closed_at is None else None,
+        content=_content(row.body) if row.closed_at is None else None,
     )
 
 

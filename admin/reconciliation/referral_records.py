@@ -46,12 +46,15 @@ class StoredEvidence:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredStep:
-    """A step of the timeline. organization: the party concerned besides the sender, None without one."""
+    """A step of the timeline. organization: the party concerned besides the sender, None without one.
+
+    detail: None if it is damaged.
+    """
 
     fact: str
     time: dt.datetime
     organization: str | None
-    detail: Mapping[str, Any]
+    detail: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,6 +20,7 @@ from admin.reconciliation.replica_differences import (
     StoredReplica,
 )
 from admin.reconciliation.service_tables import REPLICA
+from admin.reconciliation.stored_values import DAMAGED
 from contracts.facts import CATALOGUE
 from contracts.records import Malformed, plain, read
 from contracts.topology import REPLICA_QUEUES
@@ -83,13 +84,13 @@ class ReplicaStates:
 
 
 def _stored(row: Any) -> str:
-    """Return the digest of a row's content, or `damaged` if the content names another record than the row."""
+    """Return the digest of a row's content, or DAMAGED if the content names another record than the row."""
     try:
         data = orjson.loads(row.data)
         named = revision_of(row.type, data)
     except (ValueError, KeyError, TypeError):
-        return "damaged"
-    return _content(row.type, data) if (named.id, named.number) == (row.key, row.revision) else "damaged"
+        return DAMAGED
+    return _content(row.type, data) if (named.id, named.number) == (row.key, row.revision) else DAMAGED
 
 
 def _content(type: str, data: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    Connection,
     Engine,
     func,
     select,
@@ -39,6 +40,7 @@ from admin.reconciliation.service_tables import (
     CASES,
     CUSTODIES,
     DECISIONS,
+    ENTRIES,
     EVIDENCE,
     LETTERS,
     OFFERS,
@@ -49,9 +51,9 @@ from admin.reconciliation.service_tables import (
 )
 from admin.reconciliation.statement_differences import LoggedStatement, StoredStatement
 from admin.reconciliation.unreceipted_events import UnreceiptedEvent, unreceipted_events
+from contracts.errors import Defect
 from contracts.facts import DecisionsRecorded, ReplacementSubmitted, StatementIssued
 from contracts.part_id import part_id
-from services.audit.adapters.tables import ENTRIES
 from services.audit.log.adapters.sql_contents import SqlContents
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.domain.opening import changed_head
@@ -62,6 +64,8 @@ from services.routing.domain.monthly_statement import digest_of
 SERVICES = ("audit", "intake", "routing", "vault", "delivery", "directory")
 
 # Routing erases the records of decisions about these, and of no other referrals.
+# More than any split has: a damaged number of parts must not exhaust the memory.
+_MOST_PARTS = 100
 _ENDED = frozenset({"completed", "withdrawn", "failed", "entered_in_error"})
 
 
@@ -107,7 +111,7 @@ class ServiceStates:
         }
         held = self._rows("vault", CUSTODIES, "referral_id", ids)
         evidence = {
-            (row.referral_id, row.message_id): stored_evidence(bytes(row.body))
+            (row.referral_id, row.message_id): stored_evidence(row.body)
             for row in self._rows("vault", EVIDENCE, "referral_id", ids)
         }
         kept = [row.part_of or row.referral_id for row in held]
@@ -179,7 +183,10 @@ class ServiceStates:
         for row in rows:
             whole = known.get(row.part_of or row.id)
             if whole is not None and whole.parts:
-                family = [whole.id, *(part_id(whole.id, n) for n in range(1, whole.parts + 1))]
+                family = [
+                    whole.id,
+                    *(part_id(whole.id, n) for n in range(1, min(whole.parts, _MOST_PARTS) + 1)),
+                ]
                 found[row.id] = [one for one in family if one != row.id]
         return found
 
@@ -199,7 +206,8 @@ class ServiceStates:
         wanted = select(DECISIONS).where(DECISIONS.c.id > after).order_by(DECISIONS.c.id).limit(limit)
         with self._engines["routing"].connect() as connection:
             rows = connection.execute(wanted).all()
-        return self._stored_decisions(rows)
+        # SQLite sorts the bytes that a text column may hold after all texts.
+        return self._stored_decisions([row for row in rows if row.id > after])
 
     def decisions_of(self, ids: Sequence[str]) -> dict[str, DecisionRow]:
         """Return the existing ones of these decisions."""
@@ -236,7 +244,7 @@ class ServiceStates:
                 StoredStatement(
                     organization=row.organization,
                     month=row.month,
-                    digest=digest_of(bytes(row.content)),
+                    digest=digest_of(row.content),
                     issued_at=row.issued_at,
                     logged_in=row.logged_in,
                 )
@@ -265,21 +273,47 @@ class ServiceStates:
         inspection = ContentInspection(self._log, SqlContents())
         waiting: list[tuple[int, int]] = []
         with self._engines["audit"].connect() as connection:
-            size = connection.execute(select(func.max(ENTRIES.c.leaf_index))).scalar()
-            for start in range(0, 0 if size is None else size + 1, limit):
+            for start, stop in self._stretches(connection, limit):
                 try:
-                    inspection.check(connection, start, start + limit)
+                    self._inspect(inspection, connection, start, stop)
                 except ReasonMissing:
-                    waiting.append((start, start + limit))
+                    waiting.append((start, stop))
                 except LogDamaged as damage:
                     yield str(damage)
         # The reason for an erasure reaches the log within a second; until then it is not damage.
         with self._engines["audit"].connect() as connection:
             for start, stop in waiting:
                 try:
-                    inspection.check(connection, start, stop)
+                    self._inspect(inspection, connection, start, stop)
                 except LogDamaged as damage:
                     yield str(damage)
+
+    @staticmethod
+    def _stretches(connection: Connection, limit: int) -> Iterator[tuple[int, int]]:
+        """Yield the positions `[start, stop)` of the next `limit` entries: a damaged index may be huge."""
+        start = 0
+        index = ENTRIES.c.leaf_index
+        while True:
+            next_ones = select(index).where(index >= start).order_by(index).limit(limit).subquery()
+            last = connection.execute(select(func.max(next_ones.c.leaf_index))).scalar()
+            if last is None:
+                return
+            yield start, last + 1
+            start = last + 1
+
+    def _inspect(self, inspection: ContentInspection, connection: Connection, start: int, stop: int) -> None:
+        """Inspect these entries. Raises LogDamaged, also for values that cannot be read."""
+        try:
+            inspection.check(connection, start, stop)
+        except (TypeError, ValueError, OverflowError, Defect) as unreadable:
+            if stop - start == 1:
+                raise LogDamaged(f"What is stored beside entry {start} cannot be read.") from unreadable
+            middle = (start + stop) // 2
+            self._inspect(inspection, connection, start, middle)
+            self._inspect(inspection, connection, middle, stop)
+            raise LogDamaged(
+                f"The search keys of entries {start} to {stop - 1} cannot be read."
+            ) from unreadable
 
     def in_log(self, message_ids: Sequence[str]) -> set[tuple[str, str]]:
         """Return those of the ids that have a log entry, each with its fact."""
@@ -305,7 +339,8 @@ class ServiceStates:
         ):
             wanted = select(column_).distinct().where(column_ > after).order_by(column_).limit(limit)
             with self._engines[service].connect() as connection:
-                pages.append(list(connection.execute(wanted).scalars()))
+                # SQLite sorts the bytes that a text column may hold after all texts.
+                pages.append([id_ for id_ in connection.execute(wanted).scalars() if id_ > after])
         ends = [page[-1] for page in pages if len(page) == limit]
         known = sorted({number for page in pages for number in page})
         return [number for number in known if number <= min(ends)] if ends else known

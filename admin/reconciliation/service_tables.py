@@ -24,108 +24,116 @@ tests/services/test_reconcile.py fails until it does:
     each      unreceipted(number, body, published_at)
     each but the directory
               replica(type, key, revision, data)
+    audit     entries(leaf_index, leaf, head, message_id, type, time, referral_id)
 
 Times are microseconds since 1970 (`runtime.storage.columns.Instant`).
 """
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    LargeBinary,
-    Text,
-    column,
-    table,
+from sqlalchemy import column, table
+
+from admin.reconciliation.stored_values import StoredBytes, StoredNumber, StoredText, StoredTime
+
+SUBMISSIONS = table(
+    "submissions",
+    column("referral_id", StoredText),
+    column("sender", StoredText),
+    column("submitted_at", StoredTime),
 )
-
-from runtime.storage.columns import Instant
-
-SUBMISSIONS = table("submissions", column("referral_id"), column("sender"), column("submitted_at", Instant))
 REFERRALS = table(
     "referrals",
-    column("id"),
-    column("sender"),
-    column("status"),
-    column("acceptor"),
-    column("outcome"),
-    column("updated_at", Instant),
+    column("id", StoredText),
+    column("sender", StoredText),
+    column("status", StoredText),
+    column("acceptor", StoredText),
+    column("outcome", StoredText),
+    column("updated_at", StoredTime),
     column("consent_revoked"),
-    column("facts_state"),
-    column("submitted_at", Instant),
-    column("part_of"),
-    column("parts"),
+    column("facts_state", StoredText),
+    column("submitted_at", StoredTime),
+    column("part_of", StoredText),
+    column("parts", StoredNumber),
 )
 OFFERS = table(
     "offers",
-    column("id"),
-    column("referral_id"),
-    column("organization"),
-    column("service"),
-    column("rank"),
-    column("state"),
-    column("opened_at", Instant),
-    column("deadline", Instant),
+    column("id", StoredText),
+    column("referral_id", StoredText),
+    column("organization", StoredText),
+    column("service", StoredText),
+    column("rank", StoredNumber),
+    column("state", StoredText),
+    column("opened_at", StoredTime),
+    column("deadline", StoredTime),
 )
 TIMELINE = table(
     "timeline",
-    column("number"),
-    column("referral_id"),
-    column("time", Instant),
-    column("fact"),
-    column("organization"),
-    column("detail", Text),
+    column("number", StoredNumber),
+    column("referral_id", StoredText),
+    column("time", StoredTime),
+    column("fact", StoredText),
+    column("organization", StoredText),
+    column("detail", StoredText),
 )
 DECISIONS = table(
     "decisions",
-    column("id"),
-    column("referral_id"),
-    column("decided_at", Instant),
-    column("record", Text),
-    column("salt", LargeBinary),
-    column("erased_at", Instant),
-    column("commitment"),
-    column("asked", Text),
+    column("id", StoredText),
+    column("referral_id", StoredText),
+    column("decided_at", StoredTime),
+    column("record", StoredText),
+    column("salt", StoredBytes),
+    column("erased_at", StoredTime),
+    column("commitment", StoredText),
+    column("asked", StoredText),
 )
 STATEMENTS = table(
     "statements",
-    column("month"),
-    column("organization"),
-    column("issued_at", Instant),
-    column("content", LargeBinary),
-    column("logged_in"),
+    column("month", StoredText),
+    column("organization", StoredText),
+    column("issued_at", StoredTime),
+    column("content", StoredBytes),
+    column("logged_in", StoredText),
 )
 CUSTODIES = table(
     "custodies",
-    column("referral_id"),
-    column("sender"),
-    column("state"),
-    column("acceptor"),
-    column("acceptance_id"),
-    column("changed_at", Instant),
-    column("part_of"),
+    column("referral_id", StoredText),
+    column("sender", StoredText),
+    column("state", StoredText),
+    column("acceptor", StoredText),
+    column("acceptance_id", StoredText),
+    column("changed_at", StoredTime),
+    column("part_of", StoredText),
 )
 EVIDENCE = table(
     "evidence",
-    column("referral_id"),
-    column("message_id"),
-    column("body", LargeBinary),
-    column("acted_at", Instant),
+    column("referral_id", StoredText),
+    column("message_id", StoredText),
+    column("body", StoredBytes),
+    column("acted_at", StoredTime),
 )
-CASES = table("sealed_cases", column("referral_id"))
+CASES = table("sealed_cases", column("referral_id", StoredText))
 MESSAGES = table(
     "mailbox_messages",
-    column("sequence"),
-    column("organization"),
-    column("message_id"),
-    column("type"),
-    column("referral_id"),
-    column("queued_at", Instant),
-    column("body", LargeBinary),
-    column("closed_at", Instant),
+    column("sequence", StoredNumber),
+    column("organization", StoredText),
+    column("message_id", StoredText),
+    column("type", StoredText),
+    column("referral_id", StoredText),
+    column("queued_at", StoredTime),
+    column("body", StoredBytes),
+    column("closed_at", StoredTime),
 )
-LETTERS = table("case_letters", column("referral_id"), column("organization"), column("sealed_case", Text))
+LETTERS = table(
+    "case_letters",
+    column("referral_id", StoredText),
+    column("organization", StoredText),
+    column("sealed_case", StoredText),
+)
 
 RECORDS = {
-    subject: table(name, column("id"), column("revision"), column("record", Text))
+    subject: table(
+        name, column("id", StoredText), column("revision", StoredNumber), column("record", StoredText)
+    )
     for subject, name in (
         ("organization", "organizations"),
         ("agreement", "agreements"),
@@ -135,43 +143,61 @@ RECORDS = {
 }
 REVISIONS = table(
     "revisions",
-    column("subject"),
-    column("id"),
-    column("number"),
-    column("changed_by"),
-    column("changed_at", Instant),
-    column("reason"),
-    column("record", Text),
+    column("subject", StoredText),
+    column("id", StoredText),
+    column("number", StoredNumber),
+    column("changed_by", StoredText),
+    column("changed_at", StoredTime),
+    column("reason", StoredText),
+    column("record", StoredText),
 )
-REPLICA = table("replica", column("type"), column("key"), column("revision"), column("data", Text))
+REPLICA = table(
+    "replica",
+    column("type", StoredText),
+    column("key", StoredText),
+    column("revision", StoredNumber),
+    column("data", StoredText),
+)
 APPROVALS = table(
     "approvals",
-    column("id"),
-    column("kind"),
-    column("subject"),
-    column("concerned"),
-    column("organization"),
-    column("change", Text),
-    column("digest"),
-    column("basis"),
-    column("requested_by"),
-    column("requested_at", Instant),
-    column("expires_at", Instant),
-    column("state"),
-    column("decided_by"),
-    column("decided_at", Instant),
-    column("endorsed_by"),
-    column("endorsed_at", Instant),
+    column("id", StoredText),
+    column("kind", StoredText),
+    column("subject", StoredText),
+    column("concerned", StoredText),
+    column("organization", StoredText),
+    column("change", StoredText),
+    column("digest", StoredText),
+    column("basis", StoredText),
+    column("requested_by", StoredText),
+    column("requested_at", StoredTime),
+    column("expires_at", StoredTime),
+    column("state", StoredText),
+    column("decided_by", StoredText),
+    column("decided_at", StoredTime),
+    column("endorsed_by", StoredText),
+    column("endorsed_at", StoredTime),
 )
 SEALING_KEYS = table(
     "sealing_keys",
-    column("organization"),
-    column("number"),
-    column("key", Text),
-    column("since", Instant),
-    column("manner"),
-    column("by"),
-    column("approved_by"),
+    column("organization", StoredText),
+    column("number", StoredNumber),
+    column("key", StoredText),
+    column("since", StoredTime),
+    column("manner", StoredText),
+    column("by", StoredText),
+    column("approved_by", StoredText),
 )
-CLIENT_ORDER = table("clients", column("id"), column("principal"), column("registered"))
-PROOF_KEYS = table("proof_keys", column("client_id"), column("secret_sha256"))
+CLIENT_ORDER = table(
+    "clients", column("id", StoredText), column("principal", StoredText), column("registered", StoredNumber)
+)
+ENTRIES = table(
+    "entries",
+    column("leaf_index", StoredNumber),
+    column("leaf", StoredBytes),
+    column("head", StoredBytes),
+    column("message_id", StoredText),
+    column("type", StoredText),
+    column("time", StoredTime),
+    column("referral_id", StoredText),
+)
+PROOF_KEYS = table("proof_keys", column("client_id", StoredText), column("secret_sha256", StoredText))

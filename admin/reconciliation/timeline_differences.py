@@ -117,6 +117,8 @@ def _unmatched(group: _Group, *, is_reduced: bool) -> tuple[list[StoredStep], li
 
 
 def _says(step: StoredStep, entry: LoggedFact, *, is_reduced: bool) -> bool:
+    if step.detail is None:
+        return False
     if entry.detail is None or entry.data is None:
         return True
     dropped = DROPPED_DETAILS if is_reduced else frozenset[str]()

@@ -5,14 +5,27 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
 import orjson
 import pytest
-from sqlalchemy import Boolean, Column, Integer, LargeBinary, MetaData, Table, select, update
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
 
 from admin.reconciliation.coverage import COVERAGE
 from admin.reconciliation.coverage.rules import Compared
@@ -441,8 +454,12 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def databases(filled: Path, tmp_path: Path) -> dict[str, str]:
     """The URLs of copies of the filled databases."""
-    shutil.copytree(filled, tmp_path / "hub")
-    return {service: f"sqlite:///{tmp_path}/hub/{service}.sqlite" for service in SERVICES}
+    return copy_of(filled, tmp_path / "hub")
+
+
+def copy_of(filled: Path, folder: Path) -> dict[str, str]:
+    shutil.copytree(filled, folder)
+    return {service: f"sqlite:///{folder}/{service}.sqlite" for service in SERVICES}
 
 
 def found_in(urls: Mapping[str, str]) -> list[Difference]:
@@ -469,8 +486,48 @@ def test_rewritten_column_is_named(databases: dict[str, str], service: str, tabl
         assert service in {one.where for one in found}, found
 
 
-def rewrite(url: str, table: Table, column: str, service: str) -> None:
-    """Give one row another value in the column."""
+# As SQL: what a database may hold where it does not check the types of values, as SQLite does not.
+GARBAGE: Final[Mapping[type, Sequence[str]]] = {
+    Json: ("'{'", "char(0)", "'null'", "NULL", "4611686018427387904", "x'FF'", "CAST(x'7BFF' AS TEXT)"),
+    String: ("NULL", "x'FF'"),
+    object: ("'9999-99-99'", "4611686018427387904"),
+}
+
+# Where NULL says something: the vault has not learned it.
+OPTIONAL: Final = {("vault", "custodies", "sender"), ("vault", "custodies", "acceptance_id")}
+
+
+@pytest.mark.parametrize(
+    ("service", "table"), list(dict.fromkeys((service, table) for service, table, _ in COMPARED))
+)
+def test_damaged_value_is_named(filled: Path, tmp_path: Path, service: str, table: str) -> None:
+    unnamed = []
+    declared = metadata_of(service).tables[table]
+    for column in (column for *where, column in COMPARED if where == [service, table]):
+        values = next(these for kind, these in GARBAGE.items() if isinstance(declared.c[column].type, kind))
+        for garbage in values:
+            if (service, table, column) in OPTIONAL and garbage == "NULL":
+                continue
+            databases = copy_of(filled, Path(tempfile.mkdtemp(dir=tmp_path)) / "hub")
+            if not damage(databases[service], declared, column, service, garbage):
+                continue
+            found = {one.where for one in found_in(databases)}
+            if not found or (service != "audit" and service not in found):
+                unnamed.append((column, garbage))
+    assert unnamed == []
+
+
+def damage(url: str, table: Table, column: str, service: str, garbage: str) -> bool:
+    """Write an SQL value into the column of one row; return whether the database takes it."""
+    try:
+        rewrite(url, table, column, service, literal_column(garbage))
+    except IntegrityError:
+        return False
+    return True
+
+
+def rewrite(url: str, table: Table, column: str, service: str, value: Any = None) -> None:
+    """Give one row another value in the column. value: None for one of the column's type."""
     where = COLUMN_ROWS.get((service, table.name, column)) or ROWS.get((service, table.name))
     rows = select(table)
     if where is not None:
@@ -485,7 +542,8 @@ def rewrite(url: str, table: Table, column: str, service: str) -> None:
             row = transaction.execute(rows.order_by(*table.primary_key.columns)).mappings().first()
             assert row is not None
             this = [key == row[key.name] for key in table.primary_key.columns]
-            changed = update(table).where(*this).values({column: other(table.c[column], row[column])})
+            value = other(table.c[column], row[column]) if value is None else value
+            changed = update(table).where(*this).values({column: value})
             assert transaction.execute(changed).rowcount == 1
     finally:
         database.close()

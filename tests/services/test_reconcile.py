@@ -33,6 +33,8 @@ from services.audit.adapters.tables import ORGANIZATIONS as ORGANIZATION_ENTRIES
 from services.delivery.adapters.tables import CASE_LETTERS, MESSAGES
 from services.delivery.domain.recipients import COORDINATORS, RECIPIENTS
 from services.directory.adapters.tables import APPROVALS, CLIENTS, ORGANIZATIONS, REVISIONS, SEALING_KEYS
+from services.directory.domain.change import ClientIssue, stored
+from services.directory.domain.change import digest as digest_of_change
 from services.directory.domain.client import Client, Role
 from services.directory.domain.entry import Standing
 from services.directory.domain.full_state import full_state, subjects_for
@@ -363,7 +365,10 @@ def test_revision_with_another_author_reason_or_time_is_reported(
     assert found["what"] == "revision 1 has another author, reason or time than the log"
 
 
-REQUEST = {"kind": "role", "subject": "kg.aigul", "requested_by": "kg.operator"}
+ISSUE = ClientIssue(
+    client_id="kg.aigul", principal="kg.aigul", roles=(Role.coordinator,), secret_sha256="a" * 64
+)
+REQUEST = {"kind": ISSUE.kind.value, "subject": ISSUE.subject, "requested_by": "kg.operator"}
 
 
 @pytest.mark.parametrize(
@@ -384,14 +389,15 @@ REQUEST = {"kind": "role", "subject": "kg.aigul", "requested_by": "kg.operator"}
 def test_rewritten_approval_is_reported(
     hub: HubOnDisk, capsys: pytest.CaptureFixture[str], change: Any, what: str
 ) -> None:
-    number, digest = new_id(), "d" * 64
+    number, change_ = new_id(), stored(ISSUE)
+    digest = digest_of_change(ISSUE.kind, change_, "1")
     hub.write(
         "directory",
         APPROVALS,
         **REQUEST,
         id=number,
-        concerned="kg.aigul",
-        change={},
+        concerned=ISSUE.concerned,
+        change=change_,
         digest=digest,
         basis="1",
         requested_at=THEN,

@@ -289,22 +289,25 @@ class Approvals:
         sealing keys, which stay side by side, count by requester: one operator could otherwise fill the room.
         """
         about = self._store.open(writing.transaction, change.kind, change.subject)
+        whose = f"{change.subject} has {MOST_OPEN_ABOUT_SUBJECT} open requests of this kind"
         if change.kind is ApprovalKind.sealing_key:
             about = [one for one in about if one.requested_by == by]
+            whose = f"You have {MOST_OPEN_ABOUT_SUBJECT} open requests for a sealing key of {change.subject}"
+        own = self._store.open_by(writing.transaction, by)
         counted = (
-            (self._store.open_by(writing.transaction, by), MOST_OPEN_BY_REQUESTER, "You have"),
-            (about, MOST_OPEN_ABOUT_SUBJECT, "The subject has"),
+            (own, MOST_OPEN_BY_REQUESTER, f"You have {MOST_OPEN_BY_REQUESTER} open requests"),
+            (about, MOST_OPEN_ABOUT_SUBJECT, whose),
         )
         lapsed: dict[str, Approval] = {}
-        for requests, most, who in counted:
+        for requests, most, too_many in counted:
             over = [one for one in requests if one.shown_at(writing.now) is State.expired]
             lapsed |= {one.id: one for one in over}
             counting = [one for one in requests if one not in over and _counts(writing, one, client)]
             if len(counting) >= most:
                 raise Refused(
                     "too-many-open-requests",
-                    f"{who} {most} open requests. Wait until some are decided, or refuse them; each "
-                    f"expires after {VALID_FOR.days} days.",
+                    f"{too_many}. Wait until some are decided, or refuse them; each expires after "
+                    f"{VALID_FOR.days} days.",
                 )
         for one in lapsed.values():
             self._settle(writing, one.step(ApprovalStep.expire, by=by, at=writing.now))

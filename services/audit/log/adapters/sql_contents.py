@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection
 
 from runtime.storage.sql_statement import SqlStatement
+from services.audit.log.adapters.sql_log import stored_bytes
 from services.audit.log.domain.facets import Facet
 from services.audit.log.ports import StoredContent
 
@@ -45,9 +46,9 @@ class SqlContents:
         return [
             StoredContent(
                 index=index,
-                leaf=bytes(leaf),
-                head=None if head is None else bytes(head),
-                salt=None if salt is None else bytes(salt),
+                leaf=stored_bytes(leaf) or b"",
+                head=stored_bytes(head),
+                salt=stored_bytes(salt),
                 text=text,
                 facets=frozenset(facets[index]),
             )
@@ -73,7 +74,7 @@ class SqlContents:
     def closures(self, transaction: Connection, referral_ids: Collection[str]) -> dict[str, bool]:
         """See `ports.Contents`."""
         rows = _CLOSURES.run(transaction, sorted(referral_ids)) if referral_ids else ()
-        return {row[0]: bool(row[1]) for row in rows}
+        return {row[0]: row[1] == 1 for row in rows}
 
     def of_types(
         self, transaction: Connection, referral_ids: Collection[str], types: Collection[str]

@@ -161,7 +161,7 @@ class SqlLog:
 
     def tag_secret(self, transaction: Connection) -> bytes:
         """See `ports.Log`."""
-        secret = _bytes(_TAG_SECRET.run(transaction).scalar_one_or_none())
+        secret = stored_bytes(_TAG_SECRET.run(transaction).scalar_one_or_none())
         if secret is None or len(secret) != KEY_BYTES:
             raise Defect("The secret of the log's tags is missing.")
         return secret
@@ -170,7 +170,7 @@ class SqlLog:
         """See `ports.Log`. The source is in the head; only duplicates have one to read."""
         found = _KNOWN.run(transaction, list({message.id for message in messages}))
         return {
-            EventIdentity(fields_of(bytes(leaf), _bytes(head))["actor"], id_): index
+            EventIdentity(fields_of(bytes(leaf), stored_bytes(head))["actor"], id_): index
             for id_, index, leaf, head in found
         }
 
@@ -289,8 +289,8 @@ class SqlLog:
         for index, stored, stored_head, salt, text in _PARTY_LEAVES.run(
             transaction, start, stop, list(types)
         ):
-            leaf, head = bytes(stored), _bytes(stored_head)
-            if not is_opened_by(leaf, bytes(salt), text):
+            leaf, head = stored_bytes(stored) or b"", stored_bytes(stored_head)
+            if not is_opened_by(leaf, stored_bytes(salt) or b"", text):
                 self._noticed(changed_content(index).detail)
                 continue
             if not _is_head_of(leaf, head):
@@ -303,12 +303,14 @@ class SqlLog:
     def _checked(self, transaction: Connection, rows: Iterable[Sequence[Any]]) -> list[OpenedLeaf]:
         opened = []
         for index, stored, stored_head, salt, text in rows:
-            leaf = bytes(stored)
-            if salt is not None and not is_opened_by(leaf, bytes(salt), text):
+            leaf = stored_bytes(stored) or b""
+            if salt is not None and not is_opened_by(leaf, stored_bytes(salt) or b"", text):
                 self._refuse(changed_content(index))
             data = None if salt is None else orjson.loads(text)
             opened.append(
-                OpenedLeaf(index=index, leaf=leaf, head=_bytes(stored_head), salt=_bytes(salt), data=data)
+                OpenedLeaf(
+                    index=index, leaf=leaf, head=stored_bytes(stored_head), salt=stored_bytes(salt), data=data
+                )
             )
         self._require_logged(transaction, [(leaf.index, leaf.leaf) for leaf in opened])
         for one in opened:
@@ -324,7 +326,7 @@ class SqlLog:
         hashes = {row[0]: row[1] for row in _LEAF_HASHES.run(transaction, indices)}
         for index, leaf in leaves:
             logged = hashes.get(index)
-            if logged is None or bytes(logged) != leaf_hash(leaf):
+            if logged is None or stored_bytes(logged) != leaf_hash(leaf):
                 self._refuse(changed_leaf(index))
 
     def _refuse(self, mismatch: ContentMismatch) -> None:
@@ -376,9 +378,12 @@ def _frontier(size: int, data: bytes) -> Frontier:
     return frontier
 
 
-def _bytes(value: Any) -> bytes | None:
-    # PostgreSQL's driver returns a memoryview.
-    return None if value is None else bytes(value)
+def stored_bytes(value: Any) -> bytes | None:
+    """Return the bytes in a binary column; None for NULL."""
+    # PostgreSQL's driver returns a memoryview. SQLite may hold a damaged value of another type.
+    if value is None or isinstance(value, (bytes, memoryview)):
+        return None if value is None else bytes(value)
+    return str(value).encode()
 
 
 def _is_head_of(leaf: bytes, head: bytes | None) -> bool:

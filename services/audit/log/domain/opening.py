@@ -47,10 +47,12 @@ def changed_content(index: int) -> ContentMismatch:
     return ContentMismatch(index, f"The content of entry {index} does not match the log's commitment.")
 
 
-def is_opened_by(leaf: bytes, salt: bytes, text: str) -> bool:
-    """Return whether salt and data open the commitment in the leaf. text: the data as stored JSON."""
+def is_opened_by(leaf: bytes, salt: bytes, text: object) -> bool:
+    """Return whether salt and data open the commitment in the leaf. text: the data as stored JSON;
+    a damaged value of another type opens nothing.
+    """
     found = committed_data(leaf)
-    if found is None or len(salt) != SALT_BYTES:
+    if found is None or len(salt) != SALT_BYTES or not isinstance(text, str):
         return False
     committed, domain = found
     if commitment_to(text.encode("utf-8", "surrogatepass"), salt, domain=domain) == committed:

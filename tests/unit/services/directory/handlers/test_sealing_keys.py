@@ -337,7 +337,11 @@ def test_one_operators_requests_leave_room_for_the_owner_and_for_other_operators
         return asked
 
     first, *_ = [ask_as(OPERATOR.id) for _ in range(MOST_OPEN_ABOUT_SUBJECT)]
-    assert slug(lambda: ask_as(OPERATOR.id)) == "too-many-open-requests"
+    with pytest.raises(Refused) as refusal:
+        ask_as(OPERATOR.id)
+    assert refusal.value.slug == "too-many-open-requests"
+    whose = f"You have {MOST_OPEN_ABOUT_SUBJECT} open requests for a sealing key of {OSH}. "
+    assert refusal.value.detail.startswith(whose)
     assert ask_as("kg.second").state is State.requested
     assert ask_for(stolen, new_sealing_key(), "desk").state is State.requested
     stolen.approvals.refuse(first.id, Decider(id=OPERATOR.id, roles=frozenset({"operator"})))

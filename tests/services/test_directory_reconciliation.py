@@ -1,0 +1,270 @@
+"""Reconciliation of the directory: its own handlers write the rows, and its outbox the log.
+
+Every change leaves rows that agree with its facts, and reconciliation names each row that is rewritten.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from admin.reconciliation.differences import Difference
+from admin.reconciliation.reconcile import DELIVERED_TYPES, Compared, engines, reconcile
+from admin.reconciliation.service_states import SERVICES, ServiceStates
+from contracts.application import ApplicationVetting
+from contracts.codes import SuspensionReason, WithdrawalOfApproval
+from contracts.envelope import Envelope
+from contracts.organization import Organization
+from runtime.access.tokens import Principal
+from runtime.messaging.outbox.event_batch import decode_batch
+from services.directory.adapters.tables import MESSAGING
+from services.directory.domain.approval import Approval, Policy, State
+from services.directory.domain.client import Role, digest
+from services.directory.domain.precondition import ANY_REVISION, at_revision
+from services.directory.handlers.approvals import ApprovalReader
+from services.directory.load import LOADER
+from tests.support.hub_on_disk import HubOnDisk
+from tests.unit.services.directory.application_samples import request
+from tests.unit.services.directory.handlers.test_sealing_keys import FIRST, SECOND, THIRD, Pair, challenged
+from tests.unit.services.directory.samples import (
+    OPERATOR,
+    Directory,
+    agreement,
+    issue,
+    organization,
+    service_record,
+)
+
+STAFF = ApprovalReader(organization=None)
+BEGIN = dt.datetime.now(dt.UTC) - dt.timedelta(days=20)
+
+
+class DirectoryWithLog:
+    """A directory whose events are logged and delivered. Each change is an hour after the one before."""
+
+    def __init__(self, hub: HubOnDisk) -> None:
+        self.hub = hub
+        self.directory = Directory(hub.databases["directory"])
+        self.two_persons = Directory(self.directory.database, policy=Policy.two_person)
+        self.set(BEGIN)
+
+    def set(self, moment: dt.datetime) -> None:
+        self.directory.clock.time = self.two_persons.clock.time = moment
+
+    def later(self, hours: float = 1) -> None:
+        self.set(self.directory.clock.time + dt.timedelta(hours=hours))
+
+    def log(self) -> None:
+        """Log and deliver every event of the outbox, which is not emptied."""
+        table = MESSAGING.outbox
+        with self.hub.databases["directory"].read() as transaction:
+            bodies = transaction.execute(select(table.c.body).order_by(table.c.number)).scalars().all()
+        events = [Envelope.decode(event) for body in bodies for event in decode_batch(body)]
+        self.hub.log.append(events)
+        for event in (one for one in events if one.type in DELIVERED_TYPES):
+            self.hub.deliver("", event, event.time)
+
+    def prove(self, organization_id: str, old: Pair, new: Pair) -> None:
+        """Replace the key by one whose request the holder of the old one has proved."""
+        self.later()
+        asked = challenged(self.directory.keys.publish(organization_id, new.public, by=organization_id))
+        self.directory.keys.prove(organization_id, asked.challenge.id, old.content(asked)["answer"])
+
+    def key_proved_after_an_approved_one(self) -> None:
+        name, keys = "kg.approved-keys", [Pair.new() for _ in range(4)]
+        self.directory.entries.put_organization(OPERATOR, organization(name))
+        self.directory.keys.publish(name, keys[0].public, by=name)
+        self.later()
+        self.directory.keys.publish(name, keys[1].public, by=OPERATOR.id, operator=True)
+        self.prove(name, keys[1], keys[2])
+        self.prove(name, keys[2], keys[3])
+
+    def key_of_a_loaded_record_and_back_to_it(self) -> None:
+        name, keys = "kg.loaded-keys", [Pair.new() for _ in range(2)]
+        loaded = replace(organization(name), sealing_key=keys[0].public)
+        self.directory.entries.enter(Organization, [loaded], by=LOADER)
+        self.prove(name, keys[0], keys[1])
+        self.prove(name, keys[1], keys[0])
+
+    def request_endorsed_again(self) -> None:
+        """A partner's request for a key. The first endorser is revoked before the second approval."""
+        name = "kg.endorsed-keys"
+        self.directory.entries.put_organization(OPERATOR, organization(name))
+        self.directory.keys.publish(name, Pair.new().public, by=name)
+        issue(self.directory, FIRST.id, "first", "f" * 43, Role.operator)
+        asked = self.two_persons.keys.publish(name, Pair.new().public, by=name, without_proof=True)
+        assert isinstance(asked, Approval)
+        self.later()
+        self.two_persons.approvals.approve(asked.id, FIRST)
+        self.later()
+        self.two_persons.credentials.revoke("first", by=SECOND.id, operator=True)
+        for approver in (SECOND, THIRD):
+            self.later()
+            self.two_persons.approvals.approve(asked.id, approver)
+
+    def clients_while_the_clock_is_set_back(self) -> None:
+        name = "kg.two-clients"
+        self.directory.entries.put_organization(OPERATOR, organization(name))
+        for client in ("one", "two"):
+            issue(self.directory, name, f"{name}.{client}", client[0] * 43)
+            self.later(-0.5)
+        self.later()
+
+    def requests_that_end(self) -> None:
+        """Requests that stay open, are refused, or end with their application, which erases them."""
+        for state in ("open", "refused"):
+            name = f"kg.{state}-request"
+            self.two_persons.entries.put_organization(OPERATOR, organization(name))
+        (refused,) = [one for one in self.open_requests() if one.subject == "kg.refused-request"]
+        self.later()
+        self.two_persons.approvals.refuse(refused.id, SECOND)
+        applied = self.two_persons.applications.apply(request())
+        self.later()
+        self.two_persons.applications.vet(applied.application.id, ApplicationVetting(), by=OPERATOR.id)
+        self.later()
+        assert applied.reference is not None
+        self.two_persons.applications.withdraw(applied.application.id, applied.reference)
+
+    def suspension_agreement_and_revocation(self) -> None:
+        name = "kg.suspended"
+        self.directory.entries.put_organization(OPERATOR, organization(name))
+        issue(self.directory, name, f"{name}.desk", "d" * 43)
+        self.later()
+        self.directory.suspensions.suspend(name, SuspensionReason.no_answer, by="kg.coordinator")
+        self.later()
+        self.directory.entries.put_organization(OPERATOR, organization(name), precondition=ANY_REVISION)
+        self.directory.entries.put_agreement(OPERATOR, agreement())
+        self.later()
+        self.directory.credentials.revoke(f"{name}.desk", by=OPERATOR.id, operator=True)
+
+    def service_credentials_and_watch_reports(self) -> None:
+        name, client = "kg.services", "kg.services.desk"
+        needs = ["legal.wage_claim", "protection.trafficking"]
+        record = organization(name, kind="union", services=[service_record(needs=needs)])
+        self.directory.entries.put_organization(OPERATOR, record)
+        self.directory.keys.publish(name, Pair.new().public, by=name)
+        issue(self.directory, name, client, "d" * 43)
+        own = Principal(id=name, roles=frozenset({"partner"}), client_id=client)
+        self.later()
+        self.directory.own_credentials.rotate(client, digest("e" * 43), by=own)
+        self.later()
+        self.directory.own_credentials.revoke_tokens(client, by=own, operator=False)
+        self.directory.service_approvals.approve(
+            "kg.coordinator",
+            name,
+            "legal",
+            [needs[1]],
+            precondition=at_revision(self.directory.listings.organization(name).revision),
+        )
+        self.later()
+        self.directory.service_approvals.withdraw(
+            "kg.coordinator", name, "legal", WithdrawalOfApproval.data_misused
+        )
+        self.directory.watch_reports.choose(name, receives=True)
+
+    def open_requests(self) -> list[Approval]:
+        return self.two_persons.approvals.page(STAFF, State.requested, "", 100)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The closed databases of a hub whose directory has made every kind of change."""
+    folder = tmp_path_factory.mktemp("changed")
+    hub = HubOnDisk(f"sqlite:///{folder}/{{service}}.sqlite")
+    made = DirectoryWithLog(hub)
+    for change in (
+        made.key_proved_after_an_approved_one,
+        made.key_of_a_loaded_record_and_back_to_it,
+        made.request_endorsed_again,
+        made.clients_while_the_clock_is_set_back,
+        made.requests_that_end,
+        made.suspension_agreement_and_revocation,
+        made.service_credentials_and_watch_reports,
+    ):
+        change()
+        made.later()
+    made.log()
+    hub.close()
+    return folder
+
+
+def found(folder: Path) -> list[Difference]:
+    opened = engines({service: f"sqlite:///{folder}/{service}.sqlite" for service in SERVICES})
+    try:
+        settled = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=1)
+        return list(reconcile(ServiceStates(opened), settled, Compared()))
+    finally:
+        for engine in opened.values():
+            engine.dispose()
+
+
+def test_directory_agrees_with_the_log_of_its_own_events(folder: Path) -> None:
+    assert found(folder) == []
+
+
+@pytest.fixture
+def copied(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder, tmp_path / "hub"))
+
+
+def execute(folder: Path, statement: str, *values: object) -> None:
+    """Rewrite rows of the directory as somebody with access to its file would."""
+    with closing(sqlite3.connect(folder / "directory.sqlite")) as connection, connection:
+        assert connection.execute(statement, values).rowcount > 0
+
+
+@pytest.mark.parametrize(
+    ("subject", "blank"),
+    [
+        *[("kg.open-request", blank) for blank in ("null", "{}", "[]", '""')],
+        ("kg.endorsed-keys", "{}"),
+        ("kg.refused-request", "null"),
+    ],
+)
+def test_blank_change_of_a_request_that_the_directory_does_not_erase_is_named(
+    copied: Path, subject: str, blank: str
+) -> None:
+    execute(copied, "UPDATE approvals SET change = ? WHERE subject = ?", blank, subject)
+    assert "the request for approval has another change than its digest: it was rewritten" in {
+        one.what for one in found(copied) if one.where == "directory"
+    }
+
+
+@pytest.mark.parametrize(
+    ("statement", "record"),
+    [
+        ("UPDATE sealing_keys SET since = since + 1 WHERE number = 4", "organization kg.approved-keys"),
+        (
+            "DELETE FROM sealing_keys WHERE organization = 'kg.loaded-keys' AND number = 2",
+            "organization kg.loaded-keys",
+        ),
+        ("UPDATE approvals SET endorsed_by = 'kg.operator' WHERE endorsed_by = 'kg.second'", "approval "),
+        ("UPDATE clients SET registered = 99 WHERE id = 'kg.two-clients.one'", "client kg.two-clients.two"),
+        ("UPDATE approvals SET state = 'granted' WHERE change = '{}'", "approval "),
+        ("UPDATE revisions SET reason = 'other' WHERE reason IS NOT NULL", "organization kg.suspended"),
+        (
+            "UPDATE organizations SET record = replace(record, 'legal', 'other') WHERE id = 'kg.services'",
+            "organization kg.services",
+        ),
+        (
+            "UPDATE revisions SET record = '{}' WHERE id = 'kg.services.desk' AND number = 2",
+            "client kg.services.desk",
+        ),
+        ("UPDATE agreements SET record = '{}'", "agreement network-memorandum"),
+        (
+            "UPDATE clients SET record = replace(record, 'false', 'true') WHERE id = 'kg.suspended.desk'",
+            "client kg.suspended.desk",
+        ),
+    ],
+)
+def test_rewritten_row_of_each_change_is_named(copied: Path, statement: str, record: str) -> None:
+    execute(copied, statement)
+    named = [one.record or "" for one in found(copied) if one.where == "directory"]
+    assert any(one.startswith(record) for one in named)
