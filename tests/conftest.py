@@ -29,6 +29,7 @@ from tests.support import machine_certificates, migrated
 from tests.support.kopuro_forks import Kopuro
 from tests.support.lent_vhosts import LentVhosts
 from tests.support.shared_dialects import SharedDialects
+from tests.support.umask import UMASKS, umask
 
 # Each SQLite file of a unit test takes less than 1 MB, and is deleted after the test.
 _MEMORY_FOR_FILES = 1 << 30
@@ -194,6 +195,20 @@ def memory_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
         return
     with tempfile.TemporaryDirectory(prefix="kopuro-", dir=shared, ignore_cleanup_errors=True) as directory:
         yield Path(directory)
+
+
+@pytest.fixture(params=UMASKS, ids="umask-{:03o}".format)
+def any_umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Give the process each usual umask in turn until the test ends: the test runs once for each."""
+    with umask(request.param):
+        yield
+
+
+@pytest.fixture
+def open_umask() -> Iterator[None]:
+    """Let every account access what is written without a mode of its own, until the test ends."""
+    with umask(0):
+        yield
 
 
 @pytest.fixture
