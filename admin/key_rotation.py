@@ -19,7 +19,7 @@ from typing import Any, Final
 from admin.environment_files import read_environment
 from admin.keys import public_half, sealing_key, signing_key
 from admin.log_key_change import signed_change, signs_published_log
-from admin.private_files import replace_content
+from admin.private_files import replace_content, write_public
 from admin.sealed_to import sealed_to_earlier_keys
 from kopuro_client.errors import InvalidArgumentError
 from runtime.access.signer import LIFETIME_SECONDS
@@ -194,7 +194,7 @@ def rotate_log(places: KeyPlaces) -> Rotated:
         raise RotationRefused("two keys sign the log already: retire the earlier one first (--retire)")
     new = signing_key()
     statement = places.log.with_name(CHANGE_FILE)
-    statement.write_bytes(signed_change(places.hub, earlier=keys[0], new=new))
+    write_public(statement, signed_change(places.hub, earlier=keys[0], new=new).decode())
     rotated = _written(places.log, [new, *keys], "audit")
     return Rotated(
         key=rotated.key, changed=(*rotated.changed, statement), reader="audit", public=rotated.public

@@ -7,9 +7,7 @@ comparison is made within one run, in rounds of alternating order. No figure is 
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +20,7 @@ from benchmarks.journey import Plan
 from benchmarks.runs import Run, say
 from sandbox.broker import PrivateBroker
 from sandbox.ending_signals import ending_signals_raise, raise_lost_signal
+from sandbox.temporary_directory import temporary_directory
 
 Number = TypeVar("Number", int, float)
 
@@ -137,12 +136,11 @@ def _positive(kind: Callable[[str], Number]) -> Callable[[str], Number]:
 @contextmanager
 def _place(parent: Path | None) -> Iterator[tuple[Path, PrivateBroker]]:
     """Provide a directory and a broker, and remove them at the end in any case."""
-    directory = Path(tempfile.mkdtemp(prefix="kopuro-bench-", dir=parent))
-    try:
-        with PrivateBroker(directory / "broker") as broker:
-            yield directory, broker
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    with (
+        temporary_directory("bench", parent=parent) as directory,
+        PrivateBroker(directory / "broker") as broker,
+    ):
+        yield directory, broker
 
 
 if __name__ == "__main__":

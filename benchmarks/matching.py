@@ -5,11 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import gc
 import random
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from benchmarks import matching_databases
@@ -22,6 +20,7 @@ from benchmarks.matching_parameters import arguments
 from benchmarks.stopwatch import Stopwatch
 from contracts.records import dump
 from runtime.garbage_collection import freeze_gc
+from sandbox.temporary_directory import temporary_directory
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
@@ -96,7 +95,7 @@ def measure_matching(
     keys = {name: key for key, name in enumerate(sorted(one.id for one in network.organizations), 1)}
     run = _Run(network, directory, keys)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kopuro-matching-")))
+        folder = stack.enter_context(temporary_directory("matching"))
         for layout in LAYOUTS:
             rows = layout.rows_of(network)
             run.databases.append(stack.enter_context(matching_databases.sqlite(folder, layout, rows)))

@@ -12,13 +12,13 @@ import asyncio
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
+
+from sandbox.temporary_directory import temporary_directory
 
 ENDPOINTS: Final = 100
 MESSAGES_A_SECOND: Final = 100
@@ -164,8 +164,8 @@ def _send(port: int, slow: int, seconds: float) -> None:
     eventlet.monkey_patch()
     from benchmarks.webhook_hub import SendingHub
 
-    with tempfile.TemporaryDirectory(prefix="kopuro-webhooks-") as directory:
-        hub = SendingHub(Path(directory))
+    with temporary_directory("webhooks") as directory:
+        hub = SendingHub(directory)
         urls = [f"http://127.0.0.1:{port}/{'slow' if n < slow else 'fast'}?{n}" for n in range(ENDPOINTS)]
         hub.register(urls)
         steady = hub.steadily(seconds, MESSAGES_A_SECOND, excluded=slow)

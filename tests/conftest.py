@@ -6,7 +6,6 @@ import secrets
 import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,15 +19,17 @@ from runtime.messaging.memory import MemoryBroker
 from runtime.messaging.ports import Broker
 from runtime.messaging.rabbit.broker import RabbitBroker
 from sandbox.broker import PrivateBroker
+from sandbox.temporary_directory import temporary_directory
 from tests.bytecode import compile_ahead
 from tests.distribution import Distribution, turn
 from tests.faults.tcp_proxy import TcpProxy
 from tests.fork_server import ForkServer
 from tests.servers import PostgresServer
-from tests.support import derandomized_examples, machine_certificates, migrated
+from tests.support import derandomized_examples, machine_certificates, migrated, temporary_files
 from tests.support.kopuro_forks import Kopuro
 from tests.support.lent_vhosts import LentVhosts
 from tests.support.shared_dialects import SharedDialects
+from tests.support.umask import UMASKS, umask
 
 # Each SQLite file of a unit test takes less than 1 MB, and is deleted after the test.
 _MEMORY_FOR_FILES = 1 << 30
@@ -54,9 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
         compile_ahead(config)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     derandomized_examples.depend_on_their_test()
-    no_certificates = tempfile.TemporaryDirectory(prefix="kopuro-no-certificates-")
-    config.add_cleanup(no_certificates.cleanup)
-    machine_certificates.hide(Path(no_certificates.name))
+    machine_certificates.hide(temporary_files.of_run(config))
     os.environ["EVENTLET_NO_GREENDNS"] = "yes"
 
 
@@ -198,12 +197,26 @@ def postgres_database(postgres: PostgresServer) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def memory_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A directory in memory, where a commit waits for no disk; on disk if the machine has no room for one."""
-    shared = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private directory in it
+    shared = Path("/dev/shm")  # noqa: S108 - for a private directory in it
     if not os.access(shared, os.W_OK) or shutil.disk_usage(shared).free < _MEMORY_FOR_FILES:
         yield tmp_path_factory.mktemp("memory")
         return
-    with tempfile.TemporaryDirectory(prefix="kopuro-", dir=shared, ignore_cleanup_errors=True) as directory:
-        yield Path(directory)
+    with temporary_directory("memory", parent=shared) as directory:
+        yield directory
+
+
+@pytest.fixture(params=UMASKS, ids="umask-{:03o}".format)
+def any_umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Give the process each usual umask in turn until the test ends: the test runs once for each."""
+    with umask(request.param):
+        yield
+
+
+@pytest.fixture
+def open_umask() -> Iterator[None]:
+    """Let every account access what is written without a mode of its own, until the test ends."""
+    with umask(0):
+        yield
 
 
 @pytest.fixture

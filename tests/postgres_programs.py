@@ -47,12 +47,14 @@ def enters(user: int, directory: Path) -> bool:
     return subprocess.run(["test", "-x", str(directory)], user=user, check=False).returncode == 0
 
 
-def open_place(user: int) -> Path:
-    """A directory for temporary files that the account `user` can enter.
+def open_place(user: int) -> Path | None:
+    """A directory for temporary files that the account `user` can enter; None: the one of this process.
 
     Raises PermissionError when there is none.
     """
-    for place in (Path(tempfile.gettempdir()), *_OPEN_TO_ALL):
+    if enters(user, Path(tempfile.gettempdir())):
+        return None
+    for place in _OPEN_TO_ALL:
         if place.is_dir() and enters(user, place):
             return place
     raise PermissionError(f"user {user} can enter no directory of temporary files; set TMPDIR to one")

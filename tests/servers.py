@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -21,10 +21,14 @@ import psycopg2.extensions
 from admin.embedded_broker import LOOPBACK
 from sandbox.ports import free_ports
 from sandbox.process import ServiceProcess
+from sandbox.temporary_directory import temporary_directory
 from tests import postgres_programs
 from tests.support import kept_schemas
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Other accounts can reach what is inside, but not list it.
+_TRAVERSABLE = 0o711
 
 # After SIGTERM, PostgreSQL waits for its clients to leave; SIGINT disconnects them.
 _FAST_SHUTDOWN = signal.SIGINT
@@ -61,13 +65,23 @@ class PostgresServer:
         A test may kill the server, but not the machine: unless the settings say otherwise, the page cache
         is durable enough.
         """
-        # Each lent database keeps one connection.
-        settings = {"fsync": "off", "max_connections": "200", **(settings or {})}
+        # Each lent database keeps one connection. Files of shared memory are in the server's directory, which
+        # is removed: those in /dev/shm, 1 MB for each server that is killed, would stay.
+        settings = {
+            "fsync": "off",
+            "max_connections": "200",
+            "dynamic_shared_memory_type": "mmap",
+            **(settings or {}),
+        }
         self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
         self._copy: Path | None = None
+        self._outside = ExitStack()
         programs = programs or postgres_programs.installed()
         if self._user is not None:
-            parent = parent or postgres_programs.open_place(self._user)
+            if parent is None and (place := postgres_programs.open_place(self._user)) is not None:
+                parent = self._outside.enter_context(
+                    temporary_directory("postgres", parent=place, mode=_TRAVERSABLE)
+                )
             if not postgres_programs.runs_as(self._user, programs):
                 # Not in the server's directory, which belongs to `nobody`: the copy stays root's.
                 self._copy = Path(tempfile.mkdtemp(prefix="kopuro-postgres-programs-", dir=parent))
@@ -172,6 +186,7 @@ class PostgresServer:
         shutil.rmtree(self.directory, ignore_errors=True)
         if self._copy is not None:
             shutil.rmtree(self._copy, ignore_errors=True)
+        self._outside.close()
 
     @property
     def port(self) -> int:

@@ -64,6 +64,7 @@ def test_statement_is_compiled_once_and_reads_the_database_that_executes_it(
     assert compiled <= 1
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_each_database_still_connects_to_its_own_private_file(urls: list[str], tmp_path: Path) -> None:
     with (
         SharedDialects().in_use(),

@@ -143,6 +143,7 @@ def _copy(places: HubPlaces, target: Path) -> int:
         shutil.copytree(places.log, target / LOG, ignore=shutil.ignore_patterns(*names, ".incoming"))
         for name, content in kept.items():
             (target / LOG / name).write_bytes(content)
+            shutil.copymode(places.log / name, target / LOG / name)
     # After the published log, before audit's database: cover entries never rest.
     log_size = _log_size(places.databases["audit"])
     make_private(target / DATABASES)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -19,6 +18,7 @@ from sandbox.demo.stories import STORIES, TITLES, DemoHub
 from sandbox.ending_signals import ending_signals_raise, raise_lost_signal
 from sandbox.hub import Hub
 from sandbox.hub_processes import HubError
+from sandbox.temporary_directory import temporary_directory
 
 POLICY = Path(__file__).parent / "policy.json"
 INTERRUPTED = 130
@@ -27,21 +27,19 @@ INTERRUPTED = 130
 def play(data_dir: Path | None, console: Console | None = None) -> int:
     """Run the demo. Return the exit status: 0 all stories completed, 1 one failed, 130 interrupted."""
     output = DemoOutput(console or new_console())
-    directory = data_dir or Path(tempfile.mkdtemp(prefix="kopuro-demo-"))
-    hub = Hub(directory, policy=POLICY, progress=output.note)
-    try:
-        with ending_signals_raise():
-            return _play(hub, output)
-    except (HubError, BrokerError, ClientError, DemoError) as error:
-        output.step("demo", f"stopped: {error}", style="red")
-        return 1
-    except KeyboardInterrupt:
-        output.step("demo", "interrupted: stopping all processes", style="red")
-        return INTERRUPTED
-    finally:
-        hub.stop()
-        if data_dir is None:
-            shutil.rmtree(directory, ignore_errors=True)
+    with ExitStack() as at_end:
+        directory = data_dir or at_end.enter_context(temporary_directory("demo"))
+        hub = Hub(directory, policy=POLICY, progress=output.note)
+        at_end.callback(hub.stop)
+        try:
+            with ending_signals_raise():
+                return _play(hub, output)
+        except (HubError, BrokerError, ClientError, DemoError) as error:
+            output.step("demo", f"stopped: {error}", style="red")
+            return 1
+        except KeyboardInterrupt:
+            output.step("demo", "interrupted: stopping all processes", style="red")
+            return INTERRUPTED
 
 
 def _play(hub: Hub, output: DemoOutput) -> int:

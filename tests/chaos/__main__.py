@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import secrets
 import sys
-import tempfile
-from pathlib import Path
 
+from sandbox.temporary_directory import temporary_directory
 from tests.chaos.chaos_run import Plan, chaos_run
 from tests.chaos.verdict import judge
 
@@ -35,8 +34,8 @@ def main(arguments: list[str]) -> int:
     plan = plan_of(arguments)
     _say(f"seed {plan.seed}: {plan.referrals} referrals, {plan.kills} kills")
     with (
-        tempfile.TemporaryDirectory(prefix="kopuro-chaos-") as folder,
-        chaos_run(plan, Path(folder), _say) as after,
+        temporary_directory("chaos") as folder,
+        chaos_run(plan, folder, _say) as after,
     ):
         verdict = judge(after)
     width = max(len(rule) for rule, _ in verdict.rows)

@@ -11,9 +11,7 @@ import itertools
 import json
 import random
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 from rich.console import Console
 
@@ -27,6 +25,7 @@ from sandbox.demo.participants import DemoError, Participants
 from sandbox.demo.stories import DemoHub
 from sandbox.hub import Hub
 from sandbox.hub_files import SERVICES
+from sandbox.temporary_directory import temporary_directory
 from tests.support.prometheus_server import Target, prometheus
 from tests.unit.docs.pages import ROOT
 
@@ -41,8 +40,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.journey.pictures")
     parser.add_argument("--seconds", type=float, default=150)
     seconds = parser.parse_args(arguments).seconds
-    with tempfile.TemporaryDirectory(prefix="kopuro-pictures-") as place:
-        directory = Path(place)
+    with temporary_directory("pictures") as directory:
         policy = directory / "policy.json"
         policy.write_text(json.dumps(POLICY), encoding="utf-8")
         hub = Hub(directory / "hub", policy=policy)

@@ -25,6 +25,8 @@ from tests.machines.machine import HOMES, ROOT, Ended, Machine, build, remove
 RELEASES: Final = {"bookworm": "Debian 12", "trixie": "Debian 13"}
 COMMANDS: Final = {"demo": "make demo", "test": "make test"}
 WHERE: Final = ROOT / "build" / "machines"
+# What `make test` does before it runs the tests.
+_SET_UP: Final = "make setup && tests/partners/install-tools"
 
 _HEAD: Final = ("machine", "Python", "RabbitMQ", "as", "command", "result", "time")
 _PYTEST_SUMMARY: Final = re.compile(r"^=* ?((?:\d+ \w+(?:, )?)+) in [\d.]+s.*$", re.MULTILINE)
@@ -71,7 +73,7 @@ def table(trials: Sequence[Trial]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    chosen = _arguments(arguments)
+    chosen = arguments_of(arguments)
     missing = [program for program in ("debootstrap", "unshare", "git") if shutil.which(program) is None]
     if missing:
         raise HostError(f"not installed: {', '.join(missing)} (try: apt-get install {' '.join(missing)})")
@@ -81,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
     lent = Mirrors(archive=chosen.mirror) if chosen.mirror else mirrors()
     commands = [COMMANDS[name] for name in chosen.command]
     if chosen.only:
-        commands = [f"make setup && .venv/bin/python -m pytest {shlex.join(chosen.only)}"]
+        commands = [f"{_SET_UP} && .venv/bin/python -m pytest {shlex.join(chosen.only)}"]
     trials = []
     for release in chosen.release:
         _say(f"{RELEASES[release]}: building it, unless it is there")
@@ -125,7 +127,8 @@ def _on(
     return trials
 
 
-def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
+def arguments_of(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line. Exits with a message when it is wrong."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.machines",
         description=__doc__,
@@ -135,7 +138,10 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--account", nargs="+", choices=HOMES, default=list(HOMES))
     parser.add_argument("--command", nargs="+", choices=COMMANDS, default=list(COMMANDS))
     parser.add_argument(
-        "--only", nargs="+", metavar="TEST", help="run only these tests (arguments of pytest) and no command"
+        "--only",
+        nargs=argparse.REMAINDER,
+        metavar="...",
+        help="last: run no command but pytest with these arguments, such as -n 2 tests/unit",
     )
     parser.add_argument("--mirror", help="URL of a Debian mirror; by default the one that apt uses here")
     parser.add_argument(

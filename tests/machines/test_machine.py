@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.machines.__main__ import RELEASES, Trial, result, table
+from tests.machines.__main__ import RELEASES, Trial, arguments_of, result, table
 from tests.machines.machine import Ended, mounted_below, remove
 
 MOUNTS = """\
@@ -72,3 +72,10 @@ def test_table_has_a_row_for_each_trial() -> None:
     assert rows[-1] == (
         f"| {RELEASES['trixie']} | 3.13.5 | 4.0.5 | a user with sudo | `make demo` | passes | 2 min 20 s |"
     )
+
+
+def test_arguments_of_pytest_are_passed_on_with_their_options() -> None:
+    chosen = arguments_of(["--release", "trixie", "--only", "-n", "2", "--ignore", "tests/vectors", "tests"])
+
+    assert chosen.only == ["-n", "2", "--ignore", "tests/vectors", "tests"]
+    assert chosen.release == ["trixie"]

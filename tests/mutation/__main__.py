@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
-from pathlib import Path
 
+from sandbox.temporary_directory import temporary_directory
 from tests.mutation.mutations import MUTATIONS
 from tests.mutation.trial import Copy
 
@@ -17,8 +16,8 @@ from tests.mutation.trial import Copy
 def main() -> int:
     argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__).parse_args()
     with (
-        tempfile.TemporaryDirectory(prefix="kopuro-mutation-") as directory,
-        Copy(Path(directory) / "tree") as copy,
+        temporary_directory("mutation") as directory,
+        Copy(directory / "tree") as copy,
     ):
         tests = dict.fromkeys(test for mutation in MUTATIONS for test in mutation.tests)
         untouched = copy.run(list(tests))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +68,24 @@ def test_partial_file_of_killed_process_is_removed(tmp_path: Path) -> None:
     assert list((tmp_path / ".incoming").iterdir()) == []
     again.put([("tile/0/000", b"x")])
     assert sorted(path.name for path in tmp_path.iterdir()) == [".incoming", "checkpoint", "tile"]
+
+
+@pytest.mark.usefixtures("any_umask")
+def test_everyone_may_read_published_files_and_only_owner_may_change_them(tmp_path: Path) -> None:
+    root = tmp_path / "log"
+    publication = DirectoryPublication(root)
+    publication.put([("tile/0/x001/000", b"one")])
+    publication.swap("checkpoint", b"2")
+    modes = {str(path.relative_to(root)): stat.S_IMODE(path.stat().st_mode) for path in root.rglob("*")}
+    assert modes == {
+        ".incoming": 0o700,
+        "checkpoint": 0o644,
+        "tile": 0o755,
+        "tile/0": 0o755,
+        "tile/0/x001": 0o755,
+        "tile/0/x001/000": 0o644,
+    }
+    assert stat.S_IMODE(root.stat().st_mode) == 0o755
 
 
 def test_unusable_publication_directory_is_unavailable(tmp_path: Path) -> None:

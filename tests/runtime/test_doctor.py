@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import json
 import shutil
+import stat
 import threading
 from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -34,6 +35,7 @@ from services.vault.adapters.key_store import SqliteKeyStore
 from services.vault.ports import KeyKind
 from tests.support.certificates import PrivateCa
 from tests.support.tls_servers import TlsBroker, tls_broker
+from tests.support.umask import umask
 
 READY = {"ready": True, "checks": {"broker": "ok"}, "warnings": {"clocks": "ok"}}
 
@@ -48,6 +50,13 @@ class Ready(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Write nothing."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def any_account_may_access_new_files() -> Iterator[None]:
+    """The commands give each file a mode of its own, so the doctor has nothing to report about modes."""
+    with umask(0):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -165,8 +174,21 @@ def variables(hub: Path, service: str, **changed: str) -> Iterator[None]:
     file = hub / "env" / f"{service}.env"
     before = read_environment(file)
     write_environment(file, {**before, **changed})
-    yield
-    write_environment(file, before)
+    try:
+        yield
+    finally:
+        write_environment(file, before)
+
+
+@contextlib.contextmanager
+def kept(file: Path) -> Iterator[None]:
+    """Restore the file's content and mode at the end of the block, also of one that fails."""
+    content, mode = file.read_bytes(), stat.S_IMODE(file.stat().st_mode)
+    try:
+        yield
+    finally:
+        file.write_bytes(content)
+        file.chmod(mode)
 
 
 def test_gateway_that_is_set_up_rightly_has_no_fault(
@@ -203,33 +225,29 @@ def test_new_hub_has_no_fault(hub: Path, broker: TlsBroker, capsys: pytest.Captu
 
 def test_faults_of_files_are_named(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:
     key = hub / "service-intake.json"
-    key.chmod(0o640)
-    assert list(findings(hub, capsys)) == ["key-file-mode"]
-    key.chmod(0o600)
+    with kept(key):
+        key.chmod(0o640)
+        assert list(findings(hub, capsys)) == ["key-file-mode"]
     discovery = hub / "discovery.json"
-    kept = discovery.read_text()
-    discovery.write_text(kept.replace('"kid": "', '"kid": "x'))
-    assert findings(hub, capsys) == {"custody-key": [str(discovery)]}
-    discovery.write_text("{")
-    assert findings(hub, capsys) == {"discovery": [str(discovery)]}
-    discovery.write_text(kept)
+    with kept(discovery):
+        document = discovery.read_text()
+        discovery.write_text(document.replace('"kid": "', '"kid": "x'))
+        assert findings(hub, capsys) == {"custody-key": [str(discovery)]}
+        discovery.write_text("{")
+        assert findings(hub, capsys) == {"discovery": [str(discovery)]}
+        discovery.write_text(document.replace("https://intake", "http://intake"))
+        assert findings(hub, capsys) == {"discovery-tls": [str(discovery)]}
     manifest = hub / "manifest.jws"
-    kept = manifest.read_text()
-    manifest.write_text(kept.replace(".", ".x", 1))
-    assert list(findings(hub, capsys)) == ["manifest"]
-    manifest.write_text(kept)
-    manifest.chmod(0o666)
-    assert list(findings(hub, capsys)) == ["public-file-mode"]
-    manifest.chmod(0o644)
+    with kept(manifest):
+        manifest.write_text(manifest.read_text().replace(".", ".x", 1))
+        assert list(findings(hub, capsys)) == ["manifest"]
+    with kept(manifest):
+        manifest.chmod(0o666)
+        assert list(findings(hub, capsys)) == ["public-file-mode"]
     with variables(hub, "vault", KOPURO_SERVICE_KEY=str(key)):
         assert findings(hub, capsys) == {"service-key": ["vault"]}
     with variables(hub, "vault", KOPURO_CUSTODY_KEY=str(hub / "lost.json")):
         assert list(findings(hub, capsys)) == ["settings", "file"]
-    plain = discovery.read_text().replace("https://intake", "http://intake")
-    kept = discovery.read_text()
-    discovery.write_text(plain)
-    assert findings(hub, capsys) == {"discovery-tls": [str(discovery)]}
-    discovery.write_text(kept)
 
 
 def hub_files(hub: Path) -> dict[str, tuple[str, Path]]:

@@ -21,17 +21,14 @@ from tests.journey.command_process import CommandProcess
 NAMES = ["what?", "100%", "a%20b", "a#b", "two words", "Ош", "two\nlines", "a&b;c=d", "{service}", "a:b@c"]
 
 
+@pytest.mark.usefixtures("open_umask")
 @pytest.mark.parametrize("name", NAMES)
 def test_databases_are_private_and_inside_the_directory(name: str, tmp_path: Path) -> None:
     directory = tmp_path / name
     hub = Hub(directory, environment={"PATH": os.environ["PATH"]})
-    previous = os.umask(0o022)
-    try:
-        hub.files.settle(())
-        for service in SERVICES:
-            hub._migrate(service)
-    finally:
-        os.umask(previous)
+    hub.files.settle(())
+    for service in SERVICES:
+        hub._migrate(service)
     assert list(tmp_path.iterdir()) == [directory]
     database = hub.files.database("vault")
     assert stat.S_IMODE(database.stat().st_mode) == 0o600
@@ -41,6 +38,7 @@ def test_databases_are_private_and_inside_the_directory(name: str, tmp_path: Pat
         assert connection.exec_driver_sql("SELECT count(*) FROM alembic_version").scalar() == 1
 
 
+@pytest.mark.usefixtures("open_umask")
 def test_hub_runs_in_directory_with_url_characters_in_its_name(tmp_path: Path) -> None:
     data = tmp_path / "half full? 50%20#1 Ош"
     with CommandProcess(tmp_path / "said", "up", "--data-dir", str(data), "--json", "--empty") as up:

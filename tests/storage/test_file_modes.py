@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,15 +15,6 @@ from tests.storage.test_migrate import SERVICES
 PRIVATE = 0o600
 
 
-@pytest.fixture(params=[0o000, 0o022, 0o077], ids="{:03o}".format)
-def umask(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Set this umask for the process until the test ends."""
-    mask: int = request.param
-    previous = os.umask(mask)
-    yield mask
-    os.umask(previous)
-
-
 def modes(file: Path) -> dict[str, int]:
     """Return the modes of the database's files, by the endings of their names."""
     return {
@@ -34,7 +23,7 @@ def modes(file: Path) -> dict[str, int]:
     }
 
 
-@pytest.mark.usefixtures("umask")
+@pytest.mark.usefixtures("any_umask")
 @pytest.mark.parametrize("service", SERVICES)
 def test_database_and_its_journals_are_private_whatever_the_umask(service: str, tmp_path: Path) -> None:
     file = tmp_path / f"{service}.sqlite"

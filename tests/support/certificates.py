@@ -6,6 +6,7 @@ import datetime as dt
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -13,11 +14,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 DAY = dt.timedelta(days=1)
+# The modes that `kopuro admin doctor` requires, and that an operator gives such files.
+_PUBLIC: Final = 0o644
+_PRIVATE: Final = 0o600
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Issued:
-    """A certificate and its private key (0600), in PEM."""
+    """A certificate (0644) and its private key (0600), in PEM."""
 
     certificate: Path
     key: Path
@@ -37,7 +41,7 @@ class PrivateCa:
             .sign(self._key, hashes.SHA256())
         )
         self.file = directory / f"{name}.pem"
-        self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        _write(self.file, certificate.public_bytes(serialization.Encoding.PEM), mode=_PUBLIC)
 
     def issue(self, name: str, *, host: str = "127.0.0.1", days: float = 30) -> Issued:
         """Sign a certificate for a host name or an address. days: of validity left; negative: expired."""
@@ -53,16 +57,22 @@ class PrivateCa:
             .sign(self._key, hashes.SHA256())
         )
         issued = Issued(certificate=self._directory / f"{name}.crt", key=self._directory / f"{name}.key")
-        issued.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        issued.key.touch(mode=0o600)
-        issued.key.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
+        _write(issued.certificate, certificate.public_bytes(serialization.Encoding.PEM), mode=_PUBLIC)
+        private = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
         )
+        _write(issued.key, private, mode=_PRIVATE)
         return issued
+
+
+def _write(file: Path, content: bytes, *, mode: int) -> None:
+    """Replace a file. Its mode is the given one, whatever the umask."""
+    file.unlink(missing_ok=True)
+    file.touch(mode=mode)
+    file.chmod(mode)
+    file.write_bytes(content)
 
 
 def _name(text: str) -> x509.Name:

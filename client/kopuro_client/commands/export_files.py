@@ -51,7 +51,7 @@ class ExportDirectory:
             "complete": False,
         }
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             found = list(directory.iterdir())
             if not os.access(
                 directory, os.W_OK | os.X_OK

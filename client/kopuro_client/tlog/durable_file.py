@@ -23,14 +23,14 @@ def write_durably(file: Path, content: bytes) -> None:
 
 @contextmanager
 def durably(file: Path) -> Iterator[BinaryIO]:
-    """Replace the file by what the block writes. Only its owner may read it.
+    """Replace the file by what the block writes. Only its owner may access it, or its directory if it is new.
 
     Readers see either the whole old or the whole new content, even if the process is killed. When the block
     has been left, the new content survives a loss of power. If the block raises, the file stays unchanged.
     Raises InvalidArgumentError if the file cannot be written.
     """
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, incoming = tempfile.mkstemp(dir=file.parent, prefix=INCOMING)
         try:
             with os.fdopen(descriptor, "wb") as written:

@@ -29,7 +29,7 @@ class WitnessRecord:
         """Hold the exclusive lock of that log's record. Raises InvalidArgumentError."""
         file = self._directory / f"{name_of(origin)}.lock"
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             # The lock ends with the descriptor, however the process ends. Each holder opens its own
             # descriptor, because threads would share the lock of a common one.
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)

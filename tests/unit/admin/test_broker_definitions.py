@@ -48,6 +48,7 @@ def test_each_user_has_its_rights_and_a_hash_of_its_password() -> None:
     assert "password of" not in json.dumps(document)
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_written_files_are_private_and_passwords_stay_when_written_again(tmp_path: Path) -> None:
     directory = tmp_path / "broker"
     files = write_definitions(directory, hub="kg", vhost="kopuro")

@@ -38,6 +38,7 @@ def test_comments_and_quotes_of_systemd_are_read() -> None:
     assert parsed(text) == {"A": "b \\c", "B": 'say "hi"', "C": "plain", "D": ""}
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_file_is_private_and_faults_do_not_quote_it(tmp_path: Path) -> None:
     file = tmp_path / "intake.env"
     write_environment(file, {"KOPURO_AMQP_URI": "amqps://kg.intake:hunter2@broker"})

@@ -32,6 +32,7 @@ def plan(tmp_path: Path) -> GatewayPlan:
     )
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_gateway_starts_with_the_files(tmp_path: Path, plan: GatewayPlan) -> None:
     directory = tmp_path / "gateway"
     assert [file.name for file in write_gateway_files(directory, plan)] == [KEY, ENVIRONMENT, DEFINITIONS]

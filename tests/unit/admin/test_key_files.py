@@ -24,6 +24,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_key_files_are_private_and_match_their_public_halves(tmp_path: Path) -> None:
     directory = tmp_path / "new" / "keys"
     keys = write_key_files(directory, "kg")

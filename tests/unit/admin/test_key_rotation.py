@@ -78,6 +78,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     return made
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_custody_key_is_added_announced_and_kept_for_a_day(hub: Hub) -> None:
     (before,) = hub.kids("custody")
     (hub.directory / "discovery.json").chmod(0o644)
@@ -194,6 +195,7 @@ def test_stolen_token_key_is_replaced_at_once(hub: Hub) -> None:
     assert after not in before
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_both_log_keys_sign_until_the_new_one_has_signed_what_is_published(
     hub: Hub, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -212,6 +214,7 @@ def test_both_log_keys_sign_until_the_new_one_has_signed_what_is_published(
     statement = SignedNote.parse((hub.directory / CHANGE_FILE).read_bytes())
     assert statement.text == f"kopuro/kg\nlog key change\n{during.verifier_key}\n"
     assert all(statement.signatures_by([key]) for key in pinned)
+    assert stat.S_IMODE((hub.directory / CHANGE_FILE).stat().st_mode) == 0o644
 
     assert hub.rotate("log") == ExitCode.REFUSED
     (published / CHECKPOINT).write_text(str(signed))

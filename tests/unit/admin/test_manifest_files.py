@@ -32,6 +32,7 @@ def test_first_manifest_lists_the_services_keys(directory: Path) -> None:
         assert [key.kid for key in identity.keys] == [private["kid"]]
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_key_rotation_lists_both_keys_then_the_new_one(
     directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

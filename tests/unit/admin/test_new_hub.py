@@ -80,9 +80,11 @@ def test_delivery_can_use_the_webhook_key_and_a_repeated_run_keeps_it(tmp_path: 
     assert key.read_bytes() == written
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_services_with_accounts_of_their_own_reach_the_public_files_only(tmp_path: Path) -> None:
     hub = tmp_path / "hub"
-    hub.mkdir(mode=0o711)
+    hub.mkdir()
+    hub.chmod(0o711)
     assert init(hub, "--state", "/var/lib/kopuro") == ExitCode.OK
     environments = read_environments(hub / "env")
     assert environments["vault"]["KOPURO_VAULT_KEYS"] == "/var/lib/kopuro/vault/keys.sqlite"
@@ -91,6 +93,7 @@ def test_services_with_accounts_of_their_own_reach_the_public_files_only(tmp_pat
     assert stat.S_IMODE(hub.stat().st_mode) == 0o711
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_changed_manifest_stays_readable_for_the_services(tmp_path: Path) -> None:
     assert init(tmp_path / "hub") == ExitCode.OK
     assert main(["admin", "manifest", "add-key", str(tmp_path / "hub"), "intake"]) == ExitCode.OK
@@ -138,6 +141,7 @@ def test_one_public_address_is_announced_for_every_service(tmp_path: Path) -> No
     assert set(announced.values()) == {"https://hub.example"}
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_secrets_are_in_private_files_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hub = tmp_path / "hub"
     assert init(hub) == ExitCode.OK

@@ -8,6 +8,7 @@ import pytest
 from admin.private_files import OwnerLock, make_private, write_private
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_written_file_is_private_even_if_the_old_one_was_not(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_text("old", encoding="ascii")
@@ -24,6 +25,7 @@ def test_draft_of_crashed_writer_is_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "secret").read_text(encoding="utf-8") == "whole"
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_directory_is_private(tmp_path: Path) -> None:
     make_private(tmp_path / "a" / "b")
     make_private(tmp_path / "a" / "b")

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
+
+import pytest
 
 from admin.manifest_files import HUB_KEY
 from sandbox import network
 from sandbox.hub_files import HubFiles
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_files_and_folders_of_a_hub_are_private_whatever_the_umask(tmp_path: Path) -> None:
     files = HubFiles(tmp_path / "hub")
-    previous = os.umask(0)
-    try:
-        files.settle(network.load().organizations[:2])
-    finally:
-        os.umask(previous)
+    files.settle(network.load().organizations[:2])
     modes = {
         path: stat.S_IMODE(path.stat().st_mode) for path in [files.directory, *files.directory.rglob("*")]
     }

@@ -13,10 +13,17 @@ from services.audit.log.ports import PublicationUnavailable
 
 # Files are written here before the rename. Web servers must not serve it.
 _INCOMING = ".incoming"
+# Whatever the umask: a web server has another account, and only audit may change what it published.
+_FILE_MODE = 0o644
+_FOLDER_MODE = 0o755
+_INCOMING_MODE = 0o700
 
 
 class DirectoryPublication:
     """`ports.LogPublication`: write, fsync, rename, fsync of the folder.
+
+    Every account may read the files, and only the owner may change them. The directories above `root` have
+    the modes that the operator, or the umask, gives them.
 
     A renamed file is complete and its content durable, but its *name* is durable only after an fsync of the
     folder. So `put` syncs the folder even for files that already exist.
@@ -70,6 +77,7 @@ class DirectoryPublication:
     def _write(self, target: Path, content: bytes) -> None:
         incoming = self._incoming / f"{os.getpid()}-{next(self._numbers)}"
         with incoming.open("xb") as file:
+            os.fchmod(file.fileno(), _FILE_MODE)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -81,6 +89,10 @@ class DirectoryPublication:
             return
         self._make(folder.parent)
         folder.mkdir(exist_ok=True)
+        if folder == self._incoming:
+            folder.chmod(_INCOMING_MODE)
+        elif folder.is_relative_to(self._root):
+            folder.chmod(_FOLDER_MODE)
         _synchronise(folder.parent)
 
 

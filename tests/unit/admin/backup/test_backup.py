@@ -151,6 +151,7 @@ def _restore(
     )
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_restored_hub_has_the_same_databases_and_log(hub: HubPlaces, tmp_path: Path) -> None:
     record = take_backup(hub, tmp_path / "backup", wait=0, look=quiet, sleep=still)
     assert record.log_size == 0
@@ -158,6 +159,7 @@ def test_restored_hub_has_the_same_databases_and_log(hub: HubPlaces, tmp_path: P
     assert {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "backup" / "databases").iterdir()} == {
         0o600
     }
+    assert stat.S_IMODE((tmp_path / "backup" / "log" / "checkpoint").stat().st_mode) == 0o644
     checkpoint = (hub.log / "checkpoint").read_bytes()
     _destroy(hub)
     assert _restore(hub, tmp_path / "backup").erased == ()
@@ -215,6 +217,7 @@ def test_surviving_keys_are_accepted_when_every_case_was_erased(hub: HubPlaces, 
     assert _restore(hub, tmp_path / "backup").erased == (OPEN, ERASED)
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_older_file_of_the_vaults_keys_is_refused(hub: HubPlaces, tmp_path: Path) -> None:
     old = tmp_path / "old-copy.sqlite"
     shutil.copy(hub.vault_keys, old)

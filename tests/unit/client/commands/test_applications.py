@@ -83,6 +83,7 @@ def test_apply_sends_no_token_and_the_digest_of_the_reference_that_it_prints(hub
     }
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_apply_writes_the_reference_to_a_file_and_options_replace_members_of_the_file(
     hub: FakeHub, run: Run, tmp_path: Path
 ) -> None:
@@ -112,6 +113,7 @@ def test_refused_application_leaves_no_file(hub: FakeHub, run: Run, tmp_path: Pa
     assert not kept.exists()
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_reference_is_in_its_file_before_anything_is_sent_and_serves_again_when_the_answer_is_lost(
     hub: FakeHub, run: Run, tmp_path: Path
 ) -> None:

@@ -77,6 +77,7 @@ def test_first_approval_of_two_says_that_another_is_needed(hub: FakeHub, run: Ru
     assert "another member of the staff must approve" in ran.err
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_secret_goes_to_a_private_file_and_only_its_digest_is_printed(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     ran = run("credential", "secret", str(file))
@@ -129,6 +130,7 @@ def test_issue_of_an_existing_client_names_the_option_that_it_needs(hub: FakeHub
     assert "--revision" in ran.err
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_admin_client_writes_the_secret_to_a_file_and_sends_its_digest(
     hub: FakeHub, run: Run, tmp_path: Path
 ) -> None:
@@ -176,6 +178,7 @@ def test_rotate_sends_the_digest_and_says_until_when_both_are_accepted(hub: Fake
     assert sent.json() == {"secret_sha256": "0" * 64}
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_client_key_stays_in_a_private_file_and_its_public_half_is_uploaded(
     hub: FakeHub, run: Run, tmp_path: Path
 ) -> None:
@@ -209,6 +212,7 @@ def test_name_root_prints_the_client_or_the_request(hub: FakeHub, run: Run) -> N
     assert run("credential", "name-root", "osh-laptop").out == "a-1\n"
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_amqp_password_stays_in_a_private_file_and_its_hash_is_sent(
     hub: FakeHub, run: Run, tmp_path: Path
 ) -> None:

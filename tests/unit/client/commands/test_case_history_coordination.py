@@ -157,6 +157,7 @@ def test_coordinator_withdraws_and_records_revoked_consent_for_others(hub: FakeH
     ]
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_bundle_is_written_verbatim_and_overwrites_nothing(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     hub.script("GET", "/audit/v1/history/r1/bundle", Response(status=200, body=b'{"bytes":  "as they are"}'))
     file = tmp_path / "case.json"

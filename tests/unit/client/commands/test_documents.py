@@ -63,6 +63,7 @@ def test_case_show_prints_case_of_another_shape(released: Any, run: Run, case: d
     assert run("case", "show", "r1").code == ExitCode.OK
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_documents_are_saved_under_safe_names_as_private_files(
     released: Any, run: Run, tmp_path: Path
 ) -> None:

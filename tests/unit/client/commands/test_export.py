@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import json
+import stat
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -199,6 +200,16 @@ def test_parquet_export_equals_ndjson_export(hub: FakeHub, run: Run, tmp_path: P
         assert row["time"] == dt.datetime.fromisoformat(leaf["time"])
         assert (None if row["data"] is None else json.loads(row["data"])) == line["data"]
         assert {name: row[name] for name in leaf} == {**leaf, "time": row["time"]}
+
+
+@pytest.mark.usefixtures("any_umask")
+def test_export_directory_and_files_are_private(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+    hub.script("GET", PATH, page(0, following=None))
+    run("export", str(tmp_path / "x"))
+    files = list((tmp_path / "x").iterdir())
+    assert len(files) == 2
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("form", ["ndjson", "csv", "parquet"])

@@ -21,6 +21,7 @@ def seal_any(content: object, key: dict[str, str]) -> str:
     return jwe.encrypt_compact(header, json.dumps(content).encode(), recipient, registry=REGISTRY)
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_generated_key_file_is_private_and_public_key_is_printed(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "key.json"
     printed = run("key", "generate", str(file)).json()

@@ -216,6 +216,7 @@ def test_error_while_drawing_is_not_reported_as_hub_defect(monkeypatch: pytest.M
         story_pdf(document())
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_story_pdf_file_is_private_and_overwrites_nothing(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     hub.script("GET", PATH, json_response(document()))
     file = tmp_path / "story.pdf"

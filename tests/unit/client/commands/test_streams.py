@@ -131,6 +131,7 @@ def test_ctrl_c_is_one_line_and_exit_130(hub: FakeHub, credentials: Path, option
         assert err in (b"kopuro: interrupted\n", b"")
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_secret_never_overwrites_a_file(tmp_path: Path) -> None:
     file = tmp_path / "new"
     write_secret(file, b"content", public="its digest")

@@ -325,6 +325,7 @@ def test_verify_receipt_with_several_receipts(run: Run, tmp_path: Path, policy: 
         assert (ran.code, ran.json()["failure"]) == (9, "proof")
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_witness_run_writes_the_cosigned_checkpoint(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     key, output = tmp_path / "witness.key", tmp_path / "cosigned"
     verifier = run("witness", "key", "generate", str(key), "--name", "union.example/w").out.strip()

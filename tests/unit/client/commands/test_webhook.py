@@ -2,6 +2,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
@@ -39,6 +41,7 @@ ATTEMPT = {
 }
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_add_writes_secret_to_private_file_and_prints_the_id(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     hub.script("POST", WEBHOOKS, json_response(SECRET, status=201))
     file = tmp_path / "secret"

@@ -9,6 +9,7 @@ from tests.unit.client.tlog.log_writer import LOG, ORIGIN, Log, entries, policy_
 POLICY = TrustPolicy.parse(policy_text())
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_verified_checkpoint_is_remembered(tmp_path: Path) -> None:
     memory = Memory(tmp_path / "not" / "there yet")
     assert memory.recall(ORIGIN) is None
@@ -21,6 +22,7 @@ def test_verified_checkpoint_is_remembered(tmp_path: Path) -> None:
     assert memory.recall("kopuro/other") is None
     assert [file.name for file in memory.file(ORIGIN).parent.iterdir()] == [memory.file(ORIGIN).name]
     assert memory.file(ORIGIN).stat().st_mode & 0o077 == 0
+    assert memory.file(ORIGIN).parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_memory_file_with_any_changed_bit_is_refused(tmp_path: Path) -> None:

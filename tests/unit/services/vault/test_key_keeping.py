@@ -431,6 +431,7 @@ def test_lost_newest_key_is_replaced_at_the_next_start(vault: Workbench) -> None
     assert len(published(vault)) == 2
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_key_store_file_is_private(vault: Workbench) -> None:
     for file in vault.key_file.parent.iterdir():
         assert file.stat().st_mode & 0o077 == 0, file

@@ -9,6 +9,7 @@ from contracts.errors import Unavailable
 from services.delivery.webhooks.adapters.key_file_seal import InvalidKeyFileError, KeyFileSeal
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_first_start_creates_private_file_and_later_ones_open_its_secrets(tmp_path: Path) -> None:
     file = tmp_path / "webhooks.key"
     secret, sealed = KeyFileSeal.from_file(file).make("e1")

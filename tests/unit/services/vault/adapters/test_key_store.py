@@ -8,6 +8,7 @@ import pytest
 from services.vault.adapters.key_store import SqliteKeyStore
 
 
+@pytest.mark.usefixtures("any_umask")
 @pytest.mark.parametrize("exists", [False, True])
 def test_file_of_keys_is_private_whether_or_not_it_exists(tmp_path: Path, exists: bool) -> None:
     file = tmp_path / "keys.sqlite"

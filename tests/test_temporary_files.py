@@ -1,0 +1,73 @@
+"""A run of the tests leaves no temporary files but pytest's, nor those of earlier runs that were killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.servers import PostgresServer
+
+ROOT = Path(__file__).resolve().parent.parent
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - only listed
+
+# As tests/conftest.py.
+_CONFTEST = """
+from tests.support import temporary_files
+
+def pytest_configure(config):
+    temporary_files.of_run(config)
+"""
+# Leaves directories, as a program that is killed does, and kills the run if it is told to.
+_TEST = """
+import os, signal, subprocess, tempfile
+
+def test_leaves_files():
+    subprocess.run(["mktemp", "-d"], check=True)
+    tempfile.mkdtemp()
+    if "KILLED" in os.environ:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def run(directory: Path, tests: Path, **environment: str) -> int:
+    """Run the tests and return the exit status. directory: of temporary files."""
+    mine = {"TESTS_TEMPORARY_FILES", "PYTEST_DEBUG_TEMPROOT", "PYTEST_ADDOPTS"}
+    outside = {name: value for name, value in os.environ.items() if name not in mine}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:pytest_nameko"],
+        cwd=tests,
+        env={**outside, "TMPDIR": str(directory), "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        check=False,
+    ).returncode
+
+
+def test_run_leaves_nothing_and_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    place, tests = tmp_path / "temporary", tmp_path / "tests"
+    place.mkdir()
+    tests.mkdir()
+    (tests / "conftest.py").write_text(_CONFTEST)
+    (tests / "test_one.py").write_text(_TEST)
+    assert run(place, tests, KILLED="yes") == -signal.SIGKILL
+    (left,) = place.iterdir()
+    assert len(list(left.glob("tmp*"))) == 2
+    assert run(place, tests) == 0
+    assert [path.name for path in place.iterdir() if not path.name.startswith("pytest-of-")] == []
+
+
+def test_processes_of_a_run_use_its_directory_of_temporary_files() -> None:
+    assert tempfile.gettempdir() == os.environ["TMPDIR"]
+    assert Path(tempfile.gettempdir()).name.startswith("kopuro-tests-")
+
+
+def test_shared_memory_of_killed_database_server_is_in_its_directory() -> None:
+    before = set(_SHARED_MEMORY.iterdir())
+    with PostgresServer() as server:
+        shared = server.directory / "data" / "pg_dynshmem"
+        assert list(shared.iterdir()) != []
+        new = {path for path in set(_SHARED_MEMORY.iterdir()) - before if path.owner() == shared.owner()}
+    assert new == set()
