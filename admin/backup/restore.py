@@ -26,10 +26,11 @@ from admin.backup.take import newest_key
 from admin.hub_databases import ServiceDatabase
 from admin.private_files import give_to_owner_of
 from admin.read_only_engine import open_read_only
-from admin.schema_revisions import opened_database
+from admin.schema_revisions import migrated, opened_database
 from contracts.errors import Defect
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.database import sqlite_url
+from runtime.storage.migrate import known_revisions
 from services.audit.log.adapters.signing_key import load_log_key
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.domain.checkpoint import Checkpoint
@@ -82,6 +83,7 @@ def restore_backup(
             f"the databases of {', '.join(filled)} are not empty: stop the services, and move these away or "
             "drop them, also after an interrupted restore"
         )
+    _check_revisions(places, record)
     published = _published(places, source, checkpoints)
     _check_sizes(published, record)
     copies = {name: source / DATABASES / copy_name(place) for name, place in places.databases.items()}
@@ -96,6 +98,7 @@ def restore_backup(
             _check_roots(published, connection)
     for name in ("vault", "directory", "routing", "intake"):
         restore_database(places.databases[name], copies[name])
+    migrated(places.databases["vault"], None)  # what follows reads it, with the statements of this build
     _restore_log(places.log, source / LOG)
     if without_vault_keys and not places.vault_keys.exists():
         os.close(os.open(places.vault_keys, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -123,6 +126,7 @@ def closed_referrals(places: HubPlaces) -> tuple[str, ...]:
 def _erase_again(referrals: Sequence[str], now: dt.datetime, place: ServiceDatabase) -> None:
     if not referrals:
         return
+    migrated(place, None)  # the statements are those of this build
     end, closings = End(reason=_REASON, at=now), SqlClosings()
     with opened_database(place) as database:
         with database.write() as transaction:
@@ -145,6 +149,19 @@ def _published(places: HubPlaces, source: Path, checkpoints: Sequence[Path]) -> 
         if (directory / name).is_file()
     ]
     return {file: _checkpoint(file, key) for file in (*checkpoints, *files)}
+
+
+def _check_revisions(places: HubPlaces, record: BackupRecord) -> None:
+    newer = [
+        name
+        for name, place in places.databases.items()
+        if record.revisions.get(name) not in (None, *known_revisions(place.package))
+    ]
+    if newer:
+        raise RestoreRefused(
+            f"the copies of {', '.join(newer)} are of a newer build: "
+            "use the build that made the backup, or a newer one"
+        )
 
 
 def _check_sizes(published: Mapping[Path, Checkpoint], record: BackupRecord) -> None:

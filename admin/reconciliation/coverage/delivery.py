@@ -28,6 +28,11 @@ DELIVERY: Final[Tables] = {
         **omitted(Reason.derived, "the body has it too", "offer_id"),
         **omitted(
             Reason.uncompared,
+            "what an alert is about; a closed body has no more of it, and another subject ends it too early",
+            "subject",
+        ),
+        **omitted(
+            Reason.uncompared,
             "whether and why the body is erased; a closed message is not compared",
             *("content", "closed_at", "closes_at"),
         ),

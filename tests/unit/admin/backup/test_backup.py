@@ -7,11 +7,12 @@ import json
 import os
 import shutil
 import stat
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, make_url, select, text
 
 from admin.backup import restore
 from admin.backup.backup_record import RECORD
@@ -21,10 +22,11 @@ from admin.backup.restore import Restored, RestoreRefused, restore_backup
 from admin.backup.take import NeverQuiet, take_backup
 from admin.hub_databases import ServiceDatabase
 from admin.key_files import write_key_files
-from admin.schema_revisions import migrated
+from admin.schema_revisions import migrated, revision_of
 from contracts.topology import SERVICES
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.database import Database, sqlite_url
+from runtime.storage.migrate import known_revisions
 from services.audit.adapters.tables import HEAD
 from services.audit.log.adapters.directory_publication import DirectoryPublication
 from services.audit.log.adapters.signing_key import load_log_key
@@ -113,7 +115,7 @@ def hub(tmp_path: Path, migrated_files: Path) -> HubPlaces:
     return places
 
 
-def _write(places: HubPlaces, service: str, statements: list[object]) -> None:
+def _write(places: HubPlaces, service: str, statements: Sequence[object]) -> None:
     database = Database.open(places.databases[service].url)
     with database.write() as transaction:
         for statement in statements:
@@ -289,6 +291,51 @@ def test_interrupted_restore_leaves_no_delivery_with_erased_cases(
     assert not (tmp_path / "data" / "delivery.sqlite").exists()
     with pytest.raises(RestoreRefused, match="also after an interrupted restore"):
         _restore(hub, tmp_path / "backup")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_backup_of_an_earlier_build_is_erased_again(
+    hub: HubPlaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, kind: str
+) -> None:
+    """Erasure reads columns that the copy of delivery's database does not have yet."""
+    earlier = known_revisions("services.delivery")[-2]
+    target = hub.databases["delivery"]
+    if kind == "sqlite":
+        Path(str(make_url(target.url).database)).unlink()
+        places = hub
+    else:
+        monkeypatch.setenv("PATH", f"{postgres_programs.installed()}{os.pathsep}{os.environ['PATH']}")
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        urls = [postgres.create_database() for _ in range(2)]
+        request.addfinalizer(lambda: [postgres.drop_database(url) for url in urls])
+        source, target = (ServiceDatabase(service="delivery", url=url) for url in urls)
+        places = replace(hub, databases={**hub.databases, "delivery": source})
+    migrated(places.databases["delivery"], earlier)
+    letters = [
+        text("INSERT INTO case_letters (referral_id, organization, sealed_case) VALUES (:id, 'kg.osh', 'x')")
+        .bindparams(id=id_)
+        for id_ in (OPEN, ERASED)
+    ]  # fmt: skip
+    _write(places, "delivery", letters)
+    take_backup(places, tmp_path / "backup", wait=0, look=quiet, sleep=still)
+    _erase(hub, ERASED)
+    _destroy(hub)
+    restored = replace(hub, databases={**hub.databases, "delivery": target})
+    assert _restore(restored, tmp_path / "backup").erased == (ERASED,)
+    assert _letters(restored) == {OPEN: "x", ERASED: None}
+    assert revision_of(target).state == "current"
+
+
+def test_backup_of_a_newer_build_is_refused(hub: HubPlaces, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    take_backup(hub, backup, wait=0, look=quiet, sleep=still)
+    _destroy(hub)
+    record = json.loads((backup / RECORD).read_text())
+    record["revisions"]["routing"] = "ffffffffffff"
+    (backup / RECORD).write_text(json.dumps(record))
+    with pytest.raises(RestoreRefused, match="the copies of routing are of a newer build"):
+        _restore(hub, backup)
+    assert not (tmp_path / "data").exists()
 
 
 def test_damaged_or_incomplete_backup_is_refused(hub: HubPlaces, tmp_path: Path) -> None:
