@@ -9,6 +9,7 @@ import shutil
 import stat
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -307,7 +308,8 @@ def test_backup_of_an_earlier_build_is_erased_again(
         monkeypatch.setenv("PATH", f"{postgres_programs.installed()}{os.pathsep}{os.environ['PATH']}")
         postgres: PostgresServer = request.getfixturevalue("postgres")
         urls = [postgres.create_database() for _ in range(2)]
-        request.addfinalizer(lambda: [postgres.drop_database(url) for url in urls])
+        for url in urls:
+            request.addfinalizer(partial(postgres.drop_database, url))
         source, target = (ServiceDatabase(service="delivery", url=url) for url in urls)
         places = replace(hub, databases={**hub.databases, "delivery": source})
     migrated(places.databases["delivery"], earlier)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from contracts.codes import Answer, DeclineReason, Urgency
+from contracts.codes import Answer, DeclineReason, InterventionReason, Urgency
 from contracts.facts import AnswerRefused, AnswerSubmitted, OfferOpened
 from contracts.records import plain
 from runtime.identifiers import new_id
@@ -141,4 +141,22 @@ def test_second_answer_to_one_offer_is_not_late(bench: Workbench) -> None:
     [first] = opened(bench.take(submitted(referral := new_id())))
     bench.take(accepted_by(first))
     bench.take(event(declined(first), referral))
+    assert late_answers(bench, referral) == []
+
+
+@pytest.mark.parametrize("answer", ["accept", "decline"])
+def test_answer_of_an_organization_that_had_accepted_and_lost_the_referral_is_not_late(
+    bench: Workbench, answer: str
+) -> None:
+    [first] = opened(bench.take(submitted(referral := new_id())))
+    bench.take(accepted_by(first))
+    bench.fire(overdue := NOW + 60 * DAY)
+    other = "ru.two" if first.organization == "ru.one" else "ru.one"
+    bench.commands.submit_placement(
+        referral, other, "kg.aigul", overdue + HOUR, reason=InterventionReason.no_answer
+    )
+    bench.take(bench.published()[-1])
+    again = accepted_by(first).data if answer == "accept" else declined(first)
+    [refused] = bench.take(event(again, referral, at=overdue + 2 * HOUR))
+    assert isinstance(refused, AnswerRefused)
     assert late_answers(bench, referral) == []
