@@ -51,21 +51,20 @@ from admin.reconciliation.service_tables import (
 )
 from admin.reconciliation.statement_differences import LoggedStatement, StoredStatement
 from admin.reconciliation.unreceipted_events import UnreceiptedEvent, unreceipted_events
-from contracts.errors import Defect
 from contracts.facts import DecisionsRecorded, ReplacementSubmitted, StatementIssued
 from contracts.part_id import part_id
 from services.audit.log.adapters.sql_contents import SqlContents
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.domain.opening import changed_head
 from services.audit.log.handlers.content_inspection import ContentInspection, ReasonMissing
-from services.audit.log.handlers.entry_verification import LogDamaged
+from services.audit.log.handlers.entry_verification import UNREADABLE, LogDamaged
 from services.routing.domain.monthly_statement import digest_of
 
 SERVICES = ("audit", "intake", "routing", "vault", "delivery", "directory")
 
-# Routing erases the records of decisions about these, and of no other referrals.
 # More than any split has: a damaged number of parts must not exhaust the memory.
 _MOST_PARTS = 100
+# Routing erases the records of decisions about these, and of no other referrals.
 _ENDED = frozenset({"completed", "withdrawn", "failed", "entered_in_error"})
 
 
@@ -302,10 +301,10 @@ class ServiceStates:
             start = last + 1
 
     def _inspect(self, inspection: ContentInspection, connection: Connection, start: int, stop: int) -> None:
-        """Inspect these entries. Raises LogDamaged, also for values that cannot be read."""
+        """Inspect these entries. Raises LogDamaged as `ContentInspection.check`, and for malformed values."""
         try:
             inspection.check(connection, start, stop)
-        except (TypeError, ValueError, OverflowError, Defect) as unreadable:
+        except UNREADABLE as unreadable:
             if stop - start == 1:
                 raise LogDamaged(f"What is stored beside entry {start} cannot be read.") from unreadable
             middle = (start + stop) // 2
