@@ -94,7 +94,11 @@ class Compared:
 
 
 def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -> Iterator[Difference]:
-    """Yield every difference in referrals, mailboxes and directory. settled: ignore later changes."""
+    """Yield every difference in referrals, mailboxes and directory. settled: ignore later changes.
+
+    A time in the future is a difference: it would hide the row from the comparison until then.
+    """
+    yield from states.future_times()
     after = ""
     while page := states.referrals(after, PAGE):
         after = page[-1].referral_id

@@ -27,11 +27,13 @@ from admin.reconciliation.compared_rows import (
 )
 from admin.reconciliation.decision_differences import DecisionRow, LoggedDecision
 from admin.reconciliation.differences import (
+    Difference,
     HeldCase,
     ReferralState,
     RoutedReferral,
 )
 from admin.reconciliation.directory_states import DirectoryStates
+from admin.reconciliation.future_times import future_times
 from admin.reconciliation.mailbox_states import MailboxStates
 from admin.reconciliation.opened_entries import OpenedEntries
 from admin.reconciliation.referral_records import LoggedFact
@@ -90,6 +92,11 @@ class ServiceStates:
     def replicas(self) -> ReplicaStates:
         """The services' replicas of the directory."""
         return ReplicaStates(self._engines, self.entries)
+
+    def future_times(self) -> Iterator[Difference]:
+        """Yield the rows of all services whose time is in the future."""
+        for service in SERVICES:
+            yield from future_times(service, self._engines[service])
 
     def referrals(self, after: str, limit: int) -> list[ReferralState]:
         """Return the next referrals after an id that any service knows, in the order of their ids.

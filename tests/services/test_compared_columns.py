@@ -486,6 +486,52 @@ def test_rewritten_column_is_named(databases: dict[str, str], service: str, tabl
         assert service in {one.where for one in found}, found
 
 
+# The columns whose times say whether a row is settled, or has just changed and is not compared.
+SETTLED: Final = (
+    ("audit", "entries", "time"),
+    ("intake", "submissions", "submitted_at"),
+    ("routing", "referrals", "submitted_at"),
+    ("routing", "referrals", "updated_at"),
+    ("routing", "timeline", "time"),
+    ("routing", "decisions", "decided_at"),
+    ("routing", "statements", "issued_at"),
+    ("vault", "custodies", "changed_at"),
+    ("delivery", "mailbox_messages", "queued_at"),
+    ("directory", "revisions", "changed_at"),
+    ("directory", "approvals", "requested_at"),
+    ("directory", "sealing_keys", "since"),
+    *[(service, "unreceipted", "published_at") for service in SERVICES],
+)
+
+
+@pytest.mark.parametrize(("service", "table", "column"), SETTLED)
+@pytest.mark.parametrize("ahead", [dt.timedelta(minutes=10), dt.timedelta(days=36500)], ids=str)
+def test_time_in_the_future_is_named(
+    databases: dict[str, str], service: str, table: str, column: str, ahead: dt.timedelta
+) -> None:
+    declared = metadata_of(service).tables[table]
+    database = Database.open(databases[service])
+    try:
+        with database.write() as transaction:
+            # In every row: also of what is then not compared.
+            rows = transaction.execute(
+                update(declared).values({column: dt.datetime.now(dt.UTC) + ahead})
+            ).rowcount
+    finally:
+        database.close()
+    named = [one for one in found_in(databases) if one.what.startswith(f"{column} of {table} is in the fut")]
+    assert len(named) == rows > 0
+
+
+@pytest.mark.parametrize("value", [2**62, 2**63 - 1])
+def test_time_beyond_the_calendar_is_named(databases: dict[str, str], value: int) -> None:
+    custodies = metadata_of("vault").tables["custodies"]
+    rewrite(databases["vault"], custodies, "changed_at", "vault", literal_column(str(value)))
+    assert "changed_at of custodies is in the future: beyond the calendar" in {
+        one.what for one in found_in(databases)
+    }
+
+
 # As SQL: what a database may hold where it does not check the types of values, as SQLite does not.
 GARBAGE: Final[Mapping[type, Sequence[str]]] = {
     Json: ("'{'", "char(0)", "'null'", "NULL", "4611686018427387904", "x'FF'", "CAST(x'7BFF' AS TEXT)"),

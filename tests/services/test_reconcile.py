@@ -548,6 +548,20 @@ def test_rewritten_commitment_is_reported(
     }
 
 
+def test_referral_that_changed_in_the_future_is_reported(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = hub.refer()
+    future = dt.datetime.now(dt.UTC) + dt.timedelta(days=365)
+    with hub.databases["routing"].write() as transaction:
+        transaction.execute(update(REFERRALS).values(updated_at=future, acceptor="kz.other"))
+    status, found = run(hub, capsys)
+    assert status == 1
+    assert [(one["referral_id"], one["where"], one["what"]) for one in found] == [
+        (number, "routing", f"updated_at of referrals is in the future: {future.isoformat()}")
+    ]
+
+
 def test_referral_in_transit_is_ignored(hub: HubOnDisk, capsys: pytest.CaptureFixture[str]) -> None:
     hub.refer(skip="entry kopuro.offer.accepted.v1", moved=dt.datetime.now(dt.UTC))
     assert run(hub, capsys)[0] == 0
