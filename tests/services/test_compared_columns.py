@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -530,6 +532,51 @@ def test_time_beyond_the_calendar_is_named(databases: dict[str, str], value: int
     assert "changed_at of custodies is in the future: beyond the calendar" in {
         one.what for one in found_in(databases)
     }
+
+
+def execute(url: str, statement: str) -> None:
+    """Execute SQL on a database in a file."""
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection, connection:
+        assert connection.execute(statement).rowcount > 0
+
+
+def test_damaged_id_of_a_split_referral_is_named(databases: dict[str, str]) -> None:
+    execute(
+        databases["routing"],
+        "UPDATE referrals SET id = 'none', parts = 2, status = 'split'"
+        " WHERE id = (SELECT max(id) FROM referrals)",
+    )
+    what = "the referral was split, but its id is damaged and gives its parts no ids"
+    assert ("none", "routing", what) in {
+        (one.referral_id, one.where, one.what) for one in found_in(databases)
+    }
+
+
+@pytest.mark.parametrize("index", [2**63 - 1, -1, -5, -(2**63)])
+def test_index_that_no_log_reaches_is_named(databases: dict[str, str], index: int) -> None:
+    last = "(SELECT max(leaf_index) FROM entries)"
+    execute(databases["audit"], f"UPDATE entries SET leaf_index = {index} WHERE leaf_index = {last}")  # noqa: S608 - a test's own values
+    assert f"An entry has the index {index}, which no log reaches: it was changed." in {
+        one.what for one in found_in(databases)
+    }
+
+
+def test_no_id_is_skipped_beside_damaged_ids(databases: dict[str, str]) -> None:
+    # SQLite sorts these bytes after all texts, so that each page begins with the first of them.
+    for at, id_ in enumerate((b"0", b"5", b"7")):
+        insert = f"INSERT INTO submissions SELECT x'{id_.hex()}', sender, submitted_at FROM submissions"  # noqa: S608 - a test's own values
+        execute(databases["intake"], f"{insert} LIMIT 1 OFFSET {at % 2}")
+    opened = engines(databases)
+    try:
+        states = ServiceStates(opened)
+        after, seen = "3", []
+        while page := states.referrals(after, 2):
+            seen += [state.referral_id for state in page]
+            after = page[-1].referral_id
+    finally:
+        for engine in opened.values():
+            engine.dispose()
+    assert [id_ for id_ in seen if len(id_) == 1] == ["5", "7"]
 
 
 # As SQL: what a database may hold where it does not check the types of values, as SQLite does not.

@@ -562,6 +562,19 @@ def test_referral_that_changed_in_the_future_is_reported(
     ]
 
 
+def test_texts_of_a_database_do_not_control_the_terminal(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = hub.refer()
+    with hub.databases["routing"].write() as transaction:
+        forged = "done\nagree\x1b[2J\u202e"
+        transaction.execute(update(REFERRALS).values(status=forged))
+    assert reconcile.main([]) == 1
+    first, *_ = capsys.readouterr().out.split("\n")
+    escaped = r"done\nagree\x1b[2J\u202e"
+    assert first == f"{number}  routing: the status {escaped} is unknown"
+
+
 def test_referral_in_transit_is_ignored(hub: HubOnDisk, capsys: pytest.CaptureFixture[str]) -> None:
     hub.refer(skip="entry kopuro.offer.accepted.v1", moved=dt.datetime.now(dt.UTC))
     assert run(hub, capsys)[0] == 0
