@@ -317,12 +317,12 @@ class ServiceStates:
         last = -1
         while True:
             next_ones = select(index).where(index > last).order_by(index).limit(limit).subquery()
-            before, last = last, connection.execute(select(func.max(next_ones.c.leaf_index))).scalar()
-            if last is None:
+            found = connection.execute(select(func.max(next_ones.c.leaf_index))).scalar()
+            if found is None or found <= last:
                 return
-            if last <= before:
-                return
-            yield before + 1, min(last + 1, _LAST_INDEX)
+            start, stop, last = last + 1, min(found + 1, _LAST_INDEX), found
+            if start < stop:
+                yield start, stop
 
     def _inspect(self, inspection: ContentInspection, connection: Connection, start: int, stop: int) -> None:
         """Inspect these entries. Raises LogDamaged as `ContentInspection.check`, and for malformed values."""
