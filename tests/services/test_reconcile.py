@@ -469,7 +469,9 @@ def test_rewritten_history_of_sealing_keys_is_reported(
             "The search keys of entry 3 are not those of its content.",
         ),
         (
-            ORGANIZATION_ENTRIES.delete().where(ORGANIZATION_ENTRIES.c.leaf_index == 3),
+            ORGANIZATION_ENTRIES.delete().where(
+                ORGANIZATION_ENTRIES.c.leaf_index == 3, ORGANIZATION_ENTRIES.c.organization == MOSCOW
+            ),
             f"A search by {MOSCOW} does not find entry 3.",
         ),
     ],
