@@ -80,7 +80,8 @@ class StoredKey:
 class LoggedKey:
     """A sealing key in the log. how: as in StoredKey; None in an entry that does not say it.
 
-    since: as in StoredKey; None until it is computed from the entries before.
+    number: the revision of the organisation's record, in an entry with that record; None in others. since: as
+    in StoredKey; None until it is computed from the entries before.
     """
 
     organization: str
@@ -88,6 +89,7 @@ class LoggedKey:
     index: int
     time: dt.datetime
     how: tuple[str, str, str | None] | None = None
+    number: int | None = None
     since: dt.datetime | None = None
 
 
@@ -169,13 +171,17 @@ def key_differences(
 ) -> Iterator[Difference]:
     """Yield sealing keys that only the log or only the history of keys has, or has of others or of times.
 
-    An organisation may return to a key, so each key has as many rows as entries. The first key of a loaded
-    record has a row and no entry of its own: the earliest row without an entry is not compared.
+    An organisation may return to a key, so each key has as many rows as entries. Only the first key of a
+    loaded record has a row without an entry of its own: the organisation's first row, of the revision that
+    first has the key in the log.
     """
     told: dict[tuple[str, str], list[LoggedKey]] = defaultdict(list)
     rows: dict[tuple[str, str], list[StoredKey]] = defaultdict(list)
     known: dict[tuple[str, str], LoggedKey] = {}
+    published: dict[tuple[str, str], LoggedKey] = {}
+    lowest: dict[str, int] = {}
     for one in stored:
+        lowest[one.organization] = min(one.number, lowest.get(one.organization, one.number))
         if one.kid is None:
             what = f"the key of revision {one.number} in the history of sealing keys is damaged"
             yield _of_key(one.organization, what)
@@ -186,6 +192,8 @@ def key_differences(
             known.setdefault((key.organization, key.kid), key)
             if key.how is not None:
                 told[key.organization, key.kid].append(key)
+            else:
+                published.setdefault((key.organization, key.kid), key)
     for (organization, kid), entry in known.items():
         if (organization, kid) not in rows:
             what = f"the key {kid} is missing from the history of sealing keys"
@@ -199,10 +207,26 @@ def key_differences(
         if len(kept) < len(replaced):
             what = f"the log has the key {kid} {len(replaced)} times, the history of sealing keys {len(kept)}"
             yield _of_key(organization, what, replaced[-1].index)
-        for one, key in zip(reversed(kept), reversed(replaced), strict=False):
+        surplus = kept[: max(0, len(kept) - len(replaced))]
+        loaded = published.get((organization, kid))
+        for one in surplus:
+            if one.number != lowest[organization] or not _is_of_loaded_record(one, loaded):
+                what = f"the log has no entry for the key {kid} of revision {one.number}"
+                yield _of_key(organization, f"{what} in the history of sealing keys")
+        for one, key in zip(kept[len(surplus) :][::-1], replaced[::-1], strict=False):
             if (key.how, key.since) != (one.how, one.since):
                 what = f"the sealing key {kid} was replaced at another time, by others or in another manner"
                 yield _of_key(organization, f"{what} in the log", key.index)
+
+
+def _is_of_loaded_record(one: StoredKey, logged: LoggedKey | None) -> bool:
+    """Return whether the row has the key of a loaded record. logged: the first revision with that key."""
+    return (
+        logged is not None
+        and one.how[0] == KeyManner.first
+        and one.number == logged.number
+        and one.changed_at == one.since == logged.time
+    )
 
 
 def _with_times_of_use(logged: Iterable[LoggedKey]) -> Iterator[LoggedKey]:

@@ -175,6 +175,7 @@ class DirectoryStates:
                     index=leaf["index"],
                     time=dt.datetime.fromisoformat(leaf["time"]),
                     how=(data["manner"], data["by"], data.get("approved_by")) if replaced else None,
+                    number=None if replaced else data["revision"],
                 )
 
     def clients(self) -> list[RegisteredClient]:

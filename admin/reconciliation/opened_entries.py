@@ -31,7 +31,8 @@ class OpenedEntries:
 
         limit: entries per query. since: only entries of later events.
         """
-        after = -1
+        # A damaged index may be negative.
+        after = 1 - 2**63
         with self._engine.connect() as connection:
             while True:
                 wanted = select(ENTRIES.c.leaf_index).where(
@@ -39,12 +40,11 @@ class OpenedEntries:
                 )
                 if since is not None:
                     wanted = wanted.where(ENTRIES.c.time > since)
-                indices = list(
-                    connection.execute(wanted.order_by(ENTRIES.c.leaf_index).limit(limit)).scalars()
-                )
+                read = connection.execute(wanted.order_by(ENTRIES.c.leaf_index).limit(limit)).scalars()
+                indices = [index for index in read if index > after]
                 if not indices:
                     return
-                after = indices[-1]
+                after = max(indices)
                 opened = self._opened(connection, indices)
                 yield [opened[index] for index in indices if index in opened]
 

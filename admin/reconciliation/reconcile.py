@@ -94,7 +94,11 @@ class Compared:
 
 
 def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -> Iterator[Difference]:
-    """Yield every difference in referrals, mailboxes and directory. settled: ignore later changes."""
+    """Yield every difference in referrals, mailboxes and directory. settled: ignore later changes.
+
+    A time in the future is a difference: it would hide the row from the comparison until then.
+    """
+    yield from states.future_times()
     after = ""
     while page := states.referrals(after, PAGE):
         after = page[-1].referral_id
@@ -103,6 +107,9 @@ def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -
         compared.unsettled += len(page) - len(settled_states)
         for state in settled_states:
             yield from differences(state)
+    for whole in sorted(states.unnamed_parts):
+        what = "the referral was split, but its id is damaged and gives its parts no ids"
+        yield Difference(referral_id=whole, where="routing", what=what)
     yield from _mailbox_differences(states.mailboxes, settled, compared)
     yield from _directory_differences(states.directory, settled, compared)
     yield from _replica_differences(states, settled, compared)
@@ -267,7 +274,9 @@ def _line(difference: Difference, as_json: bool) -> str:
     if as_json:
         return json.dumps(asdict(difference))
     entry = "" if difference.index is None else f" (entry {difference.index})"
-    return f"{difference.referral_id or difference.record}  {difference.where}: {difference.what}{entry}"
+    line = f"{difference.referral_id or difference.record}  {difference.where}: {difference.what}{entry}"
+    # Texts of a database must not control the terminal, or look like other lines.
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in line)
 
 
 def _write(line: str) -> None:

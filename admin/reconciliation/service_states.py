@@ -27,11 +27,13 @@ from admin.reconciliation.compared_rows import (
 )
 from admin.reconciliation.decision_differences import DecisionRow, LoggedDecision
 from admin.reconciliation.differences import (
+    Difference,
     HeldCase,
     ReferralState,
     RoutedReferral,
 )
 from admin.reconciliation.directory_states import DirectoryStates
+from admin.reconciliation.future_times import future_times
 from admin.reconciliation.mailbox_states import MailboxStates
 from admin.reconciliation.opened_entries import OpenedEntries
 from admin.reconciliation.referral_records import LoggedFact
@@ -51,31 +53,36 @@ from admin.reconciliation.service_tables import (
 )
 from admin.reconciliation.statement_differences import LoggedStatement, StoredStatement
 from admin.reconciliation.unreceipted_events import UnreceiptedEvent, unreceipted_events
-from contracts.errors import Defect
 from contracts.facts import DecisionsRecorded, ReplacementSubmitted, StatementIssued
 from contracts.part_id import part_id
 from services.audit.log.adapters.sql_contents import SqlContents
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.domain.opening import changed_head
 from services.audit.log.handlers.content_inspection import ContentInspection, ReasonMissing
-from services.audit.log.handlers.entry_verification import LogDamaged
+from services.audit.log.handlers.entry_verification import UNREADABLE, LogDamaged
 from services.routing.domain.monthly_statement import digest_of
 
 SERVICES = ("audit", "intake", "routing", "vault", "delivery", "directory")
 
-# Routing erases the records of decisions about these, and of no other referrals.
 # More than any split has: a damaged number of parts must not exhaust the memory.
 _MOST_PARTS = 100
+# The largest index that a database stores. The end of a range after it is none.
+_LAST_INDEX = 2**63 - 1
+# Routing erases the records of decisions about these, and of no other referrals.
 _ENDED = frozenset({"completed", "withdrawn", "failed", "entered_in_error"})
 
 
 class ServiceStates:
-    """The services' states, read through one read-only engine for each of SERVICES."""
+    """The services' states, read through one read-only engine for each of SERVICES.
+
+    unnamed_parts: the referrals read so far that were split, and whose damaged ids give their parts no ids.
+    """
 
     def __init__(self, engines: Mapping[str, Engine]) -> None:
         self._engines = engines
         self._log = SqlLog()
         self.entries = OpenedEntries(engines["audit"], self._log)
+        self.unnamed_parts: set[str] = set()
 
     @property
     def mailboxes(self) -> MailboxStates:
@@ -91,6 +98,11 @@ class ServiceStates:
     def replicas(self) -> ReplicaStates:
         """The services' replicas of the directory."""
         return ReplicaStates(self._engines, self.entries)
+
+    def future_times(self) -> Iterator[Difference]:
+        """Yield the rows of all services whose time is in the future."""
+        for service in SERVICES:
+            yield from future_times(service, self._engines[service])
 
     def referrals(self, after: str, limit: int) -> list[ReferralState]:
         """Return the next referrals after an id that any service knows, in the order of their ids.
@@ -183,10 +195,12 @@ class ServiceStates:
         for row in rows:
             whole = known.get(row.part_of or row.id)
             if whole is not None and whole.parts:
-                family = [
-                    whole.id,
-                    *(part_id(whole.id, n) for n in range(1, min(whole.parts, _MOST_PARTS) + 1)),
-                ]
+                parts = range(1, min(whole.parts, _MOST_PARTS) + 1)
+                try:
+                    family = [whole.id, *(part_id(whole.id, n) for n in parts)]
+                except ValueError:
+                    self.unnamed_parts.add(whole.id)
+                    continue
                 found[row.id] = [one for one in family if one != row.id]
         return found
 
@@ -272,6 +286,7 @@ class ServiceStates:
         """
         inspection = ContentInspection(self._log, SqlContents())
         waiting: list[tuple[int, int]] = []
+        yield from self._damaged_indices()
         with self._engines["audit"].connect() as connection:
             for start, stop in self._stretches(connection, limit):
                 try:
@@ -288,24 +303,32 @@ class ServiceStates:
                 except LogDamaged as damage:
                     yield str(damage)
 
+    def _damaged_indices(self) -> Iterator[str]:
+        index = ENTRIES.c.leaf_index
+        damaged = select(index).where((index < 0) | (index >= _LAST_INDEX)).order_by(index)
+        with self._engines["audit"].connect() as connection:
+            for found in connection.execute(damaged).scalars():
+                yield f"An entry has the index {found}, which no log reaches: it was changed."
+
     @staticmethod
     def _stretches(connection: Connection, limit: int) -> Iterator[tuple[int, int]]:
         """Yield the positions `[start, stop)` of the next `limit` entries: a damaged index may be huge."""
-        start = 0
         index = ENTRIES.c.leaf_index
+        last = -1
         while True:
-            next_ones = select(index).where(index >= start).order_by(index).limit(limit).subquery()
-            last = connection.execute(select(func.max(next_ones.c.leaf_index))).scalar()
-            if last is None:
+            next_ones = select(index).where(index > last).order_by(index).limit(limit).subquery()
+            found = connection.execute(select(func.max(next_ones.c.leaf_index))).scalar()
+            if found is None or found <= last:
                 return
-            yield start, last + 1
-            start = last + 1
+            start, stop, last = last + 1, min(found + 1, _LAST_INDEX), found
+            if start < stop:
+                yield start, stop
 
     def _inspect(self, inspection: ContentInspection, connection: Connection, start: int, stop: int) -> None:
-        """Inspect these entries. Raises LogDamaged, also for values that cannot be read."""
+        """Inspect these entries. Raises LogDamaged as `ContentInspection.check`, and for malformed values."""
         try:
             inspection.check(connection, start, stop)
-        except (TypeError, ValueError, OverflowError, Defect) as unreadable:
+        except UNREADABLE as unreadable:
             if stop - start == 1:
                 raise LogDamaged(f"What is stored beside entry {start} cannot be read.") from unreadable
             middle = (start + stop) // 2
@@ -339,8 +362,12 @@ class ServiceStates:
         ):
             wanted = select(column_).distinct().where(column_ > after).order_by(column_).limit(limit)
             with self._engines[service].connect() as connection:
-                # SQLite sorts the bytes that a text column may hold after all texts.
-                pages.append([id_ for id_ in connection.execute(wanted).scalars() if id_ > after])
+                page = connection.execute(wanted).scalars().all()
+                if any(id_ <= after for id_ in page):
+                    # SQLite sorts the bytes that a text column may hold after all texts, whatever they are.
+                    rest = connection.execute(wanted.limit(None)).scalars()
+                    page = sorted({id_ for id_ in rest if id_ > after})[:limit]
+            pages.append(page)
         ends = [page[-1] for page in pages if len(page) == limit]
         known = sorted({number for page in pages for number in page})
         return [number for number in known if number <= min(ends)] if ends else known

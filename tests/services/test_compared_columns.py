@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -484,6 +486,97 @@ def test_rewritten_column_is_named(databases: dict[str, str], service: str, tabl
     # An entry that is no longer found, or found elsewhere, differs from each service that acted on it.
     if service != "audit":
         assert service in {one.where for one in found}, found
+
+
+# The columns whose times say whether a row is settled, or has just changed and is not compared.
+SETTLED: Final = (
+    ("audit", "entries", "time"),
+    ("intake", "submissions", "submitted_at"),
+    ("routing", "referrals", "submitted_at"),
+    ("routing", "referrals", "updated_at"),
+    ("routing", "timeline", "time"),
+    ("routing", "decisions", "decided_at"),
+    ("routing", "statements", "issued_at"),
+    ("vault", "custodies", "changed_at"),
+    ("delivery", "mailbox_messages", "queued_at"),
+    ("directory", "revisions", "changed_at"),
+    ("directory", "approvals", "requested_at"),
+    ("directory", "sealing_keys", "since"),
+    *[(service, "unreceipted", "published_at") for service in SERVICES],
+)
+
+
+@pytest.mark.parametrize(("service", "table", "column"), SETTLED)
+@pytest.mark.parametrize("ahead", [dt.timedelta(minutes=10), dt.timedelta(days=36500)], ids=str)
+def test_time_in_the_future_is_named(
+    databases: dict[str, str], service: str, table: str, column: str, ahead: dt.timedelta
+) -> None:
+    declared = metadata_of(service).tables[table]
+    database = Database.open(databases[service])
+    try:
+        with database.write() as transaction:
+            # In every row: also of what is then not compared.
+            rows = transaction.execute(
+                update(declared).values({column: dt.datetime.now(dt.UTC) + ahead})
+            ).rowcount
+    finally:
+        database.close()
+    named = [one for one in found_in(databases) if one.what.startswith(f"{column} of {table} is in the fut")]
+    assert len(named) == rows > 0
+
+
+@pytest.mark.parametrize("value", [2**62, 2**63 - 1])
+def test_time_beyond_the_calendar_is_named(databases: dict[str, str], value: int) -> None:
+    custodies = metadata_of("vault").tables["custodies"]
+    rewrite(databases["vault"], custodies, "changed_at", "vault", literal_column(str(value)))
+    assert "changed_at of custodies is in the future: beyond the calendar" in {
+        one.what for one in found_in(databases)
+    }
+
+
+def execute(url: str, statement: str) -> None:
+    """Execute SQL on a database in a file."""
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection, connection:
+        assert connection.execute(statement).rowcount > 0
+
+
+def test_damaged_id_of_a_split_referral_is_named(databases: dict[str, str]) -> None:
+    execute(
+        databases["routing"],
+        "UPDATE referrals SET id = 'none', parts = 2, status = 'split'"
+        " WHERE id = (SELECT max(id) FROM referrals)",
+    )
+    what = "the referral was split, but its id is damaged and gives its parts no ids"
+    assert ("none", "routing", what) in {
+        (one.referral_id, one.where, one.what) for one in found_in(databases)
+    }
+
+
+@pytest.mark.parametrize("index", [2**63 - 1, -1, -5, -(2**63)])
+def test_index_that_no_log_reaches_is_named(databases: dict[str, str], index: int) -> None:
+    last = "(SELECT max(leaf_index) FROM entries)"
+    execute(databases["audit"], f"UPDATE entries SET leaf_index = {index} WHERE leaf_index = {last}")  # noqa: S608 - a test's own values
+    assert f"An entry has the index {index}, which no log reaches: it was changed." in {
+        one.what for one in found_in(databases)
+    }
+
+
+def test_no_id_is_skipped_beside_damaged_ids(databases: dict[str, str]) -> None:
+    # SQLite sorts these bytes after all texts, so that each page begins with the first of them.
+    for at, id_ in enumerate((b"0", b"5", b"7")):
+        insert = f"INSERT INTO submissions SELECT x'{id_.hex()}', sender, submitted_at FROM submissions"  # noqa: S608 - a test's own values
+        execute(databases["intake"], f"{insert} LIMIT 1 OFFSET {at % 2}")
+    opened = engines(databases)
+    try:
+        states = ServiceStates(opened)
+        after, seen = "3", []
+        while page := states.referrals(after, 2):
+            seen += [state.referral_id for state in page]
+            after = page[-1].referral_id
+    finally:
+        for engine in opened.values():
+            engine.dispose()
+    assert [id_ for id_ in seen if len(id_) == 1] == ["5", "7"]
 
 
 # As SQL: what a database may hold where it does not check the types of values, as SQLite does not.

@@ -93,6 +93,10 @@ class DirectoryWithLog:
         self.prove(name, keys[0], keys[1])
         self.prove(name, keys[1], keys[0])
 
+    def key_of_a_loaded_record(self) -> None:
+        loaded = replace(organization("kg.loaded-once"), sealing_key=Pair.new().public)
+        self.directory.entries.enter(Organization, [loaded], by=LOADER)
+
     def request_endorsed_again(self) -> None:
         """A partner's request for a key. The first endorser is revoked before the second approval."""
         name = "kg.endorsed-keys"
@@ -182,6 +186,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for change in (
         made.key_proved_after_an_approved_one,
         made.key_of_a_loaded_record_and_back_to_it,
+        made.key_of_a_loaded_record,
         made.request_endorsed_again,
         made.clients_while_the_clock_is_set_back,
         made.requests_that_end,
@@ -212,6 +217,53 @@ def test_directory_agrees_with_the_log_of_its_own_events(folder: Path) -> None:
 @pytest.fixture
 def copied(folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(folder, tmp_path / "hub"))
+
+
+def forge_key(folder: Path, name: str, forged: dict[str, object]) -> None:
+    """Add a copy of the organisation's first row of sealing keys, with these columns in place of its own."""
+    execute(
+        folder,
+        'INSERT INTO sealing_keys (organization, number, "key", since, until, manner, "by", approved_by)'
+        ' SELECT organization, coalesce(?, number), "key", coalesce(?, since), until, coalesce(?, manner),'
+        ' coalesce(?, "by"), approved_by FROM sealing_keys WHERE organization = ? ORDER BY number LIMIT 1',
+        *[forged.get(column) for column in ("number", "since", "manner", "by")],
+        name,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "forged"),
+    [
+        # Before all others; between a revision and the next; the newest.
+        *[
+            ("kg.loaded-keys", {"number": number, "manner": manner, "by": "kg.thief"})
+            for number in (-5, 0, 99)
+            for manner in ("first", "proved")
+        ],
+        ("kg.approved-keys", {"number": -5, "since": 0}),
+        ("kg.loaded-once", {"number": 99, "manner": "proved", "by": "kg.thief"}),
+        ("kg.loaded-once", {"number": 99}),
+    ],
+)
+def test_forged_row_in_the_history_of_sealing_keys_is_named(
+    copied: Path, name: str, forged: dict[str, object]
+) -> None:
+    forge_key(copied, name, forged)
+    named = [one for one in found(copied) if one.record == f"organization {name}"]
+    assert [one for one in named if "in the history of sealing keys" in one.what], named
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE sealing_keys SET number = 99 WHERE organization = 'kg.loaded-once'",
+        "UPDATE sealing_keys SET since = since - 1 WHERE organization = 'kg.loaded-once'",
+        "UPDATE sealing_keys SET manner = 'proved' WHERE organization = 'kg.loaded-once'",
+    ],
+)
+def test_rewritten_row_of_the_key_of_a_loaded_record_is_named(copied: Path, statement: str) -> None:
+    execute(copied, statement)
+    assert {one.record for one in found(copied)} == {"organization kg.loaded-once"}
 
 
 def execute(folder: Path, statement: str, *values: object) -> None:

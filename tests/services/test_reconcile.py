@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from admin.environment_files import write_environment
 from admin.read_only_engine import open_read_only
 from admin.reconciliation import reconcile
-from admin.reconciliation.service_states import SERVICES
+from admin.reconciliation.service_states import SERVICES, ServiceStates
 from contracts.envelope import Envelope, Event
 from contracts.facts import HistoryRead, SubmissionRefused
 from contracts.records import plain
@@ -28,8 +28,9 @@ from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.outbox.unreceipted import Unreceipted
 from runtime.messaging.ports import Outgoing
 from sandbox.hub_files import HubFiles
-from services.audit.adapters.tables import FACETS, OPENINGS
+from services.audit.adapters.tables import ENTRIES, FACETS, OPENINGS
 from services.audit.adapters.tables import ORGANIZATIONS as ORGANIZATION_ENTRIES
+from services.audit.log.adapters.sql_retention import SqlClosures
 from services.delivery.adapters.tables import CASE_LETTERS, MESSAGES
 from services.delivery.domain.recipients import COORDINATORS, RECIPIENTS
 from services.directory.adapters.tables import APPROVALS, CLIENTS, ORGANIZATIONS, REVISIONS, SEALING_KEYS
@@ -42,6 +43,7 @@ from services.routing.adapters.tables import DECISIONS, OFFERS, REFERRALS, TIMEL
 from services.vault.adapters.tables import CUSTODIES, EVIDENCE, SEALED_CASES
 from tests.servers import PostgresServer
 from tests.support.hub_on_disk import (
+    MOSCOW,
     OSH,
     REPLICAS,
     THEN,
@@ -455,6 +457,60 @@ def test_rewritten_history_of_sealing_keys_is_reported(
     assert (f"organization {OSH}", expected) in {(one["record"], one["what"]) for one in found}
 
 
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (
+            OPENINGS.delete().where(OPENINGS.c.leaf_index == 3),
+            "The content of entry 3 is missing, and the log has no reason for it.",
+        ),
+        (
+            update(FACETS).where(FACETS.c.leaf_index == 3).values(value="other"),
+            "The search keys of entry 3 are not those of its content.",
+        ),
+        (
+            ORGANIZATION_ENTRIES.delete().where(
+                ORGANIZATION_ENTRIES.c.leaf_index == 3, ORGANIZATION_ENTRIES.c.organization == MOSCOW
+            ),
+            f"A search by {MOSCOW} does not find entry 3.",
+        ),
+    ],
+    ids=["content", "search key", "party"],
+)
+def test_damage_beside_the_log_is_reported_with_its_entry_and_kind(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str], change: Any, what: str
+) -> None:
+    hub.refer()
+    with hub.databases["audit"].write() as transaction:
+        transaction.execute(change)
+    status, found = run(hub, capsys)
+    assert status == 1
+    assert [one["what"] for one in found if one["record"] == "log"] == [what]
+
+
+def test_erasure_whose_reason_enters_the_log_during_the_run_is_no_damage(hub: HubOnDisk) -> None:
+    erased, *others = [hub.refer() for _ in range(3)]
+    with hub.databases["audit"].write() as transaction:
+        of_erased = select(ENTRIES.c.leaf_index).where(ENTRIES.c.referral_id == erased)
+        indices = list(transaction.execute(of_erased).scalars())
+        SqlClosures().erase(transaction, [erased], stop=max(indices) + 1)
+        # Damage of a later page: the first pass yields it when it has read the erased content.
+        other = ENTRIES.c.referral_id == others[-1]
+        last = transaction.execute(select(func.max(ENTRIES.c.leaf_index)).where(other)).scalar_one()
+        transaction.execute(FACETS.delete().where(FACETS.c.leaf_index == last))
+    opened = reconcile.engines({service: hub.template.format(service=service) for service in SERVICES})
+    try:
+        damage = ServiceStates(opened).content_damage(len(indices) + 1)
+        assert next(damage) == f"The search keys of entry {last} are not those of its content."
+        reason = {"referral_id": erased, "stop": max(indices) + 1, "entries": len(indices)}
+        told = event("kopuro.content.erased.v1", data=reason, partition_key=erased, time=THEN)
+        hub.log.append([told])
+        assert list(damage) == []
+    finally:
+        for engine in opened.values():
+            engine.dispose()
+
+
 def test_alert_that_the_coordinators_got_as_a_number_is_not_missing(
     hub: HubOnDisk, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -492,6 +548,33 @@ def test_rewritten_commitment_is_reported(
     assert ("log", "The content of entry 0 does not match the log's commitment.") in {
         (one["where"], one["what"]) for one in found
     }
+
+
+def test_referral_that_changed_in_the_future_is_reported(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = hub.refer()
+    future = dt.datetime.now(dt.UTC) + dt.timedelta(days=365)
+    with hub.databases["routing"].write() as transaction:
+        transaction.execute(update(REFERRALS).values(updated_at=future, acceptor="kz.other"))
+    status, found = run(hub, capsys)
+    assert status == 1
+    assert [(one["referral_id"], one["where"], one["what"]) for one in found] == [
+        (number, "routing", f"updated_at of referrals is in the future: {future.isoformat()}")
+    ]
+
+
+def test_texts_of_a_database_do_not_control_the_terminal(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = hub.refer()
+    with hub.databases["routing"].write() as transaction:
+        forged = "done\nagree\x1b[2J\u202e"
+        transaction.execute(update(REFERRALS).values(status=forged))
+    assert reconcile.main([]) == 1
+    first, *_ = capsys.readouterr().out.split("\n")
+    escaped = r"done\nagree\x1b[2J\u202e"
+    assert first == f"{number}  routing: the status {escaped} is unknown"
 
 
 def test_referral_in_transit_is_ignored(hub: HubOnDisk, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,9 +13,7 @@ INTAKE: Final[Tables] = {
     "submissions": {
         "referral_id": Compared("referral.submitted", "referral_id"),
         "sender": Compared("referral.submitted", "sender"),
-        **omitted(
-            Reason.bookkeeping, "a later time only says that the referral is unsettled", "submitted_at"
-        ),
+        **omitted(Reason.bookkeeping, "only one in the future is named", "submitted_at"),
     },
     "commands": omitted(
         Reason.uncompared,

@@ -29,7 +29,12 @@ MESSAGING: Final[Tables] = {
         **omitted(
             Reason.bookkeeping,
             "when the event is offered to the log again",
-            *("number", "digest", "partition_key", "published_at", "offers", "due_at"),
+            *("number", "digest", "partition_key", "offers", "due_at"),
+        ),
+        **omitted(
+            Reason.bookkeeping,
+            "only one in the future is named",
+            "published_at",
         ),
     },
     "log_offers": omitted(Reason.bookkeeping, "counts for the metrics", "number", "events", "last_at"),
