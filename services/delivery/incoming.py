@@ -102,6 +102,8 @@ class Incoming:
         self._cases.end(transaction, ended, now)
         self._cases.close(transaction, ends.referrals)
         self._closings.remember_ended(transaction, ends.offers)
+        for earlier in ends.earlier:
+            self._close(transaction, earlier)
         self._append(transaction, [*arrivals, *counts], now)
         self._close(transaction, ends)
         if report_ends:

@@ -38,8 +38,8 @@ def alert_subject(fact_type: str, data: Mapping[str, Any]) -> str | None:
 def decided_subject(fact_type: str, data: Mapping[str, Any]) -> str | None:
     """Return the subject that a fact decides about; None if it decides about none. data: of the CloudEvent.
 
-    A request that expired or was out of date decides nothing. A later end of the same approval does: nothing
-    is left to approve.
+    A request that expired, was out of date or was withdrawn by its requester decides nothing. A later end of
+    the same approval does: nothing is left to approve.
     """
     if fact_type == facts.ApplicationDecided.type and data["step"] in _LAST_STEPS:
         return _application(data["application_id"])
@@ -49,8 +49,11 @@ def decided_subject(fact_type: str, data: Mapping[str, Any]) -> str | None:
         return None
     if data["kind"] != ApprovalKind.service:
         return None
-    is_decided = fact_type == facts.ApprovalGranted.type or data["reason"] == ApprovalRefusal.refused
-    return _service(data["subject"]) if is_decided else None
+    if fact_type == facts.ApprovalRefused.type:
+        by_another = data["by"] != data["requested_by"]
+        if data["reason"] != ApprovalRefusal.refused or not by_another:
+            return None
+    return _service(data["subject"])
 
 
 def _application(application_id: str) -> str:

@@ -128,7 +128,8 @@ class Ends:
 
     offers, referrals: by id; offers also holds those whose acceptance ended. acceptances: by referral and
     organisation. alerts: by referral and type of the message. referral_ids: every referral that an end
-    concerns. subjects: of the alerts that are about no referral.
+    concerns. subjects: of the alerts that are about no referral. earlier: ends of alerts that new ones in the
+    same batch follow; they close what was stored before the batch.
     """
 
     offers: dict[str, End] = field(default_factory=dict)
@@ -137,15 +138,19 @@ class Ends:
     referrals: dict[str, End] = field(default_factory=dict)
     referral_ids: set[str] = field(default_factory=set)
     subjects: dict[str, End] = field(default_factory=dict)
+    earlier: list[Ends] = field(default_factory=list)
 
     def add(self, fact_type: str, data: Mapping[str, Any], now: dt.datetime) -> None:
         """Add the end that a fact states, if it states one. data: of the CloudEvent."""
         if fact_type in ALERTS:
             # A new alert: an earlier end does not close it.
-            self.alerts.pop((data["referral_id"], fact_type), None)
+            alert = (data["referral_id"], fact_type)
+            if (ended := self.alerts.pop(alert, None)) is not None:
+                self.earlier.append(Ends(alerts={alert: ended}, referral_ids={data["referral_id"]}))
             return
         if (subject := alert_subject(fact_type, data)) is not None:
-            self.subjects.pop(subject, None)
+            if (ended := self.subjects.pop(subject, None)) is not None:
+                self.earlier.append(Ends(subjects={subject: ended}))
             return
         if (subject := decided_subject(fact_type, data)) is not None:
             self.subjects[subject] = End(reason=ACTED_ON, at=now)

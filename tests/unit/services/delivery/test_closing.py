@@ -406,6 +406,8 @@ OTHER_DECISIONS: list[tuple[Fact, Fact]] = [
     (WIDENED, replace(GRANTED, kind=ApprovalKind.vetting)),
     (WIDENED, ApprovalRefused(**REQUEST, reason=ApprovalRefusal.expired)),
     (WIDENED, ApprovalRefused(**REQUEST, reason=ApprovalRefusal.stale)),
+    # Withdrawn by its requester.
+    (WIDENED, ApprovalRefused(**{**REQUEST, "by": "kg.coordinator"}, reason=ApprovalRefusal.refused)),
 ]
 
 
@@ -440,7 +442,16 @@ def test_alert_about_an_approval_that_ended_again_stays_open(bench: Workbench) -
     first, again = event(WIDENED), event(WIDENED)
     bench.receive(first)
     bench.receive(event(GRANTED), again)
-    assert again.id in [one["id"] for one in of_type(bench, COORDINATORS, "service_approval.ended")]
+    assert [one["id"] for one in of_type(bench, COORDINATORS, "service_approval.ended")] == [again.id]
+    assert [one["id"] for one in of_type(bench, COORDINATORS, "message.closed")] == [first.id]
+
+
+def test_alert_that_was_closed_before_it_was_reported_again_is_closed(bench: Workbench) -> None:
+    first, again = unanswered(), unanswered()
+    bench.receive(first)
+    bench.receive(event(AlertClosed(referral_id=REFERRAL, message_type=ReferralUnanswered.type)), again)
+    assert [one["id"] for one in of_type(bench, COORDINATORS, "referral.unanswered")] == [again.id]
+    assert [one["id"] for one in of_type(bench, COORDINATORS, "message.closed")] == [first.id]
 
 
 def test_end_of_the_referral_closes_its_alert(bench: Workbench) -> None:
