@@ -596,9 +596,11 @@ OPTIONAL: Final = {("vault", "custodies", "sender"), ("vault", "custodies", "acc
 def test_damaged_value_is_named(filled: Path, tmp_path: Path, service: str, table: str) -> None:
     unnamed = []
     declared = metadata_of(service).tables[table]
-    for column in (column for *where, column in COMPARED if where == [service, table]):
+    columns = [column for *where, column in COMPARED if where == [service, table]]
+    for number, column in enumerate(columns):
         values = next(these for kind, these in GARBAGE.items() if isinstance(declared.c[column].type, kind))
-        for garbage in values:
+        # A run of reconciliation takes 60 ms of CPU time: the columns of a table take turns with the values.
+        for garbage in values[number % 3 :: 3] or values[:1]:
             if (service, table, column) in OPTIONAL and garbage == "NULL":
                 continue
             databases = copy_of(filled, Path(tempfile.mkdtemp(dir=tmp_path)) / "hub")
