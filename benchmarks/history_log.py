@@ -50,7 +50,7 @@ from services.audit.log.domain.tiles import ENTRIES as BUNDLES
 from services.audit.log.domain.tiles import HEIGHT, WIDTH, Tile, bundle
 from services.audit.log.handlers.published_log import CHECKPOINT
 from services.audit.log.ports import NewEntry, VerifiedPrefix
-from services.directory.adapters.tables import REVISIONS
+from services.directory.adapters.tables import REVISIONS, SEALING_KEYS
 
 # The batch size of a busy service; the tree's nodes are stored by batch.
 BATCH: Final = 200
@@ -220,14 +220,19 @@ class LogWriter:
 
 
 def date_revisions_back(url: str, earlier: dt.timedelta) -> None:
-    """Move the directory's revisions as their entries were moved. url: of the directory's database."""
+    """Move the directory's revisions, and the sealing keys that they have, as their entries were moved.
+
+    url: of the directory's database.
+    """
     database = Database.open(url)
     try:
         with database.write() as transaction:
-            for row in transaction.execute(select(REVISIONS)).all():
-                this = [column == getattr(row, column.name) for column in REVISIONS.primary_key]
-                moved = update(REVISIONS).where(*this).values(changed_at=row.changed_at - earlier)
-                transaction.execute(moved)
+            for time in (REVISIONS.c.changed_at, SEALING_KEYS.c.since):
+                table = time.table
+                for row in transaction.execute(select(table)).all():
+                    this = [column == getattr(row, column.name) for column in table.primary_key]
+                    moved = {time: getattr(row, time.name) - earlier}
+                    transaction.execute(update(table).where(*this).values(moved))
     finally:
         database.close()
 
