@@ -102,8 +102,9 @@ class Incoming:
         self._cases.end(transaction, ended, now)
         self._cases.close(transaction, ends.referrals)
         self._closings.remember_ended(transaction, ends.offers)
-        for earlier in ends.earlier:
-            self._close(transaction, earlier)
+        if (stored := ends.of_stored_messages()) is not None:
+            # All at once, which locks the rows in their order: later only rows of this batch are left to close.
+            self._close(transaction, stored)
         self._append(transaction, [*arrivals, *counts], now)
         self._close(transaction, ends)
         if report_ends:

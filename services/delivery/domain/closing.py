@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from contracts import facts
@@ -128,8 +128,8 @@ class Ends:
 
     offers, referrals: by id; offers also holds those whose acceptance ended. acceptances: by referral and
     organisation. alerts: by referral and type of the message. referral_ids: every referral that an end
-    concerns. subjects: of the alerts that are about no referral. earlier: ends of alerts that new ones in the
-    same batch follow; they close what was stored before the batch.
+    concerns. subjects: of the alerts that are about no referral. followed_alerts, followed_subjects: those
+    that new alerts in the same batch follow; they close only what was stored before the batch.
     """
 
     offers: dict[str, End] = field(default_factory=dict)
@@ -138,7 +138,8 @@ class Ends:
     referrals: dict[str, End] = field(default_factory=dict)
     referral_ids: set[str] = field(default_factory=set)
     subjects: dict[str, End] = field(default_factory=dict)
-    earlier: list[Ends] = field(default_factory=list)
+    followed_alerts: dict[tuple[str, str], End] = field(default_factory=dict)
+    followed_subjects: dict[str, End] = field(default_factory=dict)
 
     def add(self, fact_type: str, data: Mapping[str, Any], now: dt.datetime) -> None:
         """Add the end that a fact states, if it states one. data: of the CloudEvent."""
@@ -146,11 +147,11 @@ class Ends:
             # A new alert: an earlier end does not close it.
             alert = (data["referral_id"], fact_type)
             if (ended := self.alerts.pop(alert, None)) is not None:
-                self.earlier.append(Ends(alerts={alert: ended}, referral_ids={data["referral_id"]}))
+                self.followed_alerts[alert] = ended
             return
         if (subject := alert_subject(fact_type, data)) is not None:
             if (ended := self.subjects.pop(subject, None)) is not None:
-                self.earlier.append(Ends(subjects={subject: ended}))
+                self.followed_subjects[subject] = ended
             return
         if (subject := decided_subject(fact_type, data)) is not None:
             self.subjects[subject] = End(reason=ACTED_ON, at=now)
@@ -170,6 +171,16 @@ class Ends:
         else:
             return
         self.referral_ids.add(data["referral_id"])
+
+    def of_stored_messages(self) -> Ends | None:
+        """Return all the ends, for what was stored before the batch; None if no new alert follows an end."""
+        if not self.followed_alerts and not self.followed_subjects:
+            return None
+        return replace(
+            self,
+            alerts={**self.followed_alerts, **self.alerts},
+            subjects={**self.followed_subjects, **self.subjects},
+        )
 
     def of(self, message: OpenMessage) -> End | None:
         """Return the end that closes the message; that of the referral last, because it says the least.
