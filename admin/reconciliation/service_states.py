@@ -7,12 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Engine,
-    func,
-    select,
-)
+from sqlalchemy import Engine, select
 from sqlalchemy.sql.selectable import TableClause
 
 from admin.reconciliation.compared_rows import (
@@ -25,6 +20,7 @@ from admin.reconciliation.compared_rows import (
     stored_step,
     with_content,
 )
+from admin.reconciliation.content_damage import content_damage
 from admin.reconciliation.decision_differences import DecisionRow, LoggedDecision
 from admin.reconciliation.differences import (
     Difference,
@@ -55,19 +51,14 @@ from admin.reconciliation.statement_differences import LoggedStatement, StoredSt
 from admin.reconciliation.unreceipted_events import UnreceiptedEvent, unreceipted_events
 from contracts.facts import DecisionsRecorded, ReplacementSubmitted, StatementIssued
 from contracts.part_id import part_id
-from services.audit.log.adapters.sql_contents import SqlContents
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.domain.opening import changed_head
-from services.audit.log.handlers.content_inspection import ContentInspection, ReasonMissing
-from services.audit.log.handlers.entry_verification import UNREADABLE, LogDamaged
 from services.routing.domain.monthly_statement import digest_of
 
 SERVICES = ("audit", "intake", "routing", "vault", "delivery", "directory")
 
 # More than any split has: a damaged number of parts must not exhaust the memory.
 _MOST_PARTS = 100
-# The largest index that a database stores. The end of a range after it is none.
-_LAST_INDEX = 2**63 - 1
 # Routing erases the records of decisions about these, and of no other referrals.
 _ENDED = frozenset({"completed", "withdrawn", "failed", "entered_in_error"})
 
@@ -280,63 +271,8 @@ class ServiceStates:
             ]
 
     def content_damage(self, limit: int) -> Iterator[str]:
-        """Yield what is wrong beside the log: content missing without a reason, rewritten search keys.
-
-        The first damage of each `limit` entries. Audit's own inspection does the same in the background.
-        """
-        inspection = ContentInspection(self._log, SqlContents())
-        waiting: list[tuple[int, int]] = []
-        yield from self._damaged_indices()
-        with self._engines["audit"].connect() as connection:
-            for start, stop in self._stretches(connection, limit):
-                try:
-                    self._inspect(inspection, connection, start, stop)
-                except ReasonMissing:
-                    waiting.append((start, stop))
-                except LogDamaged as damage:
-                    yield str(damage)
-        # The reason for an erasure reaches the log within a second; until then it is not damage.
-        with self._engines["audit"].connect() as connection:
-            for start, stop in waiting:
-                try:
-                    self._inspect(inspection, connection, start, stop)
-                except LogDamaged as damage:
-                    yield str(damage)
-
-    def _damaged_indices(self) -> Iterator[str]:
-        index = ENTRIES.c.leaf_index
-        damaged = select(index).where((index < 0) | (index >= _LAST_INDEX)).order_by(index)
-        with self._engines["audit"].connect() as connection:
-            for found in connection.execute(damaged).scalars():
-                yield f"An entry has the index {found}, which no log reaches: it was changed."
-
-    @staticmethod
-    def _stretches(connection: Connection, limit: int) -> Iterator[tuple[int, int]]:
-        """Yield the positions `[start, stop)` of the next `limit` entries: a damaged index may be huge."""
-        index = ENTRIES.c.leaf_index
-        last = -1
-        while True:
-            next_ones = select(index).where(index > last).order_by(index).limit(limit).subquery()
-            found = connection.execute(select(func.max(next_ones.c.leaf_index))).scalar()
-            if found is None or found <= last:
-                return
-            start, stop, last = last + 1, min(found + 1, _LAST_INDEX), found
-            if start < stop:
-                yield start, stop
-
-    def _inspect(self, inspection: ContentInspection, connection: Connection, start: int, stop: int) -> None:
-        """Inspect these entries. Raises LogDamaged as `ContentInspection.check`, and for malformed values."""
-        try:
-            inspection.check(connection, start, stop)
-        except UNREADABLE as unreadable:
-            if stop - start == 1:
-                raise LogDamaged(f"What is stored beside entry {start} cannot be read.") from unreadable
-            middle = (start + stop) // 2
-            self._inspect(inspection, connection, start, middle)
-            self._inspect(inspection, connection, middle, stop)
-            raise LogDamaged(
-                f"The search keys of entries {start} to {stop - 1} cannot be read."
-            ) from unreadable
+        """Yield what is wrong beside the log. See `content_damage.content_damage`."""
+        return content_damage(self._engines["audit"], self._log, limit)
 
     def in_log(self, message_ids: Sequence[str]) -> set[tuple[str, str]]:
         """Return those of the ids that have a log entry, each with its fact."""

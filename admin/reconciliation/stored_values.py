@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import BigInteger, Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
-from runtime.storage.columns import moment_of
+from runtime.storage.columns import moment_of, stored_bytes
 
 # The time, the number and the digest of a damaged value.
 NO_TIME: Final = dt.datetime.min.replace(tzinfo=dt.UTC)
@@ -63,10 +63,7 @@ class StoredBytes(TypeDecorator[bytes]):
     cache_ok = True
 
     def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:
-        if value is None:
-            return None
-        # PostgreSQL's driver returns a memoryview.
-        return bytes(value) if isinstance(value, (bytes, memoryview)) else str(value).encode()
+        return stored_bytes(value)
 
 
 def json_object(text: str | None) -> Mapping[str, Any] | None:

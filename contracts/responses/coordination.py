@@ -40,7 +40,7 @@ _CHANGES = (
     "service",
     "another_service",
 )
-# Of how many organisations an item of a queue says which needs they meet.
+# An item of a queue says of at most so many organisations which needs they meet.
 MOST_COVERING = 20
 _COUNTS = Shape({"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}})
 

@@ -28,6 +28,17 @@ def moment_of(value: int) -> dt.datetime:
     return _EPOCH + value * _MICROSECOND
 
 
+def stored_bytes(value: Any) -> bytes | None:
+    """Return the bytes of a binary column; None for NULL.
+
+    PostgreSQL's driver returns a memoryview. SQLite may hold a damaged value of another type: its text is
+    encoded.
+    """
+    if value is None or isinstance(value, (bytes, memoryview)):
+        return None if value is None else bytes(value)
+    return str(value).encode()
+
+
 class Instant(TypeDecorator[dt.datetime]):
     """An aware time, stored as microseconds since 1970-01-01T00:00:00Z: sortable, indexable, exact."""
 

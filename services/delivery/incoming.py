@@ -103,7 +103,7 @@ class Incoming:
         self._cases.close(transaction, ends.referrals)
         self._closings.remember_ended(transaction, ends.offers)
         if (stored := ends.of_stored_messages()) is not None:
-            # All at once, which locks the rows in their order: later only rows of this batch are left to close.
+            # All at once, which locks the rows in their order. Only rows of this batch are left for later.
             self._close(transaction, stored)
         self._append(transaction, [*arrivals, *counts], now)
         self._close(transaction, ends)

@@ -23,11 +23,7 @@ DELIVERY: Final[Tables] = {
             "delivery.delivered and delivery.acknowledged; an acknowledged message is not sent again",
             *("state", "delivered_at", "acknowledged_at"),
         ),
-        **omitted(
-            Reason.bookkeeping,
-            "only one in the future is named",
-            "queued_at",
-        ),
+        **omitted(Reason.bookkeeping, "only one in the future is named", "queued_at"),
         **omitted(Reason.bookkeeping, "when the row is deleted", "forget_after"),
         **omitted(Reason.derived, "the body has it too", "offer_id"),
         **omitted(

@@ -31,11 +31,7 @@ MESSAGING: Final[Tables] = {
             "when the event is offered to the log again",
             *("number", "digest", "partition_key", "offers", "due_at"),
         ),
-        **omitted(
-            Reason.bookkeeping,
-            "only one in the future is named",
-            "published_at",
-        ),
+        **omitted(Reason.bookkeeping, "only one in the future is named", "published_at"),
     },
     "log_offers": omitted(Reason.bookkeeping, "counts for the metrics", "number", "events", "last_at"),
 }

@@ -30,11 +30,7 @@ ROUTING: Final[Tables] = {
         ),
         **omitted(Reason.bookkeeping, "whether the facts and the steps are reduced", "facts_state"),
         **omitted(Reason.bookkeeping, "tracing", "correlation_id", "traceparent"),
-        **omitted(
-            Reason.bookkeeping,
-            "only one in the future is named",
-            "updated_at",
-        ),
+        **omitted(Reason.bookkeeping, "only one in the future is named", "updated_at"),
         "submitted_at": Compared("referral.submitted", "time"),
         **omitted(Reason.unstated, "the deadline of the acceptor's report", "due_at"),
         **omitted(Reason.uncompared, "the time of referral.overdue", "overdue_since"),

@@ -52,7 +52,7 @@ MESSAGES = Table(
     Column("content", String(20)),
     Column("closed_at", Instant),
     Column("closes_at", Instant),
-    # What an alert that is about no referral asks about (`domain/alert_subjects.py`).
+    # The subject of an alert that is about no referral (`domain/alert_subjects.py`).
     Column("subject", String(240)),
     UniqueConstraint("message_id", "organization", name="mailbox_messages_once"),
     # Partial, so that a poll never scans acknowledged rows. A row is in one of the two partial indexes.

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection
 
+from runtime.storage.columns import stored_bytes
 from runtime.storage.sql_statement import SqlStatement
-from services.audit.log.adapters.sql_log import stored_bytes
 from services.audit.log.domain.facets import Facet
 from services.audit.log.ports import StoredContent
 

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import Defect
 from runtime.messaging.inbox import EventIdentity
-from runtime.storage.columns import microseconds, moment_of
+from runtime.storage.columns import microseconds, moment_of, stored_bytes
 from runtime.storage.sql_statement import SqlStatement
 from services.audit.adapters.tables import ENTRIES, HEAD, NODES
 from services.audit.log.adapters.sql_search import page_of
@@ -376,14 +376,6 @@ def _frontier(size: int, data: bytes) -> Frontier:
     if frontier.size != size:
         raise Defect("The stored head of the log is inconsistent.")
     return frontier
-
-
-def stored_bytes(value: Any) -> bytes | None:
-    """Return the bytes in a binary column; None for NULL."""
-    # PostgreSQL's driver returns a memoryview. SQLite may hold a damaged value of another type.
-    if value is None or isinstance(value, (bytes, memoryview)):
-        return None if value is None else bytes(value)
-    return str(value).encode()
 
 
 def _is_head_of(leaf: bytes, head: bytes | None) -> bool:

@@ -48,8 +48,9 @@ def changed_content(index: int) -> ContentMismatch:
 
 
 def is_opened_by(leaf: bytes, salt: bytes, text: object) -> bool:
-    """Return whether salt and data open the commitment in the leaf. text: the data as stored JSON;
-    a damaged value of another type opens nothing.
+    """Return whether salt and data open the commitment in the leaf.
+
+    text: the data as stored JSON. A damaged value of another type opens nothing.
     """
     found = committed_data(leaf)
     if found is None or len(salt) != SALT_BYTES or not isinstance(text, str):
