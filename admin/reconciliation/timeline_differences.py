@@ -22,11 +22,15 @@ from contracts.topology import OWNERS, ROUTING_KEYS
 from services.routing.domain.reduced_facts import DROPPED_DETAILS
 
 _OWN: Final = frozenset(key for key, owners in OWNERS.items() if owners == {"routing"})
-# Submissions of organisations. Routing also records those of coordinators that it refuses.
-_SUBMISSIONS: Final = frozenset(ROUTING_KEYS) - _OWN
 _MAY_CHANGE_NOTHING: Final = frozenset({"replacement.submitted", "case.refused"})
 _REFUSED: Final = "submission.refused"
-_REFUSALS: Final = frozenset({"answer.refused", "hand_back.refused", _REFUSED})
+# By the refusal of each submission: `<kind>.refused`, or `submission.refused` for those without one.
+_REFUSED_BY: Final = {
+    key: refusal if (refusal := f"{key.removesuffix('.submitted')}.refused") in OWNERS else _REFUSED
+    for key in ROUTING_KEYS
+    if key.endswith(".submitted")
+}
+_REFUSALS: Final = frozenset(_REFUSED_BY.values())
 # Routing's source ends so: the vault refuses submissions too, and those are no steps.
 _ROUTING: Final = "/routing"
 
@@ -77,22 +81,23 @@ def timeline_differences(
 
 
 class _Refusals:
-    """The refusals of organisations' submissions. Those whose content is erased count by organisation."""
+    """The refusals of submissions. Those whose content is erased count by their fact and organisation."""
 
     def __init__(self, entries: Sequence[LoggedFact]) -> None:
         refusals = [entry for entry in entries if entry.fact in _REFUSALS]
         self._known = {entry.data.get("submission_id") for entry in refusals if entry.data is not None}
-        self._erased = Counter(entry.organization for entry in refusals if entry.data is None)
+        self._erased = Counter((entry.fact, entry.organization) for entry in refusals if entry.data is None)
 
     def covers(self, entry: LoggedFact) -> bool:
         """Return whether a submission without a step was refused."""
-        if entry.fact not in _SUBMISSIONS:
+        if entry.fact not in _REFUSED_BY:
             return False
         if entry.message_id in self._known:
             return True
-        if self._erased[entry.organization] <= 0:
+        refusal = _REFUSED_BY[entry.fact], entry.organization
+        if self._erased[refusal] <= 0:
             return False
-        self._erased[entry.organization] -= 1
+        self._erased[refusal] -= 1
         return True
 
 

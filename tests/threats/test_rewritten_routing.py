@@ -28,6 +28,7 @@ from contracts.facts import (
     AnswerSubmitted,
     Fact,
     HandBackSubmitted,
+    InterventionRefused,
     InterventionSubmitted,
     OfferOpened,
     OutcomeSubmitted,
@@ -40,6 +41,8 @@ from runtime.storage.database import Database
 from services.audit.adapters.tables import FACETS, OPENINGS
 from services.routing.adapters.fact_reduction import SqlFactReduction
 from services.routing.adapters.tables import OFFERS, REFERRALS, TIMELINE
+from services.routing.domain.timeline import entry_of
+from services.routing.ports import Changes
 from tests.support.migrated import upgrade
 from tests.unit.services.audit.logs import LogOnDatabase, new_key
 from tests.unit.services.routing.samples import HOUR, NOW, SENDER
@@ -89,6 +92,12 @@ class RoutedHub:
 
     def extend(self, referral_id: str, days: int = 4) -> dt.datetime:
         """Extend the answer time, or that of the report; return the new deadline."""
+        submission, until = self.extension(referral_id, days)
+        self._taken(submission)
+        return until
+
+    def extension(self, referral_id: str, days: int = 4) -> tuple[Event[Fact], dt.datetime]:
+        """Submit an extension that routing has not read; return it and its deadline."""
         self._now += HOUR
         self.bench.clock.time = self._now
         until = self._now + dt.timedelta(days=days)
@@ -101,8 +110,15 @@ class RoutedHub:
             until=until,
         )
         self.bench.commands.submit_intervention(act, self._now)
-        self._taken(self.bench.published()[-1])
-        return until
+        return self.bench.published()[-1], until
+
+    def refuse_extension(self, referral_id: str) -> Event[Fact]:
+        """Submit an extension, end the referral before routing reads it, and return it."""
+        submission, _ = self.extension(referral_id)
+        self.take(RevocationSubmitted(referral_id=referral_id, organization=SENDER), referral_id)
+        (refusal,) = self._taken(submission)
+        assert isinstance(refusal, InterventionRefused)
+        return submission
 
     def erase_content(self, referral_id: str) -> None:
         """Erase the referral's content from the log, as audit does."""
@@ -190,6 +206,40 @@ def test_erased_content_is_no_difference_and_a_deleted_step_still_is(hub: Routed
     hub.rewrite(TIMELINE.delete().where(TIMELINE.c.fact == "offer.declined"))
     (difference,) = hub.differences()
     assert "the log has offer.declined of" in difference
+
+
+def test_act_that_routing_refused_is_no_difference(hub: RoutedHub) -> None:
+    referral_id, _ = hub.refer()
+    hub.extend(referral_id)
+    refused = hub.refuse_extension(referral_id)
+    assert hub.differences() == []
+    # An earlier build kept the submission as a step beside its refusal.
+    step = entry_of(refused.data, referral_id, refused.time)
+    with hub.bench.database.write() as transaction:
+        hub.bench.store.save(transaction, Changes(before={}, after=(), timeline=(step,)))
+    assert hub.differences() == []
+    hub.rewrite(
+        update(TIMELINE)
+        .where(TIMELINE.c.fact == "intervention.submitted", TIMELINE.c.time == refused.time)
+        .values(time=refused.time + HOUR)
+    )
+    (difference,) = hub.differences()
+    assert "the timeline has intervention.submitted of" in difference
+
+
+@pytest.mark.parametrize("is_erased", [False, True])
+def test_deleted_act_is_noticed_beside_a_refused_act(hub: RoutedHub, is_erased: bool) -> None:
+    referral_id, _ = hub.refer()
+    hub.extend(referral_id)
+    hub.refuse_extension(referral_id)
+    if is_erased:
+        hub.erase_content(referral_id)
+    assert hub.differences() == []
+    hub.rewrite(TIMELINE.delete().where(TIMELINE.c.fact == "intervention.submitted"))
+    (difference,) = hub.differences()
+    assert "the log has intervention.submitted of" in difference
+    hub.rewrite(TIMELINE.delete().where(TIMELINE.c.fact == "intervention.refused"))
+    assert any("the log has intervention.refused of" in difference for difference in hub.differences())
 
 
 SECOND = OFFERS.c.state == "accepted"

@@ -29,15 +29,16 @@ from contracts.facts import (
 # The refusals of organisations' submissions. An organisation that was asked can cause any number, so they are
 # steps of the referral for their author only.
 OF_ORGANIZATIONS: Final = (AnswerRefused, HandBackRefused, SubmissionRefused)
+_OF_COORDINATORS: Final = (PlacementRefused, InterventionRefused, CoordinatorWithdrawalRefused)
+# Each is the only step of the submission that it refuses, so that an act is one step and counts once.
+REFUSALS: Final = (*OF_ORGANIZATIONS, *_OF_COORDINATORS)
 # Coordinators' submissions and their refusals. They name the offers and organisations for which the referral
 # waits, so they are steps of the referral for its sender and the staff only.
 OF_COORDINATORS: Final = (
     PlacementSubmitted,
-    PlacementRefused,
     InterventionSubmitted,
-    InterventionRefused,
     CoordinatorWithdrawalSubmitted,
-    CoordinatorWithdrawalRefused,
+    *_OF_COORDINATORS,
 )
 
 # How coordinators' submissions about a referral count (`contracts/submission_bound.py`). A withdrawal counts
@@ -47,7 +48,10 @@ _OTHER_ACTS: Final = tuple(kind for kind in OF_COORDINATORS if kind not in _WITH
 
 
 def counted_with(submission: Fact) -> frozenset[str]:
-    """Return the facts of a timeline that count with a coordinator's submission."""
+    """Return the facts of a timeline that count with a coordinator's submission.
+
+    A submission that was refused has its refusal as its only step.
+    """
     kinds = _WITHDRAWALS if isinstance(submission, _WITHDRAWALS) else _OTHER_ACTS
     return frozenset(kind.routing_key for kind in kinds)
 

@@ -18,7 +18,7 @@ from services.routing.domain.late_answer import LateAnswer
 from services.routing.domain.observation import Observation, load_between
 from services.routing.domain.recorded_decision import RecordedDecision, recorded
 from services.routing.domain.referral import Referral
-from services.routing.domain.refusals import OF_ORGANIZATIONS
+from services.routing.domain.refusals import REFUSALS
 from services.routing.domain.tally import Tally
 from services.routing.domain.timeline import TimelineEntry, entry_of
 from services.routing.domain.transition import Transition
@@ -109,7 +109,7 @@ class ReferralBatch:
             for decision in transition.decisions
         ]
         # A refused submission needs no entry of its own: the refusal says everything.
-        is_refused = any(isinstance(fact, OF_ORGANIZATIONS) for fact in transition.facts)
+        is_refused = any(isinstance(fact, REFUSALS) for fact in transition.facts)
         if cause is not None and not is_refused and (transition.noted or not is_linked):
             self._timeline.append(entry_of(cause.data, referral.id, cause.time))
         answered = closed_alerts(before, referral, cause.data if cause is not None else None)

@@ -16,10 +16,16 @@ from contracts.facts import (
     CATALOGUE,
     AnswerRefused,
     AnswerSubmitted,
+    CoordinatorWithdrawalRefused,
+    CoordinatorWithdrawalSubmitted,
     HandBackRefused,
     HandBackSubmitted,
+    InterventionRefused,
+    InterventionSubmitted,
     NoteSubmitted,
     OutcomeSubmitted,
+    PlacementRefused,
+    PlacementSubmitted,
     ProgressSubmitted,
     ReplacementSubmitted,
     RevocationSubmitted,
@@ -56,6 +62,13 @@ STEP_TYPES: Final = frozenset(CATALOGUE) - STATEMENT_TYPES - READ_TYPES
 # Refusals of one organisation that a story tells.
 MOST_REFUSALS_TOLD: Final = 3
 _REFUSALS: Final = frozenset(fact.type for fact in (AnswerRefused, HandBackRefused, SubmissionRefused))
+# Coordinators act a bounded number of times, and their story is told whole.
+_ACTS: Final = frozenset(
+    fact.type for fact in (PlacementSubmitted, InterventionSubmitted, CoordinatorWithdrawalSubmitted)
+)
+_REFUSED_ACTS: Final = frozenset(
+    fact.type for fact in (PlacementRefused, InterventionRefused, CoordinatorWithdrawalRefused)
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,14 +86,17 @@ def not_told(entries: Iterable[LoggedStatement]) -> Collection[int]:
     """Return the indices of the entries that a story leaves out.
 
     A submission that was refused did not happen as it states: its refusal is told instead, and of each
-    organisation the first MOST_REFUSALS_TOLD.
+    organisation the first MOST_REFUSALS_TOLD. Those of coordinators' acts are all told.
     """
     known = list(entries)
-    refusals = [entry for entry in known if entry.type in _REFUSALS]
-    refused = {(entry.data or {}).get("submission_id") for entry in refusals}
-    left_out = {e.index for e in known if e.type in STATEMENT_TYPES and e.message_id in refused}
+    refused = {
+        (entry.data or {}).get("submission_id") for entry in known if entry.type in _REFUSALS | _REFUSED_ACTS
+    }
+    left_out = {e.index for e in known if e.type in STATEMENT_TYPES | _ACTS and e.message_id in refused}
     told: Counter[str | None] = Counter()
-    for entry in refusals:
+    for entry in known:
+        if entry.type not in _REFUSALS:
+            continue
         told[entry.organization] += 1
         if told[entry.organization] > MOST_REFUSALS_TOLD:
             left_out.add(entry.index)

@@ -18,6 +18,7 @@ from contracts.facts import (
     OfferExpired,
     OfferReminded,
     PlacementRefused,
+    RevocationSubmitted,
 )
 from contracts.idempotency_key import HEADER
 from contracts.submission_bound import BOUND_INTERVAL, MOST_ABOUT_REFERRAL
@@ -25,9 +26,9 @@ from runtime.access.tokens import Principal
 from runtime.identifiers import new_id
 from runtime.web.request import Request
 from services.routing import api
-from services.routing.domain.refusals import counted_with
+from services.routing.domain.refusals import OF_COORDINATORS, counted_with
 from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization, service
-from tests.unit.services.routing.workbench import Workbench, opened, sender, submitted, workbench
+from tests.unit.services.routing.workbench import Workbench, event, opened, sender, submitted, workbench
 
 
 @pytest.fixture
@@ -337,3 +338,32 @@ def test_act_that_took_effect_and_a_placement_count_together(bench: Workbench) -
         assert bench.store.acted_at(transaction, referral, "kg.other", counted, since=NOW - DAY) == []
         assert bench.store.acted_at(transaction, referral, "kg.coordinator", counted, since=NOW) == []
     assert acted == [NOW, NOW]
+
+
+@pytest.mark.parametrize("act", ["intervention", "placement", "withdrawal"])
+def test_act_that_is_refused_when_it_takes_effect_is_one_step_and_counts_once(
+    bench: Workbench, act: str
+) -> None:
+    referral = new_id()
+    (offer,) = opened(bench.take(submitted(referral)))
+    other = {"ru.one": "ru.two", "ru.two": "ru.one"}[offer.organization]
+    bench.without_client.add(SENDER)
+    match act:
+        case "intervention":
+            intervene(bench, CoordinatorAct.move_on, request(referral, {"reason": "no_answer"}))
+        case "placement":
+            placed = {"organization": other, "reason": "no_answer"}
+            api.place(bench.commands, request(referral, placed), bench.clock)
+        case _:
+            withdrawn = {"organization": SENDER, "reason": "consent_revoked"}
+            api.withdraw(bench.commands, request(referral, withdrawn), bench.clock)
+    submission = bench.published()[-1]
+    bench.take(event(RevocationSubmitted(referral_id=referral, organization=SENDER), referral))
+    (refusal,) = bench.take(submission)
+    assert isinstance(refusal, OF_COORDINATORS)
+    counted = counted_with(submission.data)
+    steps = [one.fact for one in bench.queries.referral(referral, SENDER, oversight=False).timeline]
+    assert [one for one in steps if one in counted] == [refusal.routing_key]
+    with bench.database.read() as transaction:
+        acted = bench.store.acted_at(transaction, referral, "kg.coordinator", counted, since=NOW - DAY)
+    assert acted == [NOW]

@@ -466,6 +466,22 @@ def test_flood_of_refused_statements_hides_neither_story_nor_bundle_nor_readers(
     audit_log.history.readers(auditor(reader), FIRST, start=0, limit=2, as_party=as_party)
 
 
+@pytest.mark.parametrize("act", ["placement", "intervention", "coordinator_withdrawal"])
+def test_refused_act_of_a_coordinator_is_told_once(audit_log: LogOnDatabase, act: str) -> None:
+    def acted() -> list[Envelope]:
+        data = {"organization": MOSCOW, "coordinator": "kg.coordinator"}
+        submitted = event(f"kopuro.{act}.submitted.v1", partition_key=FIRST, data=data)
+        refusal = {**data, "submission_id": submitted.id, "problem": {"title": "Conflict"}}
+        return [submitted, event(f"kopuro.{act}.refused.v1", partition_key=FIRST, data=refusal)]
+
+    took_effect, _ = acted()
+    # More than the refusals that are told of an organisation.
+    audit_log.publish([took_effect, *(one for _ in range(5) for one in acted())])
+    told = audit_log.history.opened(auditor("ann"), FIRST, {"story": "en"})
+    acts = [leaf.fields["type"] for leaf in told if f".{act}." in leaf.fields["type"]]
+    assert acts == [f"kopuro.{act}.submitted.v1", *[f"kopuro.{act}.refused.v1"] * 5]
+
+
 def test_repeated_read_by_a_party_is_on_record_once_and_again_after_a_further_step(
     audit_log: LogOnDatabase,
 ) -> None:
