@@ -97,6 +97,19 @@ class DirectoryWithLog:
         loaded = replace(organization("kg.loaded-once"), sealing_key=Pair.new().public)
         self.directory.entries.enter(Organization, [loaded], by=LOADER)
 
+    def key_of_a_record_loaded_again(self) -> None:
+        """Records are loaded again: with another key, with the first one, and after a proof."""
+        name, keys = "kg.loaded-again", [Pair.new() for _ in range(3)]
+        record = organization(name)
+        for key in (None, keys[0], keys[1], keys[1], keys[0]):
+            loaded = record if key is None else replace(record, sealing_key=key.public)
+            self.directory.entries.enter(Organization, [loaded], by=LOADER)
+            self.later()
+        # A proof by a key that was loaded lately, and a key that is loaded over one that was proved.
+        self.prove(name, keys[0], keys[2])
+        self.later()
+        self.directory.entries.enter(Organization, [replace(record, sealing_key=keys[1].public)], by=LOADER)
+
     def request_endorsed_again(self) -> None:
         """A partner's request for a key. The first endorser is revoked before the second approval."""
         name = "kg.endorsed-keys"
@@ -187,6 +200,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made.key_proved_after_an_approved_one,
         made.key_of_a_loaded_record_and_back_to_it,
         made.key_of_a_loaded_record,
+        made.key_of_a_record_loaded_again,
         made.request_endorsed_again,
         made.clients_while_the_clock_is_set_back,
         made.requests_that_end,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from contracts.codes import ApprovalEnd, KeyManner, WithdrawalOfApproval
+from contracts.codes import ApprovalEnd, WithdrawalOfApproval
 from contracts.facts import (
     CredentialIssued,
     CredentialRevoked,
@@ -21,6 +21,7 @@ from contracts.facts import (
 from contracts.organization import Organization
 from services.directory.domain.client import Client, Role
 from services.directory.domain.entry import DirectoryEntry
+from services.directory.domain.sealing_key_history import manner_of
 from services.directory.domain.service_approval import reaches_more
 
 
@@ -102,11 +103,10 @@ def _of_key(before: Organization, after: Organization, by: str, approved_by: str
     key = after.sealing_key
     if key is None or key == before.sealing_key:
         return
-    change = after.sealing_key_change
     yield SealingKeyReplaced(
         organization=after.id,
         kid=key.kid,
-        manner=KeyManner.approved if change is None else change.manner,
+        manner=manner_of(before, after),
         by=by,
         previous=None if before.sealing_key is None else before.sealing_key.kid,
         approved_by=approved_by,

@@ -81,6 +81,17 @@ def with_key(present: Organization, key: SealingKey, *, manner: KeyManner, at: d
     return replace(present, sealing_key=key, sealing_key_change=change)
 
 
+def manner_of(before: Organization | None, after: Organization) -> KeyManner:
+    """Return the authority behind the key that a change gives the record. before: None for a new record.
+
+    The history of keys and the notice both say it. A record that does not say how it got its key has its
+    first one, or one without proof, which counts as approved.
+    """
+    if after.sealing_key_change is not None:
+        return after.sealing_key_change.manner
+    return KeyManner.first if before is None or before.sealing_key is None else KeyManner.approved
+
+
 def _still_accepted(
     change: SealingKeyChange | None, new: SealingKey, at: dt.datetime
 ) -> tuple[ReplacedKey, ...]:

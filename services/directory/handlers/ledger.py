@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from contracts.codes import KeyManner, SuspensionReason, WithdrawalOfApproval
+from contracts.codes import SuspensionReason, WithdrawalOfApproval
 from contracts.envelope import Event
 from contracts.facts import Fact
 from contracts.organization import Agreement, Organization
@@ -27,7 +27,7 @@ from services.directory.domain.full_state import full_state
 from services.directory.domain.lookalikes import KnownIds
 from services.directory.domain.notices import notices
 from services.directory.domain.references import check_references
-from services.directory.domain.sealing_key_history import KeptKey
+from services.directory.domain.sealing_key_history import KeptKey, manner_of
 from services.directory.ports import Register, SealingKeyStore, ServiceIndex
 
 
@@ -224,15 +224,15 @@ class Writing:
     def _keep_key(
         self, before: object, after: Organization, number: int, by: str, approved_by: str | None
     ) -> None:
-        present = before.sealing_key if isinstance(before, Organization) else None
+        present = before if isinstance(before, Organization) else None
         key, change = after.sealing_key, after.sealing_key_change
-        if key is None or key == present:
+        if key is None or (present is not None and key == present.sealing_key):
             return
         kept = KeptKey(
             organization=after.id,
             key=key,
             since=self.now if change is None else change.at,
-            manner=KeyManner.first if change is None else change.manner,
+            manner=manner_of(present, after),
             by=by,
             approved_by=approved_by,
         )

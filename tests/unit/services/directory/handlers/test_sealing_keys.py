@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -103,6 +103,26 @@ def test_first_key_is_announced_and_kept(keyed: Directory, old: Pair) -> None:
     assert (kept.key, kept.since, kept.until, kept.manner, kept.by) == (
         old.public, NOON, None, KeyManner.first, OSH
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("has_key", [False, True])
+def test_history_and_notice_agree_about_a_key_whose_record_does_not_say_its_manner(
+    directory: Directory, has_key: bool
+) -> None:
+    directory.entries.put_organization(OPERATOR, organization())
+    if has_key:
+        directory.keys.publish(OSH, new_sealing_key(), by=OSH)
+    manner = KeyManner.approved if has_key else KeyManner.first
+    new = new_sealing_key()
+    with directory.ledger.writing() as writing:
+        record = writing.organization(OSH)
+        assert record is not None
+        writing.put(replace(record, sealing_key=new, sealing_key_change=None), by=OPERATOR.id)
+    replaced = directory.events()[-1].data
+    assert isinstance(replaced, SealingKeyReplaced)
+    kept = directory.keys.history(OSH)[0]
+    assert (kept.key, kept.manner) == (new, manner)
+    assert (replaced.kid, replaced.manner) == (new.kid, manner)
 
 
 def test_holder_of_the_old_key_replaces_it_at_once(keyed: Directory, old: Pair) -> None:
