@@ -63,15 +63,16 @@ class LoggedDecisionStep:
 class StoredKey:
     """A sealing key that an organisation has or had, in the directory's database.
 
-    number, changed_at: the revision of the organisation's record that published it, and its time. since: from
-    when it is used, which may be earlier. how: the manner in which it replaced the one before, who asked for
-    it and who approved it. kid: None for a damaged key.
+    number, changed_at, changed_by: the revision of the organisation's record that published it, its time and
+    its author. since: from when it is used, which may be earlier. how: the manner in which it replaced the
+    one before, who asked for it and who approved it. kid: None for a damaged key.
     """
 
     organization: str
     kid: str | None
     number: int
     changed_at: dt.datetime
+    changed_by: str
     since: dt.datetime
     how: tuple[str, str, str | None]
 
@@ -167,19 +168,34 @@ def _effective(told: Sequence[LoggedDecisionStep]) -> list[LoggedDecisionStep]:
 
 
 def key_differences(
-    stored: Sequence[StoredKey], logged: Iterable[LoggedKey], settled: dt.datetime
+    stored: Sequence[StoredKey],
+    logged: Iterable[LoggedKey],
+    settled: dt.datetime,
+    decided: Iterable[LoggedDecisionStep] = (),
+    notices_since: int | None = None,
 ) -> Iterator[Difference]:
     """Yield sealing keys that only the log or only the history of keys has, or has of others or of times.
 
-    An organisation may return to a key, so each key has as many rows as entries. Only the first key of a
-    loaded record has a row without an entry of its own: the organisation's first row, of the revision that
-    first has the key in the log.
+    An organisation may return to a key, so each key has as many rows as entries. Two kinds of keys have a row
+    without an entry of their own:
+
+    - The first key of a loaded record: the organisation's first row, of the revision that first has the key
+      in the log.
+    - A key of a build without such entries, of which the migration made the row: of the revision with which
+      the record got the key in the log, before `notices_since`.
+
+    decided: the steps of requests for approval. notices_since: the index of the first entry of a build that
+    publishes them; None if the log has none.
     """
     told: dict[tuple[str, str], list[LoggedKey]] = defaultdict(list)
     rows: dict[tuple[str, str], list[StoredKey]] = defaultdict(list)
     known: dict[tuple[str, str], LoggedKey] = {}
     published: dict[tuple[str, str], LoggedKey] = {}
+    revisions: dict[str, dict[int, LoggedKey]] = defaultdict(dict)
     lowest: dict[str, int] = {}
+    approved = {
+        (step.request[1], step.request[2], step.time): step.by for step in decided if step.step == "granted"
+    }
     for one in stored:
         lowest[one.organization] = min(one.number, lowest.get(one.organization, one.number))
         if one.kid is None:
@@ -194,6 +210,9 @@ def key_differences(
                 told[key.organization, key.kid].append(key)
             else:
                 published.setdefault((key.organization, key.kid), key)
+                revisions[key.organization].setdefault(key.number or 0, key)
+    changes = {name: _changes(of_one) for name, of_one in revisions.items()}
+    yield from _missing_rows(changes, rows)
     for (organization, kid), entry in known.items():
         if (organization, kid) not in rows:
             what = f"the key {kid} is missing from the history of sealing keys"
@@ -210,7 +229,9 @@ def key_differences(
         surplus = kept[: max(0, len(kept) - len(replaced))]
         loaded = published.get((organization, kid))
         for one in surplus:
-            if one.number != lowest[organization] or not _is_of_loaded_record(one, loaded):
+            approver = approved.get((organization, one.how[1], one.since))
+            is_loaded = one.number == lowest[organization] and _is_of_loaded_record(one, loaded, approver)
+            if not is_loaded and not _is_migrated(one, changes.get(organization, {}), notices_since):
                 what = f"the log has no entry for the key {kid} of revision {one.number}"
                 yield _of_key(organization, f"{what} in the history of sealing keys")
         for one, key in zip(kept[len(surplus) :][::-1], replaced[::-1], strict=False):
@@ -219,14 +240,57 @@ def key_differences(
                 yield _of_key(organization, f"{what} in the log", key.index)
 
 
-def _is_of_loaded_record(one: StoredKey, logged: LoggedKey | None) -> bool:
-    """Return whether the row has the key of a loaded record. logged: the first revision with that key."""
+def _is_of_loaded_record(one: StoredKey, logged: LoggedKey | None, approver: str | None) -> bool:
+    """Return whether the row has the key of a new record, as a file or an operator brings it.
+
+    logged: the first revision with that key. approver: who granted the request for the record in the log.
+    """
     return (
         logged is not None
-        and one.how[0] == KeyManner.first
+        and one.how == (KeyManner.first, one.changed_by, approver)
         and one.number == logged.number
         and one.changed_at == one.since == logged.time
     )
+
+
+def _is_migrated(one: StoredKey, changes: Mapping[int, LoggedKey], notices_since: int | None) -> bool:
+    """Return whether the migration made the row. changes: of the organisation's key in the log.
+
+    The migration did not know how keys were replaced: it called each one but the first approved, by the
+    author of the revision.
+    """
+    entry = changes.get(one.number)
+    if entry is None or (notices_since is not None and entry.index >= notices_since):
+        return False
+    manner = KeyManner.first if one.number == min(changes) else KeyManner.approved
+    return (
+        (entry.kid, entry.time) == (one.kid, one.since)
+        and one.changed_at == one.since
+        and one.how == (manner, one.changed_by, None)
+    )
+
+
+def _changes(revisions: Mapping[int, LoggedKey]) -> dict[int, LoggedKey]:
+    """Return the revisions of an organisation's record with which it got another key, in their order."""
+    found: dict[int, LoggedKey] = {}
+    kid = None
+    for number in sorted(revisions):
+        if revisions[number].kid != kid:
+            found[number] = revisions[number]
+        kid = revisions[number].kid
+    return found
+
+
+def _missing_rows(
+    changes: Mapping[str, Mapping[int, LoggedKey]], rows: Mapping[tuple[str, str], Sequence[StoredKey]]
+) -> Iterator[Difference]:
+    """Yield the changes of keys without a row of their revision, of keys that have other rows."""
+    for organization, of_one in changes.items():
+        for number, entry in of_one.items():
+            kept = rows.get((organization, entry.kid), ())
+            if kept and number not in {one.number for one in kept}:
+                what = f"the key {entry.kid} of revision {number} is missing from the history of sealing keys"
+                yield _of_key(organization, what, entry.index)
 
 
 def _with_times_of_use(logged: Iterable[LoggedKey]) -> Iterator[LoggedKey]:

@@ -41,6 +41,9 @@ from contracts.facts import (
     ApprovalGranted,
     ApprovalRefused,
     ApprovalRequested,
+    CredentialIssued,
+    CredentialRevoked,
+    RoleGranted,
     SealingKeyReplaced,
 )
 from contracts.records import Malformed
@@ -48,6 +51,11 @@ from services.directory.domain.approval import REFUSALS
 from services.directory.domain.change import digest, restored
 
 _APPROVAL_STEPS: Final = (ApprovalRequested, ApprovalEndorsed, ApprovalGranted, ApprovalRefused)
+# Facts that came with the history of sealing keys, or later.
+_NOTICES: Final = tuple(
+    fact.type
+    for fact in (*_APPROVAL_STEPS, SealingKeyReplaced, CredentialIssued, CredentialRevoked, RoleGranted)
+)
 
 
 class DirectoryStates:
@@ -148,18 +156,24 @@ class DirectoryStates:
         with self._engine.connect() as connection:
             # The keys first: a key is kept in the transaction of its revision.
             rows = connection.execute(select(SEALING_KEYS)).all()
-            changed = {(row.id, row.number): row.changed_at for row in connection.execute(made)}
-            return [
+            changed = {
+                (row.id, row.number): (row.changed_at, row.changed_by) for row in connection.execute(made)
+            }
+        found = []
+        for row in rows:
+            at, by = changed.get((row.organization, row.number), (row.since, row.by))
+            found.append(
                 StoredKey(
                     organization=row.organization,
                     kid=_kid(row.key),
                     number=row.number,
-                    changed_at=changed.get((row.organization, row.number), row.since),
+                    changed_at=at,
+                    changed_by=by,
                     since=row.since,
                     how=(row.manner, row.by, row.approved_by),
                 )
-                for row in rows
-            ]
+            )
+        return found
 
     def logged_keys(self, limit: int) -> Iterator[LoggedKey]:
         """Yield the sealing keys in the log, each with the entry that has it. limit: entries per query."""
@@ -177,6 +191,21 @@ class DirectoryStates:
                     how=(data["manner"], data["by"], data.get("approved_by")) if replaced else None,
                     number=None if replaced else data["revision"],
                 )
+
+    def notices_since(self, limit: int) -> int | None:
+        """Return the index of the first entry of a build that publishes who replaced keys; None without one.
+
+        Such a build names the author of each record, or how the record got its key, and it publishes notices.
+        limit: entries per query.
+        """
+        changed = [f"kopuro.{subject}.changed.v1" for subject in PUBLISHED]
+        for leaf, data in self._opened([*changed, *_NOTICES], limit):
+            record = data.get("organization")
+            names_change = isinstance(record, Mapping) and record.get("sealing_key_change") is not None
+            if leaf["type"] in _NOTICES or names_change or data.get("by") or data.get("record_sha256"):
+                index: int = leaf["index"]
+                return index
+        return None
 
     def clients(self) -> list[RegisteredClient]:
         """Return every client with its place in the order of its principal's."""

@@ -191,8 +191,10 @@ def _directory_differences(
     logged = directory.logged_revisions(PAGE)
     yield from directory_differences(made, contents, logged, settled, authors)
     yield from rewritten_records(current, logged, made, settled)
-    yield from approval_differences(approvals, directory.logged_approvals(PAGE), settled)
-    yield from key_differences(keys, directory.logged_keys(PAGE), settled)
+    decided = list(directory.logged_approvals(PAGE))
+    yield from approval_differences(approvals, decided, settled)
+    notices_since = directory.notices_since(PAGE)
+    yield from key_differences(keys, directory.logged_keys(PAGE), settled, decided, notices_since)
     first = {
         revision.id: (entry.time, entry.index)
         for revision, entry in logged.items()

@@ -97,6 +97,13 @@ class DirectoryWithLog:
         loaded = replace(organization("kg.loaded-once"), sealing_key=Pair.new().public)
         self.directory.entries.enter(Organization, [loaded], by=LOADER)
 
+    def key_of_an_approved_record(self) -> None:
+        record = replace(organization("kg.approved-record"), sealing_key=Pair.new().public)
+        asked = self.two_persons.entries.put_organization(OPERATOR, record)
+        assert isinstance(asked, Approval)
+        self.later()
+        self.two_persons.approvals.approve(asked.id, SECOND)
+
     def key_of_a_record_loaded_again(self) -> None:
         """Records are loaded again: with another key, with the first one, and after a proof."""
         name, keys = "kg.loaded-again", [Pair.new() for _ in range(3)]
@@ -200,6 +207,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made.key_proved_after_an_approved_one,
         made.key_of_a_loaded_record_and_back_to_it,
         made.key_of_a_loaded_record,
+        made.key_of_an_approved_record,
         made.key_of_a_record_loaded_again,
         made.request_endorsed_again,
         made.clients_while_the_clock_is_set_back,
@@ -267,17 +275,29 @@ def test_forged_row_in_the_history_of_sealing_keys_is_named(
     assert [one for one in named if "in the history of sealing keys" in one.what], named
 
 
+@pytest.mark.parametrize("name", ["kg.loaded-once", "kg.approved-record"])
 @pytest.mark.parametrize(
-    "statement",
+    "change",
     [
-        "UPDATE sealing_keys SET number = 99 WHERE organization = 'kg.loaded-once'",
-        "UPDATE sealing_keys SET since = since - 1 WHERE organization = 'kg.loaded-once'",
-        "UPDATE sealing_keys SET manner = 'proved' WHERE organization = 'kg.loaded-once'",
+        "UPDATE sealing_keys SET number = 99",
+        "UPDATE sealing_keys SET since = since - 1",
+        "UPDATE sealing_keys SET manner = 'proved'",
+        "UPDATE sealing_keys SET \"by\" = 'kg.thief'",
+        "UPDATE sealing_keys SET approved_by = 'kg.thief'",
+        "UPDATE sealing_keys SET approved_by = CASE WHEN approved_by IS NULL THEN 'kg.second' END",
     ],
 )
-def test_rewritten_row_of_the_key_of_a_loaded_record_is_named(copied: Path, statement: str) -> None:
-    execute(copied, statement)
-    assert {one.record for one in found(copied)} == {"organization kg.loaded-once"}
+def test_rewritten_row_of_the_key_of_a_new_record_is_named(copied: Path, name: str, change: str) -> None:
+    execute(copied, f"{change} WHERE organization = ?", name)
+    assert {one.record for one in found(copied)} == {f"organization {name}"}
+
+
+@pytest.mark.parametrize(("name", "number"), [("kg.loaded-keys", 1), ("kg.loaded-again", 2)])
+def test_deleted_row_of_a_key_to_which_an_organization_returned_is_named(
+    copied: Path, name: str, number: int
+) -> None:
+    execute(copied, "DELETE FROM sealing_keys WHERE organization = ? AND number = ?", name, number)
+    assert f"organization {name}" in {one.record for one in found(copied)}
 
 
 def execute(folder: Path, statement: str, *values: object) -> None:
