@@ -22,8 +22,9 @@ _DECISIONS: Final = frozenset(_LAST_STEP.values())
 class StoredApproval:
     """A request for approval in the directory's database. request: its kind, subject, requester and partner.
 
-    digest: as stored; change_digest: of the stored change on its basis; None once the change is erased.
-    concerned, change_concerns: the principal that the row names, and the one that the change is about.
+    digest: as stored; change_digest: of the stored change on its basis; None for an unknown kind.
+    may_be_erased: the change is blank, as the directory leaves that of an application's request. concerned,
+    change_concerns: the principal that the row names, and the one that the change is about.
     """
 
     id: str
@@ -35,6 +36,7 @@ class StoredApproval:
     requested_at: dt.datetime
     expires_at: dt.datetime
     state: str
+    may_be_erased: bool
     decided_by: str | None
     decided_at: dt.datetime | None
     endorsed_by: str | None
@@ -102,11 +104,15 @@ _TIMES: Final[Mapping[str, Callable[[StoredApproval], dt.datetime | None]]] = {
 
 
 def approval_differences(
-    stored: Sequence[StoredApproval], logged: Iterable[LoggedDecisionStep], settled: dt.datetime
+    stored: Sequence[StoredApproval],
+    logged: Iterable[LoggedDecisionStep],
+    settled: dt.datetime,
+    applied: Collection[str] = (),
 ) -> Iterator[Difference]:
     """Yield requests that one side lacks, or that the log has with other persons, content or result.
 
-    settled: later steps are not compared.
+    settled: later steps are not compared. applied: the requests to vet applications, whose changes may be
+    erased.
     """
     steps: dict[str, list[LoggedDecisionStep]] = defaultdict(list)
     for step in logged:
@@ -123,7 +129,7 @@ def approval_differences(
             yield _of_approval(one.id, "has no entry in the log")
         elif any(step.request != one.request or step.digest not in (None, one.digest) for step in told):
             yield _of_approval(one.id, "differs from the one in the log", told[0].index)
-        elif one.change_digest not in (None, one.digest):
+        elif one.change_digest not in (None, one.digest) and not (one.may_be_erased and one.id in applied):
             yield _of_approval(one.id, "has another change than its digest: it was rewritten", told[0].index)
         elif one.change_concerns not in (None, one.concerned):
             about = f"concerns {one.concerned}, by its change {one.change_concerns}"

@@ -37,6 +37,7 @@ from admin.reconciliation.stored_values import DAMAGED, json_object
 from contracts.canonical import NotCanonical
 from contracts.codes import ApprovalKind
 from contracts.facts import (
+    ApplicationDecided,
     ApprovalEndorsed,
     ApprovalGranted,
     ApprovalRefused,
@@ -101,7 +102,9 @@ class DirectoryStates:
     def logged_revisions(self, limit: int) -> dict[RecordRevision, LoggedRevision]:
         """Return every revision of the directory in the log. limit: entries per query."""
         found: dict[RecordRevision, LoggedRevision] = {}
-        for leaf, data in self._opened([f"kopuro.{subject}.changed.v1" for subject in PUBLISHED], limit):
+        for leaf, data in self._entries.said(
+            [f"kopuro.{subject}.changed.v1" for subject in PUBLISHED], limit
+        ):
             revision = revision_of(leaf["type"], data)
             record = logged_record(revision.subject, data)
             entry = LoggedRevision(
@@ -125,6 +128,7 @@ class DirectoryStates:
                     change_digest=_change_digest(row),
                     concerned=row.concerned,
                     change_concerns=_change_concerns(row),
+                    may_be_erased=_may_be_erased(row),
                     requested_at=row.requested_at,
                     expires_at=row.expires_at,
                     state=row.state,
@@ -138,7 +142,7 @@ class DirectoryStates:
 
     def logged_approvals(self, limit: int) -> Iterator[LoggedDecisionStep]:
         """Yield what the log says of requests for approval, in its order. limit: entries per query."""
-        for leaf, data in self._opened([fact.type for fact in _APPROVAL_STEPS], limit):
+        for leaf, data in self._entries.said([fact.type for fact in _APPROVAL_STEPS], limit):
             yield LoggedDecisionStep(
                 index=leaf["index"],
                 time=dt.datetime.fromisoformat(leaf["time"]),
@@ -149,6 +153,11 @@ class DirectoryStates:
                 by=data.get("by"),
                 expires_at=_moment(data.get("expires_at")),
             )
+
+    def applied(self, limit: int) -> set[str]:
+        """Return the requests to vet applications: without effect, the directory erases their changes."""
+        decided = self._entries.said([ApplicationDecided.type], limit)
+        return {data["approval_id"] for _, data in decided if data.get("approval_id") is not None}
 
     def sealing_keys(self) -> list[StoredKey]:
         """Return every sealing key that the directory says an organisation has or had."""
@@ -178,7 +187,7 @@ class DirectoryStates:
     def logged_keys(self, limit: int) -> Iterator[LoggedKey]:
         """Yield the sealing keys in the log, each with the entry that has it. limit: entries per query."""
         types = [SealingKeyReplaced.type, "kopuro.organization.changed.v1"]
-        for leaf, data in self._opened(types, limit):
+        for leaf, data in self._entries.said(types, limit):
             replaced = leaf["type"] == SealingKeyReplaced.type
             organization = data["organization"]
             record: Mapping[str, Any] = data if replaced else (organization.get("sealing_key") or {})
@@ -199,7 +208,7 @@ class DirectoryStates:
         limit: entries per query.
         """
         changed = [f"kopuro.{subject}.changed.v1" for subject in PUBLISHED]
-        for leaf, data in self._opened([*changed, *_NOTICES], limit):
+        for leaf, data in self._entries.said([*changed, *_NOTICES], limit):
             record = data.get("organization")
             names_change = isinstance(record, Mapping) and record.get("sealing_key_change") is not None
             if leaf["type"] in _NOTICES or names_change or data.get("by") or data.get("record_sha256"):
@@ -226,13 +235,6 @@ class DirectoryStates:
                 secrets[row.id].add(str((json_object(row.record) or {}).get("secret_sha256")))
         return stored, secrets
 
-    def _opened(self, types: list[str], limit: int) -> Iterator[tuple[Mapping[str, Any], Any]]:
-        """Yield the fields, with the index, and the data of the entries of these types."""
-        for page in self._entries.pages(types, limit):
-            for opened in page:
-                if opened.data is not None:
-                    yield {**opened.fields, "index": opened.index}, opened.data
-
 
 def _digest(subject: str, record: str) -> str:
     """Return the digest of what is compared of a stored record; DAMAGED for one that cannot be read."""
@@ -248,13 +250,14 @@ def _kid(key: str) -> str | None:
     return kid if isinstance(kid, str) else None
 
 
-def _is_erased(row: Any, change: Any) -> bool:
-    """Return whether the change is erased as `ApplicationSteps.approval_settled` erases it."""
-    return change == {} and row.kind == ApprovalKind.vetting and row.state in REFUSALS
+def _may_be_erased(row: Any) -> bool:
+    """Return whether the change is blank, as `ApplicationSteps.approval_settled` leaves it."""
+    blank = json_object(row.change) == {}
+    return blank and row.kind == ApprovalKind.vetting and row.state in REFUSALS
 
 
 def _change_digest(row: Any) -> str | None:
-    """Return the digest of the stored change; None for one that is erased, or of an unknown kind.
+    """Return the digest of the stored change; None for one of an unknown kind.
 
     DAMAGED: it cannot be read.
     """
@@ -262,7 +265,7 @@ def _change_digest(row: Any) -> str | None:
     if change is None:
         return DAMAGED
     try:
-        return None if _is_erased(row, change) else digest(ApprovalKind(row.kind), change, row.basis)
+        return digest(ApprovalKind(row.kind), change, row.basis)
     except NotCanonical:
         return DAMAGED
     except ValueError:
@@ -270,7 +273,7 @@ def _change_digest(row: Any) -> str | None:
 
 
 def _change_concerns(row: Any) -> str | None:
-    """Return whom the stored change is about; None for one that is erased or damaged."""
+    """Return whom the stored change is about; None for one that is blank or damaged."""
     change = json_object(row.change)
     try:
         return restored(ApprovalKind(row.kind), change).concerned if change else None

@@ -12,9 +12,11 @@ from sqlalchemy.sql.selectable import TableClause
 
 from admin.reconciliation.differences import Difference
 from admin.reconciliation.service_tables import (
+    APPLICATIONS,
     APPROVALS,
     CUSTODIES,
     DECISIONS,
+    EMPLOYER_REPLIES,
     ENTRIES,
     MESSAGES,
     REFERRALS,
@@ -23,6 +25,8 @@ from admin.reconciliation.service_tables import (
     STATEMENTS,
     SUBMISSIONS,
     TIMELINE,
+    WATCH_RECIPIENTS,
+    WATCH_REPORTS,
 )
 from admin.reconciliation.stored_values import NO_TIME, StoredTime
 from contracts.moments import CLOCK_TOLERANCE
@@ -46,6 +50,10 @@ _TIMES: Final[dict[str, tuple[tuple[TableClause, str, tuple[str, ...]], ...]]] =
         (REVISIONS, "changed_at", ("subject", "id", "number")),
         (APPROVALS, "requested_at", ("id",)),
         (SEALING_KEYS, "since", ("organization", "number")),
+        (WATCH_REPORTS, "reported_at", ("id",)),
+        (WATCH_RECIPIENTS, "since", ("organization",)),
+        (EMPLOYER_REPLIES, "at", ("watched_id",)),
+        (APPLICATIONS, "submitted_at", ("id",)),
     ),
 }
 # The column with the id of the referral, in tables of referrals' rows.

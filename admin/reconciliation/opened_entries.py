@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, Engine, select
 
@@ -47,6 +48,16 @@ class OpenedEntries:
                 after = max(indices)
                 opened = self._opened(connection, indices)
                 yield [opened[index] for index in indices if index in opened]
+
+    def said(self, types: Sequence[str], limit: int) -> Iterator[tuple[Mapping[str, Any], Any]]:
+        """Yield the fields, with the index, and the data of the entries of these types that have content.
+
+        limit: entries per query.
+        """
+        for page in self.pages(types, limit):
+            for opened in page:
+                if opened.data is not None:
+                    yield {**opened.fields, "index": opened.index}, opened.data
 
     def of_messages(self, message_ids: Sequence[str]) -> tuple[list[OpenedLeaf], set[tuple[str, str]]]:
         """Return the entries of these messages that match, and the id and type of those that do not."""

@@ -112,6 +112,8 @@ def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -
         yield Difference(referral_id=whole, where="routing", what=what)
     yield from _mailbox_differences(states.mailboxes, settled, compared)
     yield from _directory_differences(states.directory, settled, compared)
+    yield from states.watch.differences(settled, PAGE)
+    yield from states.applications.differences(settled, PAGE)
     yield from _replica_differences(states, settled, compared)
     yield from decision_differences(states, settled, compared)
     yield from _statement_differences(states, settled, compared)
@@ -192,7 +194,7 @@ def _directory_differences(
     yield from directory_differences(made, contents, logged, settled, authors)
     yield from rewritten_records(current, logged, made, settled)
     decided = list(directory.logged_approvals(PAGE))
-    yield from approval_differences(approvals, decided, settled)
+    yield from approval_differences(approvals, decided, settled, directory.applied(PAGE))
     notices_since = directory.notices_since(PAGE)
     yield from key_differences(keys, directory.logged_keys(PAGE), settled, decided, notices_since)
     first = {

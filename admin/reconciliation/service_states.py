@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, select
 from sqlalchemy.sql.selectable import TableClause
 
+from admin.reconciliation.application_states import ApplicationStates
 from admin.reconciliation.compared_rows import (
     fact_of,
     logged_fact,
@@ -49,6 +50,7 @@ from admin.reconciliation.service_tables import (
 )
 from admin.reconciliation.statement_differences import LoggedStatement, StoredStatement
 from admin.reconciliation.unreceipted_events import UnreceiptedEvent, unreceipted_events
+from admin.reconciliation.watch_states import WatchStates
 from contracts.facts import DecisionsRecorded, ReplacementSubmitted, StatementIssued
 from contracts.part_id import part_id
 from services.audit.log.adapters.sql_log import SqlLog
@@ -79,6 +81,16 @@ class ServiceStates:
     def mailboxes(self) -> MailboxStates:
         """Delivery's mailboxes."""
         return MailboxStates(self._engines["delivery"], self.entries)
+
+    @property
+    def applications(self) -> ApplicationStates:
+        """The applications to join the network."""
+        return ApplicationStates(self._engines["directory"], self.entries)
+
+    @property
+    def watch(self) -> WatchStates:
+        """The reports about employers."""
+        return WatchStates(self._engines["directory"], self.entries)
 
     @property
     def directory(self) -> DirectoryStates:

@@ -20,7 +20,11 @@ tests/services/test_reconcile.py fails until it does:
               clients(principal, registered), proof_keys(client_id, secret_sha256),
               approvals(id, kind, subject, concerned, organization, change, digest, basis, requested_by,
               requested_at, expires_at, state, decided_by, decided_at, endorsed_by, endorsed_at),
-              sealing_keys(organization, number, key, since, manner, by, approved_by)
+              sealing_keys(organization, number, key, since, manner, by, approved_by),
+              watch_reports(id, reporter, country, allegation, recipients, salt, reported_at, retracted_at),
+              watch_recipients(organization, since), employer_replies(watched_id, country, employer, text, by,
+              at), applications(id, state, content, salt, submitted_at, expires_at, approval_id, organization,
+              decided_by, decided_at, reason)
     each      unreceipted(number, body, published_at)
     each but the directory
               replica(type, key, revision, data)
@@ -201,3 +205,38 @@ ENTRIES = table(
     column("referral_id", StoredText),
 )
 PROOF_KEYS = table("proof_keys", column("client_id", StoredText), column("secret_sha256", StoredText))
+WATCH_REPORTS = table(
+    "watch_reports",
+    column("id", StoredText),
+    column("reporter", StoredText),
+    column("country", StoredText),
+    column("allegation", StoredText),
+    column("recipients", StoredText),
+    column("salt", StoredText),
+    column("reported_at", StoredTime),
+    column("retracted_at", StoredTime),
+)
+WATCH_RECIPIENTS = table("watch_recipients", column("organization", StoredText), column("since", StoredTime))
+EMPLOYER_REPLIES = table(
+    "employer_replies",
+    column("watched_id", StoredText),
+    column("country", StoredText),
+    column("employer", StoredText),
+    column("text", StoredText),
+    column("by", StoredText),
+    column("at", StoredTime),
+)
+APPLICATIONS = table(
+    "applications",
+    column("id", StoredText),
+    column("state", StoredText),
+    column("content", StoredText),
+    column("salt", StoredText),
+    column("submitted_at", StoredTime),
+    column("expires_at", StoredTime),
+    column("approval_id", StoredText),
+    column("organization", StoredText),
+    column("decided_by", StoredText),
+    column("decided_at", StoredTime),
+    column("reason", StoredText),
+)

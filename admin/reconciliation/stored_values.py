@@ -73,3 +73,11 @@ def json_object(text: str | None) -> Mapping[str, Any] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
+
+
+def json_value(text: str | None) -> Any:
+    """Return the value of a JSON text; DAMAGED for a text that has none."""
+    try:
+        return orjson.loads(text or "")
+    except ValueError:
+        return DAMAGED

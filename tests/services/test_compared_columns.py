@@ -32,8 +32,8 @@ from sqlalchemy.exc import IntegrityError
 from admin.reconciliation.coverage import COVERAGE
 from admin.reconciliation.coverage.rules import Compared
 from admin.reconciliation.differences import Difference
+from admin.reconciliation.reconcile import DELIVERED_TYPES, engines, reconcile
 from admin.reconciliation.reconcile import Compared as Counts
-from admin.reconciliation.reconcile import engines, reconcile
 from admin.reconciliation.service_states import SERVICES, ServiceStates
 from contracts.codes import DeclineReason, Outcome
 from contracts.envelope import Envelope, Event
@@ -59,17 +59,23 @@ from runtime.storage.columns import Instant, Json
 from runtime.storage.database import Database
 from services.directory.adapters.tables import (
     AGREEMENTS,
+    APPLICATIONS,
     APPROVALS,
     CLIENTS,
+    EMPLOYER_REPLIES,
     ORGANIZATIONS,
     PROOF_KEYS,
     REVISIONS,
     SEALING_KEYS,
     TOKEN_KEYS,
+    WATCH_RECIPIENTS,
+    WATCH_REPORTS,
 )
+from services.directory.domain.application import commitment
 from services.directory.domain.change import RootClient, stored
 from services.directory.domain.change import digest as digest_of_change
 from services.directory.domain.client import Client, Role
+from services.directory.domain.employer_identity import entry_keys
 from services.directory.domain.entry import Standing
 from services.directory.domain.full_state import full_state, subjects_for
 from services.intake.adapters.tables import SUBMISSIONS
@@ -82,6 +88,8 @@ from services.routing.domain.timeline import entry_of
 from services.routing.ports import Changes
 from tests.support.hub_on_disk import OSH, SAYS, THEN, HubOnDisk, complete, replicate
 from tests.unit.services.audit.logs import event
+from tests.unit.services.directory.application_samples import content
+from tests.unit.services.directory.watch_samples import employer, report
 from tests.unit.services.routing.samples import facts
 
 ALMATY = "kz.almaty-clinic"
@@ -136,6 +144,9 @@ class _FilledHub(HubOnDisk):
         self._approval()
         self._sealing_key()
         self._statement()
+        self._watch_report()
+        self._application("in_approval")
+        self._application("refused", reason="not_genuine")
         for name, database in self.databases.items():
             copy = history_read()
             self.log.append([Envelope.decode(copy.body)])
@@ -346,6 +357,79 @@ class _FilledHub(HubOnDisk):
         self.log.append([notice])
         self.deliver("", notice)
 
+    def _watch_report(self) -> None:
+        """A retracted report, a reply about another one, and an organisation that receives reports."""
+        for name, retracted in (("Zavod Invented", THEN), ("Stroy Invented", None)):
+            made = report(
+                OSH,
+                employer(name),
+                id=new_id(),
+                recipients=("x.union",),
+                reported_at=THEN,
+                retracted_at=retracted,
+            )
+            about, recipients = made.allegation.employer, ["x.union"]
+            self.write(
+                "directory",
+                WATCH_REPORTS,
+                **{field.name: getattr(made, field.name) for field in fields(made)},
+                country=about.country,
+                body_sha256="a" * 64,
+            )
+            said = {
+                "report_id": made.id,
+                "allegation": plain(made.allegation),
+                "reporter": made.commitment,
+                "recipients": recipients,
+                "expires_at": (THEN + dt.timedelta(days=730)).isoformat(),
+            }
+            self._published("employer.reported", said, made.id)
+            if retracted is not None:
+                retraction = {"report_id": made.id, "recipients": recipients}
+                self._published("employer.report_retracted", retraction, made.id)
+        (entry,) = entry_keys(about)
+        reply = {"watched_id": entry.id, "employer": about, "text": "We paid.", "by": "kg.coordinator"}
+        self.write("directory", EMPLOYER_REPLIES, **reply, country=about.country, at=THEN)
+        said = {**reply, "employer": plain(about), "recipients": recipients}
+        self._published("employer.replied", said, entry.id)
+        self.write("directory", WATCH_RECIPIENTS, organization=OSH, since=THEN)
+        chosen = {"organization": OSH, "receives": True, "by": OSH}
+        self._published("watch_reports.chosen", chosen, OSH)
+
+    def _application(self, state: str, **decision: str) -> None:
+        """An application after a request to vet it, and after its decision, if there is one."""
+        number, ends, salt, sent = new_id(), THEN + dt.timedelta(days=90), "A" * 43, content()
+        approval = {"approval_id": new_id(), "organization": "kg.applied"}
+        self.write(
+            "directory",
+            APPLICATIONS,
+            **approval,
+            **decision,
+            id=number,
+            state=state,
+            content=sent,
+            salt=salt,
+            reference_sha256=number.replace("-", "") * 2,
+            submitted_at=THEN,
+            expires_at=ends,
+            decided_by="kg.operator",
+            decided_at=THEN,
+        )
+        submitted = {"content": commitment(number, sent, salt), "expires_at": ends.isoformat()}
+        self._published("application.submitted", {"application_id": number, **submitted}, number)
+        step = {"application_id": number, "by": "kg.operator", "approval_id": approval["approval_id"]}
+        asked = {**step, "step": "vetting_requested", "organization": "kg.applied"}
+        self._published("application.decided", asked, number)
+        if decision:
+            self._published("application.decided", {**step, **decision, "step": state}, number)
+
+    def _published(self, fact: str, data: Mapping[str, Any], key: str) -> None:
+        """Log a fact of the directory, and deliver it."""
+        said = event(f"kopuro.{fact}.v1", data=dict(data), partition_key=key, time=THEN)
+        self.log.append([said])
+        if said.type in DELIVERED_TYPES:
+            self.deliver("", said)
+
     def _statement(self) -> None:
         content = b'{"offers":3}'
         issued = StatementIssued(organization=OSH, month="2026-10", digest=digest_of(content))
@@ -396,6 +480,8 @@ ROWS: Final[Mapping[tuple[str, str], tuple[str, Any]]] = {
     ("routing", "offers"): ("state", "declined"),
     ("routing", "timeline"): ("fact", "offer.declined"),
     ("audit", "closures"): ("revoked", True),
+    ("directory", "watch_reports"): ("retracted_at", THEN),
+    ("directory", "applications"): ("state", "in_approval"),
     ("audit", "entries"): ("type", "kopuro.offer.accepted.v1"),
 }
 COLUMN_ROWS: Final[Mapping[tuple[str, str, str], tuple[str, Any]]] = {
@@ -407,6 +493,7 @@ COLUMN_ROWS: Final[Mapping[tuple[str, str, str], tuple[str, Any]]] = {
     ("directory", "revisions", "changed_by"): ("id", OSH),
     ("directory", "revisions", "changed_at"): ("id", OSH),
     ("routing", "decisions", "referral_id"): ("record", RECORD),
+    ("directory", "applications", "reason"): ("state", "refused"),
 }
 # Where a value of the column's type would not do.
 VALUES: Final[Mapping[tuple[str, str], Any]] = {
@@ -502,6 +589,10 @@ SETTLED: Final = (
     ("directory", "revisions", "changed_at"),
     ("directory", "approvals", "requested_at"),
     ("directory", "sealing_keys", "since"),
+    ("directory", "watch_reports", "reported_at"),
+    ("directory", "watch_recipients", "since"),
+    ("directory", "employer_replies", "at"),
+    ("directory", "applications", "submitted_at"),
     *[(service, "unreceipted", "published_at") for service in SERVICES],
 )
 

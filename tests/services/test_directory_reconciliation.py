@@ -18,10 +18,20 @@ from sqlalchemy import select
 from admin.reconciliation.differences import Difference
 from admin.reconciliation.reconcile import DELIVERED_TYPES, Compared, engines, reconcile
 from admin.reconciliation.service_states import SERVICES, ServiceStates
-from contracts.application import ApplicationVetting
-from contracts.codes import SuspensionReason, WithdrawalOfApproval
+from contracts.application import ApplicationRejection, ApplicationVetting
+from contracts.codes import (
+    ApplicationRefusal,
+    EmployerPractice,
+    SuspensionReason,
+    WithdrawalOfApproval,
+)
+from contracts.employer import EmployerReport, Evidence
 from contracts.envelope import Envelope
-from contracts.organization import Organization
+from contracts.errors import Refused
+from contracts.organization import Organization, SealingKey
+from contracts.records import read
+from contracts.topology import EVENTS
+from kopuro_client.sealing import generate_key, public_key, seal
 from runtime.access.tokens import Principal
 from runtime.messaging.outbox.event_batch import decode_batch
 from services.directory.adapters.tables import MESSAGING
@@ -29,6 +39,7 @@ from services.directory.domain.approval import Approval, Policy, State
 from services.directory.domain.client import Role, digest
 from services.directory.domain.precondition import ANY_REVISION, at_revision
 from services.directory.handlers.approvals import ApprovalReader
+from services.directory.handlers.watched_employers import WatchedSearch
 from services.directory.load import LOADER
 from tests.support.hub_on_disk import HubOnDisk
 from tests.unit.services.directory.application_samples import request
@@ -41,6 +52,7 @@ from tests.unit.services.directory.samples import (
     organization,
     service_record,
 )
+from tests.unit.services.directory.watch_samples import employer as an_employer
 
 STAFF = ApprovalReader(organization=None)
 BEGIN = dt.datetime.now(dt.UTC) - dt.timedelta(days=20)
@@ -64,8 +76,10 @@ class DirectoryWithLog:
     def log(self) -> None:
         """Log and deliver every event of the outbox, which is not emptied."""
         table = MESSAGING.outbox
+        # Sealed messages go to the other exchange, and have no entry.
+        wanted = select(table.c.body).where(table.c.exchange == EVENTS).order_by(table.c.number)
         with self.hub.databases["directory"].read() as transaction:
-            bodies = transaction.execute(select(table.c.body).order_by(table.c.number)).scalars().all()
+            bodies = transaction.execute(wanted).scalars().all()
         events = [Envelope.decode(event) for body in bodies for event in decode_batch(body)]
         self.hub.log.append(events)
         for event in (one for one in events if one.type in DELIVERED_TYPES):
@@ -156,6 +170,142 @@ class DirectoryWithLog:
         assert applied.reference is not None
         self.two_persons.applications.withdraw(applied.application.id, applied.reference)
 
+    def requests_that_lapse(self) -> None:
+        """Requests that nobody decides in time: one that is approved too late, one that is made again."""
+        two = self.two_persons
+        for name in ("kg.lapsed-late", "kg.lapsed-again", "kg.lapsed-open"):
+            two.entries.put_organization(OPERATOR, organization(name))
+        late = next(one for one in self.open_requests() if one.subject == "kg.lapsed-late")
+        self.later(24 * 8)
+        with pytest.raises(Refused):
+            two.approvals.approve(late.id, SECOND)
+        two.entries.put_organization(OPERATOR, organization("kg.lapsed-again"))
+
+    def applications(self) -> None:
+        """Applications that are vetted, refused or withdrawn, expire, wait again or wait, and one deleted."""
+        one, two = self.directory.applications, self.two_persons.applications
+        approvals = self.two_persons.approvals
+        ids: dict[str, str] = {}
+        references: dict[str, str] = {}
+
+        def apply(name: str) -> None:
+            self.later()
+            applied = one.apply(request(proposed_id=f"kg.applied-{name}", name=f"Applied {name} (invented)"))
+            assert applied.reference is not None
+            ids[name], references[name] = applied.application.id, applied.reference
+
+        def refuse(name: str) -> None:
+            self.later()
+            rejection = ApplicationRejection(reason=ApplicationRefusal.not_genuine)
+            one.refuse(ids[name], rejection, by=OPERATOR.id)
+
+        def ask_to_vet(name: str, id: str | None = None) -> str:
+            self.later()
+            asked = two.vet(ids[name], ApplicationVetting(id=id), by=OPERATOR.id).approval_id
+            self.later()
+            assert asked is not None
+            return asked
+
+        for name in ("expired", "deleted"):
+            apply(name)
+        refuse("deleted")
+        self.later(24 * 30)
+        apply("lapsed")
+        ask_to_vet("lapsed")
+        self.later(24 * 8)
+        two.tidy()
+        # An application is decided within ninety days, and kept for thirty after its end.
+        self.later(24 * 53)
+        one.tidy()
+        for name in ("alone", "approved", "renamed", "refused", "withdrawn", "gone", "waiting"):
+            apply(name)
+        one.vet(ids["alone"], ApplicationVetting(), by=OPERATOR.id)
+        approvals.approve(ask_to_vet("approved"), SECOND)
+        ask_to_vet("renamed")
+        # Another request of the same person ends the first.
+        approvals.refuse(ask_to_vet("renamed", id="kg.applied-again"), SECOND)
+        refuse("refused")
+        for name in ("withdrawn", "gone"):
+            self.later()
+            one.withdraw(ids[name], references[name])
+        # So that it no longer counts towards the limit.
+        refuse("gone")
+        states = {application.id: application.state.value for application in one.page(None, "", 50)}
+        assert {name: states.get(id_) for name, id_ in ids.items()} == {
+            "expired": "expired",
+            "deleted": None,
+            "lapsed": "waiting",
+            "alone": "vetted",
+            "approved": "vetted",
+            "renamed": "waiting",
+            "refused": "refused",
+            "withdrawn": "withdrawn",
+            "gone": "refused",
+            "waiting": "waiting",
+        }
+
+    def amqp_passwords(self) -> None:
+        """Passwords that the gateway applies, that are replaced, and that end with their client."""
+        name = "kg.over-amqp"
+        self.directory.entries.put_organization(OPERATOR, organization(name))
+        for client in ("desk", "amqp", "later"):
+            issue(self.directory, name, f"{name}.{client}", client[0] * 43)
+            self.later()
+        desk, gateway = (
+            Principal(id=name, roles=frozenset({"partner"}), client_id=f"{name}.{client}")
+            for client in ("desk", "amqp")
+        )
+        passwords = self.directory.amqp_passwords
+        for number, applied in enumerate((True, False, True)):
+            password = "ABC"[number] * 48
+            passwords.replace(password, by=desk)
+            self.later()
+            if applied:
+                passwords.applied(password, by=gateway)
+                self.later()
+        self.directory.credentials.revoke(desk.client_id, by=OPERATOR.id, operator=True)
+
+    def watch_reports(self) -> None:
+        """Reports that count and that are retracted, an employer's replies, and choices to receive."""
+        recipients = {"kg.union-one": "union", "ru.inspectorate-one": "state_body"}
+        keys = {name: generate_key() for name in recipients}
+        for name, kind in {**recipients, "kg.reporter-one": "ngo", "kg.reporter-two": "ngo"}.items():
+            self.directory.entries.put_organization(OPERATOR, organization(name, kind=kind))
+        reports = self.directory.watch_reports
+        for name, key in keys.items():
+            self.directory.keys.publish(name, read(SealingKey, public_key(key)), by=name)
+            reports.choose(name, receives=True)
+            self.later()
+
+        def report(reporter: str, employer: str) -> str:
+            self.later()
+            evidence = tuple(
+                Evidence(organization=name, sealed=seal({"text": "Invented."}, public_key(key)))
+                for name, key in keys.items()
+            )
+            submitted = EmployerReport(
+                employer=an_employer(employer),
+                practices=(EmployerPractice.wages_withheld,),
+                first_month="2026-01",
+                last_month="2026-02",
+                evidence=evidence,
+            )
+            return reports.report(reporter, submitted, key=employer).id
+
+        for reporter in ("kg.reporter-one", "kg.reporter-two"):
+            report(reporter, "Stroy Invented")
+        retracted = report("kg.reporter-one", "Zavod Invented")
+        self.later()
+        reports.retract("kg.reporter-one", retracted)
+        (watched,) = self.directory.watched_employers.page(WatchedSearch(), "", 10)
+        for text in ("We paid.", "We paid everybody."):
+            self.later()
+            self.directory.watched_employers.reply(watched.id, text, by="kg.coordinator")
+        self.later()
+        for receives in (False, True, False):
+            reports.choose("kg.union-one", receives=receives)
+            self.later()
+
     def suspension_agreement_and_revocation(self) -> None:
         name = "kg.suspended"
         self.directory.entries.put_organization(OPERATOR, organization(name))
@@ -203,6 +353,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("changed")
     hub = HubOnDisk(f"sqlite:///{folder}/{{service}}.sqlite")
     made = DirectoryWithLog(hub)
+    made.set(BEGIN - dt.timedelta(days=150))
+    made.applications()
+    made.set(BEGIN)
     for change in (
         made.key_proved_after_an_approved_one,
         made.key_of_a_loaded_record_and_back_to_it,
@@ -214,6 +367,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made.requests_that_end,
         made.suspension_agreement_and_revocation,
         made.service_credentials_and_watch_reports,
+        made.amqp_passwords,
+        made.watch_reports,
+        made.requests_that_lapse,
     ):
         change()
         made.later()
@@ -312,6 +468,9 @@ def execute(folder: Path, statement: str, *values: object) -> None:
         *[("kg.open-request", blank) for blank in ("null", "{}", "[]", '""')],
         ("kg.endorsed-keys", "{}"),
         ("kg.refused-request", "null"),
+        # The directory erases the requests of applications only.
+        ("kg.refused-request", "{}"),
+        ("kg.lapsed-late", "{}"),
     ],
 )
 def test_blank_change_of_a_request_that_the_directory_does_not_erase_is_named(
@@ -334,6 +493,12 @@ def test_blank_change_of_a_request_that_the_directory_does_not_erase_is_named(
         ("UPDATE approvals SET endorsed_by = 'kg.operator' WHERE endorsed_by = 'kg.second'", "approval "),
         ("UPDATE clients SET registered = 99 WHERE id = 'kg.two-clients.one'", "client kg.two-clients.two"),
         ("UPDATE approvals SET state = 'granted' WHERE change = '{}'", "approval "),
+        ("UPDATE approvals SET state = 'granted' WHERE subject = 'kg.lapsed-late'", "approval "),
+        ("UPDATE approvals SET state = 'requested' WHERE subject = 'kg.lapsed-late'", "approval "),
+        (
+            "UPDATE clients SET record = replace(record, 'amqp', 'other') WHERE id = 'kg.over-amqp.amqp'",
+            "client kg.over-amqp.amqp",
+        ),
         ("UPDATE revisions SET reason = 'other' WHERE reason IS NOT NULL", "organization kg.suspended"),
         (
             "UPDATE organizations SET record = replace(record, 'legal', 'other') WHERE id = 'kg.services'",
@@ -354,3 +519,97 @@ def test_rewritten_row_of_each_change_is_named(copied: Path, statement: str, rec
     execute(copied, statement)
     named = [one.record or "" for one in found(copied) if one.where == "directory"]
     assert any(one.startswith(record) for one in named)
+
+
+# By table: a column, its forged value and the row, as SQL.
+FORGED = {
+    "applications": [
+        ("state", "'vetted'", "organization IS NULL AND state = 'waiting'"),
+        ("state", "'vetted'", "state = 'refused' AND reason IS NOT NULL"),
+        ("state", "'waiting'", "state = 'vetted'"),
+        ("state", "'withdrawn'", "state = 'expired'"),
+        ("organization", "'kg.thief'", "state = 'vetted'"),
+        ("organization", "NULL", "state = 'vetted'"),
+        ("approval_id", "NULL", "approval_id IS NOT NULL"),
+        ("decided_by", "'kg.thief'", "state = 'vetted'"),
+        ("decided_by", "NULL", "state = 'refused'"),
+        ("decided_at", "decided_at - 1", "state = 'vetted'"),
+        ("reason", "'other'", "state = 'refused'"),
+        ("reason", "NULL", "state = 'refused'"),
+        ("content", "replace(content, 'Applied', 'Forged')", "state = 'waiting'"),
+        ("salt", "NULL, content = NULL", "state = 'waiting'"),
+        ("salt", "'B' || substr(salt, 2)", "state = 'refused' AND salt IS NOT NULL"),
+        ("expires_at", "expires_at + 1", "state = 'waiting'"),
+        ("submitted_at", "submitted_at - 1", "state = 'expired'"),
+        ("id", "'other'", "id = (SELECT max(id) FROM applications)"),
+    ],
+    "watch_reports": [
+        ("retracted_at", "reported_at + 1", "retracted_at IS NULL"),
+        ("retracted_at", "NULL", "retracted_at IS NOT NULL"),
+        ("retracted_at", "retracted_at - 1", "retracted_at IS NOT NULL"),
+        ("reporter", "'kg.reporter-three'", "retracted_at IS NOT NULL"),
+        ("salt", "CASE WHEN salt LIKE 'B%' THEN 'C' ELSE 'B' END || substr(salt, 2)", "true"),
+        ("recipients", "'[\"kg.union-one\"]'", "true"),
+        ("allegation", "replace(allegation, 'wages_withheld', 'passports_withheld')", "true"),
+        ("country", "'KG'", "true"),
+        ("reported_at", "reported_at - 1", "true"),
+    ],
+    "watch_recipients": [
+        ("since", "since - 1", "organization = 'ru.inspectorate-one'"),
+        ("organization", "'kg.thief'", "organization = 'ru.inspectorate-one'"),
+        ("organization", "'kg.union-one'", "organization = 'ru.inspectorate-one'"),
+    ],
+    "employer_replies": [
+        ("text", "'\"Another reply.\"'", "true"),
+        ('"by"', "'kg.thief'", "true"),
+        ("employer", "replace(employer, 'Stroy', 'Other')", "true"),
+        ("country", "'KG'", "true"),
+        ("at", "at - 1", "true"),
+        ("watched_id", "'other'", "true"),
+    ],
+}
+NAMED = {
+    "applications": "application ",
+    "watch_reports": "watch report ",
+    "watch_recipients": "recipient of watch reports ",
+    "employer_replies": "reply of an employer ",
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "row"),
+    [(table, *forged) for table, of_table in FORGED.items() for forged in of_table],
+)
+def test_forged_row_of_an_application_or_a_watch_report_is_named(
+    copied: Path, table: str, column: str, value: str, row: str
+) -> None:
+    execute(copied, f"UPDATE {table} SET {column} = {value} WHERE {row}")  # noqa: S608 - a test's own values
+    differences = found(copied)
+    assert differences
+    assert all((one.record or "").startswith(NAMED[table]) for one in differences), differences
+
+
+@pytest.mark.parametrize(
+    ("table", "row"),
+    [
+        ("applications", "state = 'waiting'"),
+        ("watch_reports", "retracted_at IS NULL"),
+        ("watch_reports", "retracted_at IS NOT NULL"),
+        ("watch_recipients", "true"),
+        ("employer_replies", "true"),
+    ],
+)
+def test_deleted_row_of_an_open_application_or_a_watch_report_is_named(
+    copied: Path, table: str, row: str
+) -> None:
+    execute(copied, f"DELETE FROM {table} WHERE {row}")  # noqa: S608 - a test's own values
+    assert {one.what for one in found(copied)} == {f"the {NAMED[table].strip()} is missing"}
+
+
+def test_rows_that_the_directory_deletes_in_time_are_no_difference(copied: Path) -> None:
+    """An ended application after the time that the network chose, and a reply without a report."""
+    execute(copied, "DELETE FROM applications WHERE state NOT IN ('waiting', 'in_approval')")
+    assert found(copied) == []
+    execute(copied, "DELETE FROM employer_replies")
+    execute(copied, "DELETE FROM watch_reports")
+    assert {one.what for one in found(copied)} == {"the watch report is missing"}

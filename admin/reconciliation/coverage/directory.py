@@ -100,20 +100,47 @@ DIRECTORY: Final[Tables] = {
     "expiry_notices": omitted(
         Reason.bookkeeping, "what was announced", "client_id", "credential", "expires_at", "days"
     ),
-    "watch_reports": omitted(
-        Reason.uncompared,
-        "employer.reported and employer.report_retracted; the log has a commitment to the reporter",
-        *("id", "reporter", "country", "allegation", "recipients", "salt", "reported_at", "retracted_at"),
-        *("idempotency_key", "body_sha256"),
-    ),
-    "watch_recipients": omitted(Reason.uncompared, "watch_reports.chosen", "organization", "since"),
-    "employer_replies": omitted(
-        Reason.uncompared, "employer.replied", "watched_id", "country", "employer", "text", "by", "at"
-    ),
-    "applications": omitted(
-        Reason.uncompared,
-        "application.submitted has a commitment to the content, application.decided the steps",
-        *("id", "state", "content", "salt", "reference_sha256", "submitted_at", "expires_at", "approval_id"),
-        *("organization", "decided_by", "decided_at", "reason", "note"),
-    ),
+    "watch_reports": {
+        "id": Compared("employer.reported", "report_id"),
+        "country": Compared("employer.reported", "allegation"),
+        "allegation": Compared("employer.reported", "allegation"),
+        "recipients": Compared("employer.reported", "recipients"),
+        # They open the commitment to the reporter.
+        "reporter": Compared("employer.reported", "reporter"),
+        "salt": Compared("employer.reported", "reporter"),
+        "reported_at": Compared("employer.reported", "time"),
+        "retracted_at": Compared("employer.report_retracted", "time"),
+        **omitted(
+            Reason.unstated, "for repetitions of the reporter's request", "idempotency_key", "body_sha256"
+        ),
+    },
+    "watch_recipients": {
+        "organization": Compared("watch_reports.chosen", "organization"),
+        "since": Compared("watch_reports.chosen", "time"),
+    },
+    "employer_replies": {
+        "watched_id": Compared("employer.replied", "watched_id"),
+        "country": Compared("employer.replied", "employer"),
+        "employer": Compared("employer.replied", "employer"),
+        "text": Compared("employer.replied", "text"),
+        "by": Compared("employer.replied", "by"),
+        "at": Compared("employer.replied", "time"),
+    },
+    "applications": {
+        "id": Compared("application.submitted", "application_id"),
+        # They open the commitment to what the applicant sent.
+        "content": Compared("application.submitted", "content"),
+        "salt": Compared("application.submitted", "content"),
+        "submitted_at": Compared("application.submitted", "time"),
+        # Of an open one: no fact says how long the traces of an ended one are kept.
+        "expires_at": Compared("application.submitted", "expires_at"),
+        "state": Compared("application.decided", "step"),
+        "approval_id": Compared("application.decided", "approval_id"),
+        "organization": Compared("application.decided", "organization"),
+        "decided_by": Compared("application.decided", "by"),
+        "decided_at": Compared("application.decided", "time"),
+        "reason": Compared("application.decided", "reason"),
+        **omitted(Reason.sealed, "the digest of the applicant's reference", "reference_sha256"),
+        **omitted(Reason.unstated, "to the applicant, which alone reads it", "note"),
+    },
 }

@@ -43,8 +43,16 @@ class WatchReport:
     @property
     def commitment(self) -> str:
         """Return the commitment to the report's id and reporter that the log holds."""
-        content = canonical_json({"report_id": self.id, "reporter": self.reporter})
-        return commitment_to(content, decoded(self.salt), domain=_DOMAIN)
+        return reporter_commitment(self.id, self.reporter, self.salt)
+
+
+def reporter_commitment(report_id: str, reporter: str, salt: str) -> str:
+    """Return the commitment to a report's id and reporter. salt: 32 bytes in base64url.
+
+    Raises ValueError for a salt that is no base64url.
+    """
+    content = canonical_json({"report_id": report_id, "reporter": reporter})
+    return commitment_to(content, decoded(salt), domain=_DOMAIN)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
