@@ -14,6 +14,7 @@ from sqlalchemy import MetaData, Select, Table, column, create_engine, event, se
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from admin.read_only_engine import open_read_only
 from runtime.storage.database import Database, sqlite_url
 from tests.support.shared_dialects import SharedDialects
 
@@ -85,6 +86,22 @@ def test_events_of_one_database_are_not_those_of_another(urls: list[str]) -> Non
         )
         assert (names(third), seen) == ([], [])
         assert (names(second), len(seen)) == ([], 1)
+
+
+def test_databases_opened_to_read_share_a_dialect_of_their_own(urls: list[str]) -> None:
+    with SharedDialects().in_use(), opened(urls[0], "Osh") as first, opened(urls[1], "Batken"):
+        found, dialects = [], set()
+        for url in (urls[0], urls[1], urls[0]):
+            engine = open_read_only(url)
+            with engine.connect() as connection:
+                found.append(list(connection.execute(NAMES).scalars()))
+                with pytest.raises(OperationalError, match="readonly"):
+                    connection.exec_driver_sql("INSERT INTO places VALUES ('Talas')")
+            engine.dispose()
+            dialects.add(engine.dialect)
+    assert found == [["Osh"], ["Batken"], ["Osh"]]
+    assert len(dialects) == 1
+    assert dialects.isdisjoint({first.engine.dialect})
 
 
 def test_dialect_that_has_not_connected_is_not_shared(urls: list[str], tmp_path: Path) -> None:

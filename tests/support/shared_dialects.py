@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import Dialect
 from sqlalchemy.util import LRUCache
 
+from admin import read_only_engine
 from runtime.storage.database import Database
 
 # More statements than all services have.
@@ -26,12 +27,15 @@ class SharedDialects:
     """The first dialect of each kind that a connection has initialised, and its compiled statements."""
 
     def __init__(self) -> None:
-        self._first: dict[str, Engine] = {}
-        self._compiled: dict[str, LRUCache[Any, Any]] = {}
+        self._first: dict[tuple[str, str], Engine] = {}
+        self._compiled: dict[tuple[str, str], LRUCache[Any, Any]] = {}
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Give every database that is opened within the block the dialect of its kind."""
+        """Give every database that is opened within the block the dialect of its kind.
+
+        Databases that commands open to read have a dialect of their own: its options differ.
+        """
         open_own = Database.open
 
         def open_shared(url: str, **options: Any) -> Database:
@@ -39,18 +43,28 @@ class SharedDialects:
             self.give(database.engine)
             return database
 
+        def create_shared(*arguments: Any, **options: Any) -> Engine:
+            engine = create_engine(*arguments, **options)
+            self.give(engine, options="read only")
+            return engine
+
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Database, "open", open_shared)
+            patch.setattr(read_only_engine, "create_engine", create_shared)
             yield
 
-    def give(self, engine: Engine) -> None:
-        """Replace the dialect of an engine that has not connected yet; its own one still connects."""
+    def give(self, engine: Engine, *, options: str = "") -> None:
+        """Replace the dialect of an engine that has not connected yet; its own one still connects.
+
+        options: a name for those of the engine. Only engines with the same ones share a dialect.
+        """
         own = engine.dialect
-        first = self._first.setdefault(own.name, engine)
+        kind = own.name, options
+        first = self._first.setdefault(kind, engine)
         if not _is_initialized(first.dialect):
-            self._first[own.name] = engine
+            self._first[kind] = engine
             return
-        compiled = self._compiled.setdefault(own.name, LRUCache(_STATEMENTS))
+        compiled = self._compiled.setdefault(kind, LRUCache(_STATEMENTS))
         engine.dialect = first.dialect
         engine._compiled_cache = compiled
         own.initialize = _known  # type: ignore[method-assign,assignment]
