@@ -14,6 +14,7 @@ import typer
 from admin.amqp_commands import register as register_amqp
 from admin.backup_commands import register as register_backup
 from admin.client_commands import register as register_client
+from admin.custody_command import register as register_custody
 from admin.dead_letter_commands import register as register_dead_letters
 from admin.doctor_command import register as register_doctor
 from admin.moved_commands import moved
@@ -46,6 +47,7 @@ register_doctor(admin)
 register_backup(admin)
 register_client(admin)
 register_reconcile(admin)
+register_custody(admin)
 register_dead_letters(admin)
 register_amqp(admin)
 

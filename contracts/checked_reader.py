@@ -40,7 +40,7 @@ def checked_reader(schema: Schema) -> Reader:
 def _record_reader(schema: Schema) -> Reader:
     record_class = schema.record_class  # type: ignore[attr-defined]
     rules = getattr(record_class, "rules", None)
-    plan = [(name, _value_reader(field), _default(field)) for name, field in schema.fields.items()]
+    plan = [(name, value_reader(field), _default(field)) for name, field in schema.fields.items()]
     names = frozenset(schema.fields)
 
     def read_record(data: Any) -> Any:
@@ -68,7 +68,8 @@ def _undecided() -> Any:
     raise Undecided
 
 
-def _value_reader(field: fields.Field[Any]) -> Reader:
+def value_reader(field: fields.Field[Any]) -> Reader:
+    """Return the reader of one value. It raises Undecided or ValidationError."""
     convert = _tuple_reader(field) if isinstance(field, fields.List) else _validated(field)
     if not field.allow_none:
         return convert
@@ -76,7 +77,7 @@ def _value_reader(field: fields.Field[Any]) -> Reader:
 
 
 def _tuple_reader(field: fields.List[Any]) -> Reader:
-    read_item = _value_reader(field.inner)
+    read_item = value_reader(field.inner)
     # The length first: a list can be as long as the body allows.
     before: list[Reader] = [one for one in field.validators if isinstance(one, Length)]
     after = [one for one in field.validators if not isinstance(one, Length)]

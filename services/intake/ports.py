@@ -80,6 +80,10 @@ class AdmissionStore(Protocol):
         """
         ...
 
+    def count_earlier(self, transaction: Connection, cases: Collection[tuple[str, str, int]]) -> int:
+        """Count cases that do not count yet; return how many. cases: (referral id, sender, bytes)."""
+        ...
+
     def end_custody(self, transaction: Connection, referral_ids: Collection[str]) -> None:
         """Count the cases of these referrals no longer. Idempotent."""
         ...

@@ -262,6 +262,10 @@ class FactReduction(Protocol):
         """
         ...
 
+    def forget_withdrawn_offers(self, transaction: Connection, now: dt.datetime) -> None:
+        """Delete the counts of withdrawn offers that no policy counts any more."""
+        ...
+
 
 class PastReferrals(Protocol):
     """Earlier referrals, as experience for previews."""

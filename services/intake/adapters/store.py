@@ -160,6 +160,20 @@ class SqlAdmissionStore:
         # In one order in every transaction, so that no two wait for each other.
         _CHANGE_SUM.run_for_each(transaction, sorted(sums.items()))
 
+    def count_earlier(self, transaction: Connection, cases: Collection[tuple[str, str, int]]) -> int:
+        """See `ports.AdmissionStore`."""
+        sizes = {referral_id: size for referral_id, _, size in cases}
+        _UNCOUNTED_CASE.run_for_each(transaction, sorted((one, sender) for one, sender, _ in cases))
+        sums: Counter[str] = Counter()
+        counted: list[tuple[int, str]] = []
+        for referral_id, present, sender in _LOCKED_CASES.run(transaction, sorted(sizes)):
+            if present == 0 and sizes[referral_id] > 0:
+                counted.append((sizes[referral_id], referral_id))
+                sums[sender] += sizes[referral_id]
+        _LARGER_CASE.run_for_each(transaction, counted)
+        _CHANGE_SUM.run_for_each(transaction, sorted(sums.items()))
+        return len(counted)
+
     def end_custody(self, transaction: Connection, referral_ids: Collection[str]) -> None:
         """See `ports.AdmissionStore`."""
         sums: Counter[str] = Counter()

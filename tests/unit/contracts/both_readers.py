@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from marshmallow import Schema, ValidationError
+from marshmallow import Schema, ValidationError, fields
 
 from contracts import moments
 from contracts.checked_reader import Undecided, checked_reader
@@ -18,7 +18,23 @@ NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 
 @cache
 def schema_for(cls: type) -> Schema:
-    return schema_of(cls)()
+    """Return the schema, which reads the items of lists without the checked reader too."""
+    schema = schema_of(cls)()
+    _leave_undecided(schema)
+    return schema
+
+
+def _leave_undecided(schema: Schema) -> None:
+    for field in schema.fields.values():
+        while isinstance(field, fields.List):
+            vars(field)["_read_item"] = _undecided
+            field = field.inner
+        if isinstance(field, fields.Nested):
+            _leave_undecided(field.schema)
+
+
+def _undecided(_value: Any) -> Any:
+    raise Undecided
 
 
 @cache

@@ -5,18 +5,23 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Hashable, Iterator
+from itertools import cycle, islice
 from typing import Any, Final, cast
 
 import orjson
 import pytest
-from marshmallow import Schema, fields
+from marshmallow import Schema, ValidationError, fields
 from marshmallow.validate import Length
 
+from contracts.error_budget import one_document
 from contracts.errors import Refused
 from contracts.json_limits import MOST_VALUES
+from contracts.organization import Organization
 from contracts.record_schema import schema_of
 from contracts.records import load
+from contracts.vocabularies import codes
 from runtime.web.body import DEFAULT_LIMIT
+from tests.unit.contracts.both_readers import schema_for
 from tests.unit.contracts.test_bounds import ADMITTED
 
 AIM: Final = 0.05  # seconds of processor time
@@ -135,3 +140,92 @@ def test_no_document_full_of_faults_takes_50_ms_of_processor_time_to_be_refused(
         place: seconds for place, body in _full_documents(schema) if (seconds := _seconds(kind, body)) >= AIM
     }
     assert found == {}
+
+
+def _services(count: int) -> list[dict[str, Any]]:
+    """Return valid services with lists as long as they may be: some 315 values each."""
+
+    def some(vocabulary: str, length: int) -> list[str]:
+        return list(islice(cycle(sorted(codes(vocabulary))), length))
+
+    lists = {
+        "needs": some("needs", 60),
+        "areas": some("regions", 200),
+        "languages": some("languages", 30),
+        "interpretation": some("languages", 30),
+    }
+    capacity = {"status": "capacity", "updated_at": "2026-01-01T00:00:00Z"}
+    one = {"name": "Help", "cost": "free", "capacity": capacity, **lists}
+    return [{"id": f"s{number}", **one} for number in range(count)]
+
+
+VALID: Final[dict[str, Any]] = {
+    "id": "ru.one",
+    "name": "One",
+    "kind": "ngo",
+    "country": "RU",
+    "vetting": "vetted",
+    "services": _services(28),
+}
+
+
+def _once(kind: type[Any], body: Any) -> float:
+    started = time.thread_time()
+    with contextlib.suppress(Refused):
+        load(kind, body)
+    return time.thread_time() - started
+
+
+def _refused_at_the_end() -> Iterator[tuple[str, Any, list[str]]]:
+    """Yield documents of valid values with a fault that is found last, and the pointers of their errors."""
+    services = VALID["services"]
+    organization = VALID
+    repeated = [*services[:-1], {**services[-1], "id": "s0"}]
+    yield "repeated id", {**organization, "services": repeated}, ["/services/27/id"]
+    yield "unknown member", {**organization, "unknown": 0}, ["/unknown"]
+    both = [{**one, "further_capacities": [one["capacity"]]} for one in services]
+    pointers = [f"/services/{number}/further_capacities/0/unit" for number in range(28)]
+    yield "repeated units", {**organization, "services": both}, sorted(pointers)
+    areas = [{**one, "areas": [*one["areas"][:-1], "nowhere"]} for one in services]
+    pointers = [f"/services/{number}/areas/199" for number in range(28)]
+    yield "last area of each", {**organization, "services": areas}, sorted(pointers)
+
+
+@pytest.mark.parametrize(
+    ("document", "pointers"), [pytest.param(*one, id=name) for name, *one in _refused_at_the_end()]
+)
+def test_document_of_valid_values_costs_less_than_six_readings_to_be_refused(
+    document: Any, pointers: list[str]
+) -> None:
+    assert _values_of(document) > 9000
+    load(Organization, VALID)
+    with pytest.raises(Refused) as refused:
+        load(Organization, document)
+    assert [error.pointer for error in refused.value.errors] == pointers
+    # In turns: other processes change how fast this one is.
+    turns = [(_once(Organization, VALID), _once(Organization, document)) for _ in range(7)]
+    valid, refused_in = map(min, zip(*turns, strict=True))
+    assert refused_in < 6 * valid
+
+
+@pytest.mark.parametrize("kind", ADMITTED, ids=lambda kind: kind.__name__)
+def test_errors_are_those_of_marshmallow_alone(kind: type[Any]) -> None:
+    alone = schema_for(cast("Any", kind))
+    usual = schema_of(cast("Hashable", kind))()
+    for _, body in _full_documents(usual):
+        assert _messages(usual, body) == _messages(alone, body)
+
+
+def test_errors_after_many_valid_values_are_those_of_marshmallow_alone() -> None:
+    for _, document, _ in _refused_at_the_end():
+        messages = _messages(schema_of(cast("Hashable", Organization))(), document)
+        assert messages == _messages(schema_for(Organization), document)
+
+
+def _messages(schema: Schema, document: Any) -> Any:
+    try:
+        with one_document():
+            schema.load(document)
+    except ValidationError as error:
+        return error.messages
+    return {}

@@ -1,0 +1,112 @@
+"""Offers that their sender ended soon after their opening, and how many keep it from further ones.
+
+Such an offer costs the organisation two messages and holds no place any more, so the bounds on open offers
+(`places.py`) do not limit how often a sender repeats it. It therefore still counts against its sender for the
+policy's time after it was opened. Each end of a referral without an outcome counts: a withdrawal, a revoked
+consent, a case that the vault refuses. The end itself is never refused or delayed.
+
+Only the sender's next offers at this organisation depend on the count, those of the same or a lower urgency.
+Other senders get the place at once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from contracts.codes import OfferState, ReferralStatus, Urgency
+from services.routing.domain.places import ORDER_OF_URGENCY, OffersPerSender
+from services.routing.domain.referral import Referral
+
+# Offers are counted by the time of their opening, rounded up to a multiple of this.
+INTERVAL: Final = dt.timedelta(minutes=5)
+# The longest time for which a policy can count them.
+LONGEST: Final = dt.timedelta(days=1)
+
+# (urgency, time of opening) -> number of offers, of one sender at one organisation.
+Counts = Mapping[tuple[Urgency, dt.datetime], int]
+# By sender.
+WithdrawnOffers = Mapping[str, Counts]
+
+NONE_WITHDRAWN: WithdrawnOffers = {}
+
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_WITHOUT_OUTCOME: Final = frozenset(
+    {ReferralStatus.withdrawn, ReferralStatus.entered_in_error, ReferralStatus.failed}
+)
+
+
+def added(one: WithdrawnOffers, other: WithdrawnOffers) -> WithdrawnOffers:
+    """Return the sum of two counts, without offers opened more than LONGEST before the latest."""
+    if not other:
+        return one
+    total = {sender: dict(counts) for sender, counts in one.items()}
+    for sender, counts in other.items():
+        of_sender = total.setdefault(sender, {})
+        for key, number in counts.items():
+            of_sender[key] = of_sender.get(key, 0) + number
+    latest = max(at for counts in total.values() for _, at in counts)
+    kept = {
+        sender: {key: number for key, number in counts.items() if key[1] >= latest - LONGEST}
+        for sender, counts in total.items()
+    }
+    return {sender: counts for sender, counts in kept.items() if counts}
+
+
+def withdrawn_between(before: Referral | None, after: Referral) -> dict[str, WithdrawnOffers]:
+    """Return by organisation the offers that ended with their referral between two of its states.
+
+    These are its open offers and the accepted one. An offer opened more than LONGEST ago is left out.
+    """
+    if before is None or before.is_closed or after.status not in _WITHOUT_OUTCOME:
+        return {}
+    found: dict[str, dict[tuple[Urgency, dt.datetime], int]] = {}
+    for offer in before.offers:
+        is_accepted = offer.state is OfferState.accepted and offer.organization == before.acceptor
+        if not (offer.is_open or is_accepted) or after.updated_at - offer.opened_at > LONGEST:
+            continue
+        counts = found.setdefault(offer.organization, {})
+        key = (after.facts.urgency, counted_at(offer.opened_at))
+        counts[key] = counts.get(key, 0) + 1
+    return {organization: {after.sender: counts} for organization, counts in found.items()}
+
+
+def counted_at(opened_at: dt.datetime) -> dt.datetime:
+    """Return the time under which an offer is counted: its opening, rounded up."""
+    return opened_at + (_EPOCH - opened_at) % INTERVAL
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TooManyWithdrawn:
+    """Why a sender gets no offer: how many withdrawn ones count, and until when there are too many."""
+
+    offers: int
+    until: dt.datetime
+
+
+def withdrawn_refused(
+    withdrawn: WithdrawnOffers, *, sender: str, urgency: Urgency, now: dt.datetime, bounds: OffersPerSender
+) -> TooManyWithdrawn | None:
+    """Return why the sender's withdrawn offers exclude another one of this urgency; None if they do not.
+
+    withdrawn: at the organisation that would be asked.
+    """
+    counts = withdrawn.get(sender)
+    if counts is None:
+        return None
+    level, counted_for = ORDER_OF_URGENCY[urgency], dt.timedelta(seconds=bounds.withdrawn_for)
+    ends = sorted(
+        (at + counted_for, number)
+        for (counted, at), number in counts.items()
+        if ORDER_OF_URGENCY[counted] <= level and now < at + counted_for
+    )
+    offers = left = sum(number for _, number in ends)
+    if offers < bounds.withdrawn:
+        return None
+    for until, number in ends:
+        left -= number
+        if left < bounds.withdrawn:
+            return TooManyWithdrawn(offers=offers, until=until)
+    raise AssertionError("a policy allows at least one withdrawn offer")
