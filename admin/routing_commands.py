@@ -300,11 +300,11 @@ def _simulated(
     if last is None:
         return {}
     from admin.routing.databases import decision_databases
-    from admin.routing.simulation import as_document, report, simulate
+    from admin.routing.simulation import as_document, report, simulate_stored
     from admin.routing.stored import stored_by
 
     with stored_by(decision_databases(*folders)) as stored:
-        result = simulate(stored, policy, last)
+        result = simulate_stored(stored, policy, last)
     if out.as_json:
         return {"simulation": as_document(result)}
     report(result, out)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 
-from admin.routing.stored import Stored, StoredDecision
+from admin.routing.stored import Stored
 from contracts.records import dump, plain
 from kopuro_client.commands.counts import count
 from kopuro_client.commands.output import Output
@@ -19,6 +19,7 @@ from services.routing.domain.recomputation import (
     completed,
     differences,
 )
+from services.routing.domain.stored_decision import StoredDecision
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from marshmallow.validate import OneOf
+from marshmallow.validate import Length, OneOf
 
 from contracts.codes import ReferralStatus, Urgency
 from contracts.identifiers import OrganizationId, ReferralId, Slug
@@ -42,6 +42,18 @@ _CHANGES = (
 )
 # An item of a queue says of at most so many organisations which needs they meet.
 MOST_COVERING = 20
+_WHY_FIRST = ("only_one", "best", "turn", "chance")
+_SHARES = Shape(
+    {
+        "type": "object",
+        "additionalProperties": {
+            "type": "array",
+            "items": {"type": "number"},
+            "minItems": 2,
+            "maxItems": 2,
+        },
+    }
+)
 _COUNTS = Shape({"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}})
 
 
@@ -231,3 +243,79 @@ class EngagementCounts:
     accepted: Annotated[Mapping[str, int], _COUNTS]
     sent: Annotated[Mapping[str, int], _COUNTS]
     sensitive_offers: Annotated[Mapping[str, int], _COUNTS]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FirstAsked:
+    """The organisation that a decision asks first, and why.
+
+    equals: how many organisations share the turn. last_asked: when it was asked last, or null.
+    """
+
+    organization: OrganizationId
+    why: Annotated[str, OneOf(_WHY_FIRST)]
+    equals: int
+    last_asked: dt.datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SimulatedService:
+    """A service before and under the simulated policy; each pair has the value of both.
+
+    ranks: in the order of asking, null if not asked. scores: null if it may not be asked. shares: by
+    criterion, what it adds to the score; only those that change. failures: the rules that exclude it now.
+    """
+
+    organization: OrganizationId
+    service: Slug
+    ranks: Annotated[tuple[int | None, ...], Length(equal=2)]
+    scores: Annotated[tuple[float | None, ...], Length(equal=2)]
+    shares: Annotated[Mapping[str, Any], _SHARES]
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecisionEffect:
+    """A decision that would ask others under the simulated policy. trigger: what caused it.
+
+    before, after: the organisations asked, in order. firsts: who comes first before and after, null if nobody
+    may be asked or the order has no turn. standings: of the organisations whose place changes.
+    """
+
+    trigger: str
+    before: tuple[OrganizationId, ...]
+    after: tuple[OrganizationId, ...]
+    firsts: Annotated[tuple[FirstAsked | None, ...], Length(equal=2)]
+    standings: tuple[SimulatedService, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MovedReferral:
+    """A referral that would have gone elsewhere, and the decisions that would change, oldest first."""
+
+    referral_id: ReferralId
+    urgency: Urgency
+    needs: tuple[str, ...]
+    region: str
+    effects: tuple[DecisionEffect, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PolicySimulation:
+    """The effect of a policy on the last referrals, with the present directory.
+
+    version, digest: of the policy. referrals: how many were decided again. elsewhere: how many of them would
+    have gone elsewhere. items: these, the newest first, with at most 200 decisions in all; unlisted: how many
+    further decisions would have asked others. directory_changed: how many of the referrals the present
+    directory leads to other organisations than those that were asked, under the policy of that time.
+    left_out: by reason, how many referrals have a decision that was not made again.
+    """
+
+    version: str
+    digest: str
+    referrals: int
+    elsewhere: int
+    items: tuple[MovedReferral, ...]
+    unlisted: int
+    directory_changed: int
+    left_out: Annotated[Mapping[str, int], _COUNTS]

@@ -30,13 +30,15 @@ class _Limit:
 class Share(Enum):
     """The requests of a caller that count together. Reads do not keep the caller's submissions waiting.
 
-    report: a read that takes as much work as many others, such as a story.
+    report: a read that takes as much work as many others, such as a story. simulation: as much work as
+    thousands of them.
     credentials: what ends a stolen token. The thief's own requests must not keep them waiting, so the rate of
     requests (`rate_limits.py`) does not count them either.
     """
 
     read = "read"
     report = "report"
+    simulation = "simulation"
     change = "change"
     batch = "batch"
     long_poll = "long poll"
@@ -46,6 +48,7 @@ class Share(Enum):
 _LIMITS: Final = {
     Share.read: _Limit(active=16, waiting=512),
     Share.report: _Limit(active=2, waiting=32),
+    Share.simulation: _Limit(active=1, waiting=4),
     Share.change: _Limit(active=16, waiting=512),
     Share.batch: _Limit(active=2, waiting=32),  # each line costs as much as a request
     Share.long_poll: _Limit(active=256, waiting=0),  # waits in its handler, which costs nothing

@@ -24,6 +24,7 @@ from services.routing.adapters.past_referrals import SqlPastReferrals
 from services.routing.adapters.placement_keys import SqlPlacementKeys
 from services.routing.adapters.policies import SqlPolicyStore
 from services.routing.adapters.store import SqlReferralStore
+from services.routing.adapters.stored_decisions import SqlStoredDecisions
 from services.routing.adapters.tables import DIRECTORY_CHANGES, MESSAGING, REPLICA
 from services.routing.adapters.unanswered import SqlUnansweredEmergencies
 from services.routing.adapters.week_events import SqlWeekEvents
@@ -42,6 +43,7 @@ from services.routing.handlers.digests import WriteDigests
 from services.routing.handlers.fact_reduction import ReduceFacts
 from services.routing.handlers.network_queries import NetworkQueries
 from services.routing.handlers.policies import LivePolicy, Policies
+from services.routing.handlers.policy_simulations import PolicySimulations
 from services.routing.handlers.previews import Previews
 from services.routing.handlers.queries import RoutingQueries
 from services.routing.handlers.statement_issuing import IssueStatements
@@ -69,6 +71,7 @@ class RoutingParts:
     queries: RoutingQueries
     coordination: CoordinationQueries
     whole_network: NetworkQueries
+    simulations: PolicySimulations
     reports: ReportQueries
     statements: StatementQueries
     facts: ReadinessGate
@@ -85,13 +88,14 @@ def build(settings: Settings) -> Application[RoutingParts]:
         network.absorb(records)
         access.absorb(records)
 
+    policies = Policies(
+        database=platform.database,
+        store=SqlPolicyStore(),
+        outbox=platform.messenger.outbox,
+        source=platform.source,
+    )
     policy = LivePolicy(
-        Policies(
-            database=platform.database,
-            store=SqlPolicyStore(),
-            outbox=platform.messenger.outbox,
-            source=platform.source,
-        ),
+        policies,
         read_policy(settings.policy),
         platform.clock,
         platform.messenger.wake,
@@ -208,6 +212,13 @@ def build(settings: Settings) -> Application[RoutingParts]:
             ),
             whole_network=NetworkQueries(
                 database=platform.database, store=store, network=network, consider=commands.consider
+            ),
+            simulations=PolicySimulations(
+                database=platform.database,
+                stored=SqlStoredDecisions(),
+                policies=policies,
+                directory=network.directory,
+                unready=directory_unready,
             ),
             reports=ReportQueries(database=platform.database, reports=reports),
             statements=StatementQueries(database=platform.database, reports=reports, statements=statements),

@@ -12,6 +12,7 @@ from contracts.responses.coordination import (
     CoverageCell,
     Decisions,
     EngagementCounts,
+    PolicySimulation,
     QueueItem,
     UnplacedReferral,
     WishList,
@@ -27,7 +28,13 @@ from contracts.responses.reports import (
 from runtime.web.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS
 from runtime.web.operation import Body, Operation, or_csv, page_of, record_of
 from runtime.web.parameters import JSON_OR_CSV, LIMIT, ORGANIZATION, PAGED, coded, flag, matching
-from services.routing.api import ExtensionRequest, InterventionRequest, PlacementRequest, WithdrawalRequest
+from services.routing.api import (
+    ExtensionRequest,
+    InterventionRequest,
+    PlacementRequest,
+    SimulationRequest,
+    WithdrawalRequest,
+)
 from services.routing.domain.calendar_week import SeriesSpan
 from services.routing.domain.coordination_queue import QueueKind
 from services.routing.domain.report_words import LANGUAGES
@@ -137,6 +144,20 @@ COVERAGE: Final = Operation(
 ENGAGEMENTS: Final = Operation(
     summary="Count the open referrals of an organisation, by urgency",
     responses={200: record_of(EngagementCounts)},
+)
+SIMULATION: Final = Operation(
+    summary="Read which of the last referrals would have gone elsewhere under another policy",
+    body=Body(
+        record=SimulationRequest,
+        examples={
+            "example": {
+                "policy": {"version": "2026-2", "weights": {"nearness": 2, "language": 4}},
+                "referrals": 100,
+            }
+        },
+    ),
+    responses={200: record_of(PolicySimulation)},
+    refusals=frozenset({"invalid-submission", "conflict"}),
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
+from contracts.referral import ReferralFacts
 from services.routing.domain.applied_policy import AppliedPolicy, StoredVersion
 from services.routing.domain.coordination_queue import QueueFilter, QueueKind, QueuePosition
 from services.routing.domain.directory import Reach
@@ -17,8 +18,10 @@ from services.routing.domain.experience import PastReferral
 from services.routing.domain.late_answer import LateAnswer
 from services.routing.domain.network_figures import NetworkFigures
 from services.routing.domain.observation import Observation
+from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.domain.referral import Referral
+from services.routing.domain.stored_decision import StoredDecision
 from services.routing.domain.timeline import TimelineEntry
 from services.routing.domain.waiting import WaitingQueue, WaitingReferral
 
@@ -227,6 +230,30 @@ class PolicyStore(Protocol):
 
     def add(self, transaction: Connection, applied: AppliedPolicy) -> None:
         """Write a policy under its number. Call it within `hold`."""
+        ...
+
+
+class StoredDecisions(Protocol):
+    """Decisions as they were recorded, and what they were made from."""
+
+    def newest_referrals(self, transaction: Connection, limit: int) -> Sequence[str]:
+        """Return the ids of the referrals that were submitted last, the newest first."""
+        ...
+
+    def ids(self, transaction: Connection, referral_id: str, limit: int) -> Sequence[str]:
+        """Return the ids of a referral's decisions, oldest first, also of those that were erased."""
+        ...
+
+    def decision(self, transaction: Connection, id_: str) -> StoredDecision | None:
+        """Return a decision; None if its record is no JSON object, or is gone."""
+        ...
+
+    def referral(self, transaction: Connection, referral_id: str) -> tuple[str, ReferralFacts]:
+        """Return a referral's sender and facts. Raises NotReproducible if they are missing or damaged."""
+        ...
+
+    def policies(self, transaction: Connection) -> Mapping[str, RoutingPolicy]:
+        """Return the policies by version, without those that were changed."""
         ...
 
 

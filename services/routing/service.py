@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from contracts.codes import CoordinatorAct
 from contracts.topology import ROUTING_PARTITIONS, ROUTING_QUERIES
+from runtime.access.caller_limits import Share
 from runtime.access.reads import Reads
 from runtime.entrypoints.batches import batches
 from runtime.entrypoints.resource import resource
@@ -114,6 +115,17 @@ class RoutingService(WebService):
     )
     def coverage(self, request: Request) -> Response:
         return api.coverage(self.handlers.whole_network, request, self.application.clock)
+
+    @resource(
+        "POST",
+        "/v1/coordination/policies:simulate",
+        roles=COORDINATORS,
+        reads=Reads.recorded,
+        share=Share.simulation,
+        operation=operations.SIMULATION,
+    )
+    def simulate(self, request: Request) -> Response:
+        return api.simulate(self.handlers.simulations, request)
 
     @resource(
         "GET",

@@ -142,6 +142,14 @@ def coordination(api: DocumentedHub) -> None:
     for name in ("routing_wishes", "routing_statistics", "routing_coverage"):
         api.ask(name, who, query={"format": "csv"})
     referral, _, organization = offered(api)
+    policy = {
+        "version": "simulated",
+        "practice": True,
+        "weights": {"nearness": 9},
+        "offers_per_sender": {"least": 1, "most": 1},
+    }
+    shown = api.ask("routing_simulate", who, body={"policy": policy, "referrals": 100})
+    assert shown["referrals"] > 0
     api.ask("routing_decisions", OSH, id=referral)
     api.ask("routing_candidates", who, id=referral)
     api.ask("routing_engagements", who, id=organization)

@@ -118,6 +118,7 @@ ACCESS: Final[Mapping[str, str]] = {
     "routing POST /v1/coordination/<id>/withdraw": "coordinator",
     "routing GET /v1/coordination/coverage": "coordinator",
     "routing GET /v1/coordination/organizations/<id>/engagements": "coordinator operator",
+    "routing POST /v1/coordination/policies:simulate": "coordinator",
     "routing GET /v1/coordination/queue": "coordinator",
     "routing GET /v1/coordination/unplaced": "coordinator",
     "routing GET /v1/coordination/wishes": "coordinator",

@@ -19,6 +19,7 @@ from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.known_organization import require_known
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_items, show_page
+from kopuro_client.commands.policy_simulation import simulate
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.queue_words import word
 from kopuro_client.commands.referral import REFERRAL
@@ -57,6 +58,7 @@ def group() -> typer.Typer:
         wishes,
         report,
         statistics,
+        simulate,
         withdraw,
         revoke_consent,
     ):

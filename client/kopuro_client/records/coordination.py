@@ -100,3 +100,74 @@ class Engagements(TypedDict):
     accepted: dict[str, int]
     sent: NotRequired[dict[str, int]]
     sensitive_offers: NotRequired[dict[str, int]]
+
+
+class FirstAsked(TypedDict):
+    """The organisation that a decision asks first. why: only_one, best, turn or chance.
+
+    equals: how many organisations share the turn. last_asked: when it was asked last, or null.
+    """
+
+    organization: str
+    why: str
+    equals: int
+    last_asked: str | None
+
+
+class SimulatedService(TypedDict):
+    """A service before and under the simulated policy; each list has the value of both.
+
+    ranks: null if not asked. scores: null if it may not be asked. shares: by criterion, what it adds to the
+    score; only those that change. failures: the rules that exclude it now.
+    """
+
+    organization: str
+    service: str
+    ranks: list[int | None]
+    scores: list[float | None]
+    shares: dict[str, list[float]]
+    failures: list[str]
+
+
+class DecisionEffect(TypedDict):
+    """A decision that would ask others. before, after: the organisations asked, in order.
+
+    trigger: what caused it. firsts: who comes first before and after. standings: of the organisations whose
+    place changes.
+    """
+
+    trigger: str
+    before: list[str]
+    after: list[str]
+    firsts: list[FirstAsked | None]
+    standings: list[SimulatedService]
+
+
+class MovedReferral(TypedDict):
+    """A referral that would have gone elsewhere, and the decisions that would change, oldest first."""
+
+    referral_id: str
+    urgency: str
+    needs: list[str]
+    region: str
+    effects: list[DecisionEffect]
+
+
+class PolicySimulation(TypedDict):
+    """The effect of a policy on the last referrals, with the present directory.
+
+    version, digest: of the policy. referrals: how many were decided again. elsewhere: how many of them would
+    have gone elsewhere. items: these, the newest first, with at most 200 decisions in all; unlisted: how many
+    further decisions would have asked others. directory_changed: how many of the referrals the present
+    directory leads to other organisations than those that were asked, under the policy of that time.
+    left_out: by reason, how many referrals have a decision that was not made again.
+    """
+
+    version: str
+    digest: str
+    referrals: int
+    elsewhere: int
+    items: list[MovedReferral]
+    unlisted: int
+    directory_changed: int
+    left_out: dict[str, int]

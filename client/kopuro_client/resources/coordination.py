@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from kopuro_client.arguments import texts
+from kopuro_client.arguments import mapping, texts
 from kopuro_client.paging import following
 from kopuro_client.records import (
     Accepted,
@@ -13,6 +13,7 @@ from kopuro_client.records import (
     CoverageCell,
     Engagements,
     Page,
+    PolicySimulation,
     QueueItem,
     Unplaced,
     Wish,
@@ -107,6 +108,19 @@ class Coordination(Connected):
         wanted = {"region": region, "need": need, "language": language}
         url = self._at("routing", "coordination", "coverage")
         return self._connection.csv(url, {**wanted, "lacking": "true" if lacking else None})
+
+    def simulate(self, policy: Mapping[str, Any], *, referrals: int | None = None) -> PolicySimulation:
+        """Return which of the last referrals would have gone elsewhere under a policy.
+
+        policy: the members of a routing policy, its version included. referrals: how many, at most 500; by
+        default 500. The hub stores nothing but an entry about the read, so the request is retried like one.
+        Raises InvalidArgumentError if the policy is not a mapping.
+        """
+        body: dict[str, Any] = {"policy": mapping(policy, "policy")}
+        if referrals is not None:
+            body["referrals"] = referrals
+        url = self._at("routing", "coordination", "policies:simulate")
+        return cast(PolicySimulation, self._connection.post(url, body, repeatable=True))
 
     def engagements(self, organization_id: str) -> Engagements:
         """Return how many open referrals an organisation is asked about, has accepted or has sent."""

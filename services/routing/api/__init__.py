@@ -20,11 +20,13 @@ from services.routing.api.coordination import (
 )
 from services.routing.api.queries import reply_to_query
 from services.routing.api.reports import asking_decisions, monthly_statement, report, series, statement
+from services.routing.api.simulation import SimulationRequest, simulate
 
 __all__ = [
     "ExtensionRequest",
     "InterventionRequest",
     "PlacementRequest",
+    "SimulationRequest",
     "WithdrawalRequest",
     "asking_decisions",
     "candidates",
@@ -38,6 +40,7 @@ __all__ = [
     "reply_to_query",
     "report",
     "series",
+    "simulate",
     "statement",
     "unplaced",
     "wishes",

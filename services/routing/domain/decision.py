@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -163,12 +163,14 @@ def decide(
     *,
     placed_with: str | None = None,
     only: str | None = None,
+    considered: Set[str] | None = None,
 ) -> Decision:
     """Rank all candidates for a referral.
 
     The candidates are the services that meet the principal need in the region. For a referral to a named
     organisation and for a placement they are all services of that organisation. only: consider this
-    organisation's services instead, under the rules of a search.
+    organisation's services instead, under the rules of a search. considered: leave out every other
+    organisation.
     """
     overridable = rules.COORDINATOR_MAY_OVERRIDE if placed_with else frozenset()
     named = placed_with or only or given.facts.to
@@ -177,6 +179,10 @@ def decide(
         if named
         else given.directory.shortlist_for(given.principal_need, given.facts.region)
     )
+    if considered is not None:
+        shortlist = shortlist.only(
+            considered, search=None if named else (given.principal_need, given.facts.region)
+        )
     evaluation = Evaluation(given, is_searched=not named)
     failed = evaluation.failures(shortlist)
     # No observation makes an excluded service eligible: the rules about them wait until its record is read.

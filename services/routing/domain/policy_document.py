@@ -81,9 +81,18 @@ def parse_policy(text: bytes) -> PolicyDocument:
     if (path := repeated_name(text, written)) is not None:
         where = PointerError(pointer=pointer(path), detail="The name appears twice in its object.")
         raise Refused("duplicate-name", "Remove the repeated name.", errors=(where,))
-    policy = load(RoutingPolicy, written)
+    return checked_policy(load(RoutingPolicy, written), names_version="version" in written)
+
+
+def checked_policy(policy: RoutingPolicy, *, names_version: bool, within: str = "") -> PolicyDocument:
+    """Return the document of a policy that the contract admits.
+
+    names_version: whether its JSON has the member. within: the pointer to the policy in a larger document.
+    Raises Refused with a pointer for each error: a missing version, and rules that would leave referrals
+    without offers (`starving`).
+    """
     errors = list(starving(policy))
-    if "version" not in written or not policy.version.strip():
+    if not names_version or not policy.version.strip():
         detail = "Name the policy's version: decisions record it."
         errors.insert(0, PointerError(pointer="/version", detail=detail))
     elif not policy.version.isprintable():
@@ -91,6 +100,7 @@ def parse_policy(text: bytes) -> PolicyDocument:
         detail = "Must not contain control characters."
         errors.insert(0, PointerError(pointer="/version", detail=detail))
     if errors:
+        errors = [PointerError(pointer=within + error.pointer, detail=error.detail) for error in errors]
         places = ", ".join(error.pointer for error in errors)
         raise Refused("invalid-submission", f"Correct {places}.", errors=errors)
     return document_of(policy)

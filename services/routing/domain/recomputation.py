@@ -28,15 +28,21 @@ MOST_DIFFERENCES = 10
 
 
 class NotReproducible(ValueError):
-    """The stored decision lacks what is needed to make it again. The message says what."""
+    """The stored decision lacks what is needed to make it again. The message says what; code: its kind."""
+
+    code = "damaged"
 
 
 class OfAnotherBuild(NotReproducible):
     """Another build made the decision, without recording its inputs or by other rules."""
 
+    code = "another_build"
+
 
 class Erased(NotReproducible):
     """Routing erased the decision's content after its referral had ended; only its commitment is left."""
+
+    code = "erased"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,10 +106,12 @@ def made_again(
     facts: ReferralFacts,
     policy: RoutingPolicy,
     directory: Directory,
+    only_considered: bool = False,
 ) -> Decision:
     """Make a stored decision again. stored: its record as JSON values; directory: as of its version.
 
-    Raises OfAnotherBuild, and NotReproducible for a damaged record.
+    only_considered: of another directory, consider only organisations that the decision considered. Raises
+    OfAnotherBuild, and NotReproducible for a damaged record.
     """
     stored = completed(stored)
     if "inputs" not in stored or (stored["inputs"] and "whole_needs" not in stored["inputs"]):
@@ -133,7 +141,15 @@ def made_again(
             approvals_serve_person=inputs["approvals_serve_person"],
         )
         trigger = Trigger(stored["trigger"])
-        return decide(stored["id"], given, policy, trigger, placed_with=inputs["placed_with"])
+        considered = {one["organization"] for one in stored["candidates"]} if only_considered else None
+        return decide(
+            stored["id"],
+            given,
+            policy,
+            trigger,
+            placed_with=inputs["placed_with"],
+            considered=considered,
+        )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise NotReproducible(f"its record is damaged ({type(error).__name__})") from None
 

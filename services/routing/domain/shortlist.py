@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 
 from contracts.vocabularies import sensitive_needs
 from services.routing.domain.offered_service import OfferedService
@@ -64,6 +64,14 @@ class Shortlist:
         """Return the positions of the organisation's services; empty if it has none here."""
         start = bisect_left(self.organizations, organization)
         return range(start, bisect_right(self.organizations, organization, start))
+
+    def only(self, organizations: Set[str], search: tuple[str, str] | None = None) -> Shortlist:
+        """Return the services of these organisations; itself if it has no others.
+
+        search: see `__init__`; the one that this was made for.
+        """
+        services = [one for one in self.services if one.organization_id in organizations]
+        return self if len(services) == len(self.services) else Shortlist(services, search=search)
 
 
 NOTHING_FOUND = Shortlist(())

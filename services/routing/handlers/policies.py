@@ -57,10 +57,13 @@ class Policies:
             _check_version(document, known)
             return self._add(transaction, known[-1] if known else None, document, by, now)
 
-    def check(self, document: PolicyDocument) -> None:
-        """Raise Refused `conflict` if the policy's version names another content, and DatabaseUnavailable."""
+    def check(self, document: PolicyDocument, *, within: str = "") -> None:
+        """Raise Refused `conflict` if the policy's version names another content, and DatabaseUnavailable.
+
+        within: the pointer to the policy in a larger document.
+        """
         with self._database.read() as transaction:
-            _check_version(document, self._store.versions(transaction))
+            _check_version(document, self._store.versions(transaction), within)
 
     def first(self, document: PolicyDocument, now: dt.datetime) -> AppliedPolicy:
         """Return the policy in force; where there is none, put this one in force."""
@@ -173,9 +176,9 @@ class LivePolicy:
         return self._problem
 
 
-def _check_version(document: PolicyDocument, known: Sequence[StoredVersion]) -> None:
+def _check_version(document: PolicyDocument, known: Sequence[StoredVersion], within: str = "") -> None:
     if any(one.version == document.version and one.digest != document.digest for one in known):
-        where = PointerError(pointer="/version", detail="Give the changed policy another version.")
+        where = PointerError(pointer=f"{within}/version", detail="Give the changed policy another version.")
         raise Refused(
             "conflict", f"Version {document.version} names another policy already.", errors=(where,)
         )

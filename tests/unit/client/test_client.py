@@ -394,6 +394,13 @@ def test_coordination_and_audit_methods_send_their_requests(hub: FakeHub, client
     assert hub.requests_to("/routing/v1/coordination/r1/offer")[0].json() == {
         "organization": "kz.almaty-shelter"
     }
+    hub.script("POST", "/routing/v1/coordination/policies:simulate", json_response({"referrals": 3}))
+    assert client.simulate({"version": "x"}, referrals=3)["referrals"] == 3
+    client.simulate({"version": "x"})
+    assert [one.json() for one in hub.requests_to("/routing/v1/coordination/policies:simulate")] == [
+        {"policy": {"version": "x"}, "referrals": 3},
+        {"policy": {"version": "x"}},
+    ]
     hub.script("POST", "/routing/v1/coordination/r1/withdraw", SUBMITTED)
     client.withdraw_for("r1", "kg.gone", "placed_elsewhere")
     assert hub.requests_to("/routing/v1/coordination/r1/withdraw")[0].json() == {

@@ -180,6 +180,12 @@ def test_preview_of_a_referral_counts_as_a_read() -> None:
     assert (route.takes_key, route.open_to_excluded, route.share) == (False, False, Share.read)
 
 
+def test_simulation_of_a_policy_takes_no_key_and_is_one_at_a_time() -> None:
+    """It changes nothing, so a repetition does the same."""
+    route, _ = ROUTES["POST /v1/coordination/policies:simulate"]
+    assert (route.takes_key, route.open_to_excluded, route.share) == (False, False, Share.simulation)
+
+
 def test_resources_that_end_a_stolen_token_have_a_share_of_their_own() -> None:
     """The thief's requests do not keep them waiting."""
     found = {name for name, (route, _) in ROUTES.items() if route.share is Share.credentials}

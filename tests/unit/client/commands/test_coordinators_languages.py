@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -20,7 +21,9 @@ from kopuro_client.commands.decision_sentences import CRITERIA
 from kopuro_client.commands.queue_words import REASONS
 from kopuro_client.commands.referral_words import STEPS, step
 from kopuro_client.commands.rule_sentences import SENTENCES
+from kopuro_client.commands.simulation_words import LEFT_OUT, RULES
 from services.routing.domain.decision import Lack, Trigger
+from services.routing.domain.policy_effect import Why
 from services.routing.domain.timeline import entry_of
 from services.routing.domain.wishes import ChangeKind
 from tests.golden_messages.examples import EXAMPLES
@@ -213,10 +216,54 @@ ANSWERS: Final[Mapping[str, Any]] = {
     f"/routing/v1/referrals/{ID}/decision": DECISIONS,
     f"/intake/v1/referrals/{ID}": RICH,
 }
+# Every trigger, criterion and rule, and every reason for leaving decisions out.
+SIMULATION: Final = {
+    "version": "2026-2",
+    "digest": "0" * 64,
+    "referrals": 9,
+    "elsewhere": 1,
+    "items": [
+        {
+            "referral_id": ID,
+            "urgency": "urgent",
+            "needs": EVERY_NEED,
+            "region": "RU-MOW",
+            "effects": [
+                {
+                    "trigger": trigger,
+                    "before": ["ru.one"],
+                    "after": [],
+                    "firsts": [
+                        {"organization": "ru.one", "why": why, "equals": 2, "last_asked": asked},
+                        None,
+                    ],
+                    "standings": [
+                        {
+                            "organization": "ru.one",
+                            "service": "clinic",
+                            "ranks": [1, None],
+                            "scores": [0.5, None],
+                            "shares": {name: [0.1, 0.2] for name in CRITERIA},
+                            "failures": sorted(RULES),
+                        }
+                    ],
+                }
+                for trigger in Trigger
+                for why in Why
+                for asked in (None, TIME)
+            ],
+        }
+    ],
+    "unlisted": 2,
+    "directory_changed": 3,
+    "left_out": dict.fromkeys(LEFT_OUT, 4),
+}
 # `test_acts_languages.py` tests their previews.
 ACTS: Final = {"nudge", "extend", "move-on", "place", "withdraw", "revoke-consent"}
+# The arguments of the reading commands.
+ARGUMENTS: Final = {"referral": ID, "file": "policy.json"}
 COMMANDS: Final = [
-    (*path, ID) if any(one.name == "referral" for one in command.params) else path
+    (*path, *(ARGUMENTS[one.name] for one in command.params if one.name in ARGUMENTS))
     for path, command in [
         *(
             (("coordination", name), one)
@@ -273,7 +320,10 @@ def _without_commands(text: str) -> str:
 
 
 @pytest.fixture
-def morning(hub: FakeHub) -> FakeHub:
+def morning(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "policy.json").write_text("{}")
+    hub.script("POST", f"{COORDINATION}/policies:simulate", json_response(SIMULATION))
     for address, answer in ANSWERS.items():
         hub.script("GET", address, json_response(answer))
     return hub
@@ -298,7 +348,7 @@ def test_command_has_latin_letters_only_in_ids(
     for vocabulary in ("regions", "needs"):
         for code in codes(vocabulary):
             text = text.replace(f"{label(vocabulary, code, language)} ({code})", "")
-    answers = [*ANSWERS.values(), shown(language)]
+    answers = [*ANSWERS.values(), SIMULATION, shown(language)]
     for one in sorted(set().union(*map(_ids, answers)), key=len, reverse=True):
         text = re.sub(rf"(?<![\w.-]){re.escape(' '.join(one.split()))}(?![\w-])", "", text)
     text = re.sub(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d+)?Z)?", "", text)
@@ -312,7 +362,9 @@ def test_command_in_english_has_no_code(morning: FakeHub, run: Run, line: tuple[
     ran = run(*line, "--as", "coordinator")
     assert ran.code == 0
     text = re.sub(r"\([\w.-]+\)", "", _without_commands(" ".join(ran.out.split())))
-    for one in sorted(set().union(*map(_ids, [*ANSWERS.values(), shown("en")])), key=len, reverse=True):
+    for one in sorted(
+        set().union(*map(_ids, [*ANSWERS.values(), SIMULATION, shown("en")])), key=len, reverse=True
+    ):
         text = text.replace(one, "")
     assert re.findall(r"\b[a-z]+_[a-z_]+\b|\b[a-z]+\.[a-z_]+\b|\bRU-[A-Z]+\b", text) == []
 

@@ -87,6 +87,7 @@ VALUES = {
 FILES: dict[tuple[str, ...], str] = {
     ("referral", "submit"): "referral.json",
     ("referral", "preview"): "referral.json",
+    ("coordination", "simulate"): "referral.json",
     ("case", "seal"): "referral.json",
     ("trigger",): "referral.json",
     ("case", "replace"): "referral.json",

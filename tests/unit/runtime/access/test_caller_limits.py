@@ -16,6 +16,7 @@ from runtime.access.caller_limits import CallerLimits, Share
 ACTIVE = {
     Share.read: 16,
     Share.report: 2,
+    Share.simulation: 1,
     Share.change: 16,
     Share.batch: 2,
     Share.long_poll: 256,

@@ -131,8 +131,13 @@ STAFF_CHANGES = {
     "POST /v1/coordination/<id>/move-on": "the id of the submission",
     "POST /v1/coordination/<id>/withdraw": "the id of the submission",
 }
-# The name and telephone of the person who applies for an organisation.
-CHANGES_OF_PERSONS = {"POST /v1/applications/<id>/vet", "POST /v1/applications/<id>/refuse"}
+CHANGES_OF_PERSONS = {
+    # The name and telephone of the person who applies for an organisation.
+    "POST /v1/applications/<id>/vet",
+    "POST /v1/applications/<id>/refuse",
+    # Referrals that would have gone elsewhere, with their needs and regions.
+    "POST /v1/coordination/policies:simulate",
+}
 
 
 def test_change_by_staff_shows_nobody_or_is_recorded_as_a_read() -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from admin.routing.stored import StoredDecision
 from contracts.codes import DisclosureClass
 from contracts.organization import ApprovedService
 from contracts.records import plain
 from services.routing.domain.decision import Trigger, decide
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.recomputation import DirectoryStates, NotReproducible, completed, made_again
+from services.routing.domain.stored_decision import StoredDecision
 from tests.unit.services.routing.samples import (
     NOW,
     SENDER,
@@ -101,5 +101,5 @@ def test_decision_that_counted_an_approval_for_others_is_made_again() -> None:
 
 @pytest.mark.parametrize("version", [-5, None, "7", True, 1.5])
 def test_impossible_version_of_the_directory_counts_as_0(version: object) -> None:
-    damaged = StoredDecision(id="one", record=b"{}", values={"directory_version": version})
+    damaged = StoredDecision(id="one", referral_id="", record=b"{}", values={"directory_version": version})
     assert DirectoryStates((), lambda _: None).at(damaged.version).version == 0
