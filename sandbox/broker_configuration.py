@@ -181,6 +181,9 @@ def environment(
                 "-noinput",
                 ONLY_RABBITMQ_EVENTS,
                 f"+S {schedulers}:{schedulers}",
+                # Schedulers without work sleep at once. Erlang would keep the processor busy for a while, in
+                # case that work comes: a node that nobody uses would do so after each of its timers.
+                "+sbwt none +sbwtdcpu none +sbwtdio none",
                 # Erlang itself starts distribution. RabbitMQ would first start epmd, a daemon on all
                 # addresses that outlives the node, and would need two seconds more.
                 f"-sname {identity.node}",

@@ -33,7 +33,9 @@ _log = logging.getLogger(__name__)
 BATCH = 200
 # Messages prefetched while a batch is processed; each may be an event batch.
 PREFETCH = BATCH
-TAKE_SECONDS = 0.5
+# An idle consumer wakes up this often, and sends its heartbeats then. A stop ends the wait.
+TAKE_SECONDS = 2.5
+QUEUES_SECONDS = 0.5  # between two looks for a stop while the broker lacks queues
 BATCH_INTERVAL_SECONDS = 0.01
 LONGEST_PAUSE_SECONDS = 5.0
 
@@ -49,6 +51,7 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
         self._gathers = interval > 0
         self._failed: Sequence[Delivery] = ()
         self._stopping = False
+        self._consumer: Consumer | None = None
         self._ended: Event | None = None
 
     def start(self) -> None:
@@ -57,23 +60,28 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
 
     def stop(self) -> None:
         """Stop; return when the current batch is processed and acknowledged."""
-        self._stopping = True
+        self._end()
         if self._ended is not None:
             self._ended.wait()
 
     def kill(self) -> None:
+        self._end()
+
+    def _end(self) -> None:
         self._stopping = True
+        if self._consumer is not None:
+            self._consumer.end_waiting()
 
     def _run(self) -> None:
         application: Application[Any] = self.container.config[APPLICATION]
         messenger = application.messenger
         if messenger is None:
             raise Defect(f"The service {application.name} consumes messages but has no messenger.")
-        consumer = messenger.broker.consumer(self._queues, PREFETCH)
+        consumer = self._consumer = messenger.broker.consumer(self._queues, PREFETCH)
         stalled_loops, loop = messenger.stalled_loops, f"consumer of {self._queues[0]}"
         pause = 0.0
         try:
-            while not self._stopping and not messenger.await_queues(TAKE_SECONDS):
+            while not self._stopping and not messenger.await_queues(QUEUES_SECONDS):
                 pass
             while not self._stopping:
                 try:
@@ -101,8 +109,8 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
         if self._gathers:
             messenger.await_writer()
         deliveries = consumer.take(BATCH, TAKE_SECONDS)
-        self._throttle.start(full=len(deliveries) >= BATCH)
         if deliveries:
+            self._throttle.start(full=len(deliveries) >= BATCH)
             self._process(deliveries)
             # Committed, not yet acknowledged: after a crash here the batch is redelivered and recognised.
             consumer.acknowledge(deliveries)

@@ -172,13 +172,14 @@ class MemoryConsumer:
         self._queues: list[_Queue] = []  # empty while not connected
         self._unacknowledged: deque[tuple[int, _Queue, PublishedMessage]] = deque()
         self._last_tag = 0
+        self._is_ending = False
 
     def take(self, limit: int, timeout: float) -> list[Delivery]:
         """See `ports.Consumer`."""
         with self._broker.changed:
             if not self._queues:
                 self._connect()
-            self._broker.changed.wait_for(self._next_queue, timeout)
+            self._broker.changed.wait_for(lambda: self._is_ending or self._next_queue(), timeout)
             taken: list[Delivery] = []
             while len(taken) < limit and (queue := self._next_queue()):
                 published, redelivered = queue.ready.popleft()
@@ -209,6 +210,12 @@ class MemoryConsumer:
                 raise BrokerUnavailable("The connection of these messages is closed.")
             while self._unacknowledged and self._unacknowledged[0][0] <= deliveries[-1].tag:
                 self._unacknowledged.popleft()
+            self._broker.changed.notify_all()
+
+    def end_waiting(self) -> None:
+        """See `ports.Consumer`."""
+        with self._broker.changed:
+            self._is_ending = True
             self._broker.changed.notify_all()
 
     def close(self) -> None:

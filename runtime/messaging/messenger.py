@@ -31,7 +31,7 @@ from runtime.messaging.ports import Broker
 from runtime.messaging.replica import Replica, ReplicaHistory, ReplicaRecord
 from runtime.messaging.replica_view import ReplicaView
 from runtime.messaging.request_reply import RequestClient, RequestServer
-from runtime.messaging.retries import consumers_due
+from runtime.messaging.retries import are_waiting, consumers_due
 from runtime.messaging.row_code import ROW_CODES
 from runtime.messaging.signatures.reloaded_identity import ReloadedIdentity
 from runtime.messaging.signatures.requests import Peers
@@ -39,6 +39,7 @@ from runtime.messaging.stalled_loops import StalledLoops
 from runtime.messaging.tables import MessagingTables
 from runtime.messaging.topology_watch import TopologyWatch
 from runtime.settings import RECEIPT_TIME
+from runtime.storage.change_poll import ChangePoll
 from runtime.storage.database import Database, DatabaseUnavailable
 from runtime.storage.pruning import prune
 from runtime.telemetry.spans import Spans
@@ -141,6 +142,7 @@ class Messenger:
         )
         # Messages in the outbox at the last tick.
         self.backlog = 0
+        self._poll = ChangePoll(database, self._look)
         self._stopping = threading.Event()
 
     def wake(self) -> None:
@@ -337,10 +339,19 @@ class Messenger:
         self._request_again_at = self._clock.now() + BETWEEN_REQUESTS
 
     def tick(self) -> None:
-        """Do what is due once a second: retries, changed keys, replicas, metrics."""
+        """Do what is due once a second: changed keys, retries, replicas, metrics.
+
+        All but the keys change only with a commit, and with time while something waits.
+        """
         self._identity.look(self._database, self._tables.manifests)
+        self._signer.use(self._identity.key)
+        if self._requested_under is not self._identity.key or self._clock.now() >= self._request_again_at:
+            self._poll.wake()
+        self._poll()
+
+    def _look(self) -> bool:
+        """Do what is due; return whether something may become due without a commit."""
         key = self._identity.key
-        self._signer.use(key)
         with self._database.read() as transaction:
             names = [processor.consumer for processor in self._processors]
             due = consumers_due(transaction, names, self._clock.now())
@@ -358,6 +369,13 @@ class Messenger:
         with self._database.read() as transaction:
             self.backlog = self.outbox.depth(transaction)
             age = self._outbox_age.look(transaction)
+            are_retried = are_waiting(transaction)
         self._metrics.outbox_depth.set(self.backlog)
         self._metrics.outbox_oldest_seconds.set(age)
         self.unreceipted.look()
+        return (
+            are_retried
+            or self.backlog > 0
+            or self.unreceipted.is_waiting
+            or not all(view.is_compared() for _, view in self._replicas)
+        )

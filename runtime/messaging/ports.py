@@ -123,6 +123,13 @@ class Consumer(Protocol):
         """Acknowledge everything up to the last of them. Raises BrokerUnavailable."""
         ...
 
+    def end_waiting(self) -> None:
+        """Let a `take` that waits return soon, and no later one wait, because the process stops.
+
+        Called from another greenlet or thread. A broker that does not answer delays it until the timeout.
+        """
+        ...
+
     def close(self) -> None:
         """Close the connection; unacknowledged messages return to the queue."""
         ...

@@ -37,6 +37,11 @@ class ReplicaComparison:
         self._order: list[tuple[int, RecordId]] = []
         self._next = 1
 
+    @property
+    def is_at_start(self) -> bool:
+        """Whether the next call of `doubtful` begins with the first row."""
+        return self._next == 1
+
     def remember(self, rows: Sequence[AbsorbedRow]) -> None:
         """Remember rows that were absorbed now: their change numbers are higher than those before."""
         for row in rows:

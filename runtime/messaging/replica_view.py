@@ -43,6 +43,9 @@ class ReplicaView:
         self._outbox = outbox
         self._seen = 0
         self._comparison = ReplicaComparison(replica)
+        # Of the database, before the present comparison of all rows began, and before the last complete one.
+        self._comparing_since: object = None
+        self._compared_since: object = None
         # A dictionary for its order: the one that was looked at last is the last.
         self._refused: dict[RecordId, None] = {}
         # Named by the warning for the life of the process: somebody wrote to the database.
@@ -63,6 +66,13 @@ class ReplicaView:
     def unready(self) -> str | None:
         """Return None unless the stored rows are not used until the owner has sent its records again."""
         return INCOMPLETE if self._refused and not self._seen else None
+
+    def is_compared(self) -> bool:
+        """Return whether `check` has compared every row since the last commit, and uses all of them.
+
+        Never true on PostgreSQL, which tells no version. Raises DatabaseUnavailable.
+        """
+        return not self._refused and self._compared_since == self._database.version()
 
     def alarm(self) -> str | None:
         """Return the `/readyz` warning: which rows somebody else has written. None if there were none."""
@@ -87,6 +97,8 @@ class ReplicaView:
 
     def _follow(self, now: dt.datetime, *, compare: bool) -> None:
         with self._refreshing:
+            if compare and self._comparison.is_at_start:
+                self._comparing_since = self._database.version()
             with self._database.read() as transaction:
                 # Before the changes: a row that is replaced in between is among them.
                 doubtful = (
@@ -115,6 +127,8 @@ class ReplicaView:
                 self._refused = dict.fromkeys([*kept, *changes.refused, *sorted(wrong, key=repr)])
             if doubtful is not None:
                 self._comparison.go_on(doubtful.next)
+            if compare and self._comparison.is_at_start:
+                self._compared_since = self._comparing_since
             if changes.records:
                 self._absorb(changes.records)
                 self._comparison.remember(changes.rows)

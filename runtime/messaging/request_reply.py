@@ -34,7 +34,9 @@ _log = logging.getLogger(__name__)
 
 DEADLINE_SECONDS = QUERY_DEADLINE_MS / 1000
 
-_IDLE_SECONDS = 0.5
+# Between two looks at an idle connection, which sends its heartbeats then.
+_IDLE_SECONDS = 2.5
+_PAUSE_SECONDS = 0.5  # after a failure
 _NO_REPLY = "The responsible service did not reply in time."
 _TOO_LARGE = Refused(
     "response-too-large", "The hub cannot send a reply of this size from one service to another."
@@ -136,6 +138,7 @@ class RequestClient:
         """Stop both loops and wait until they have ended."""
         self._stopping = True
         self._asked.set()
+        self._replies.end_waiting()
         for ended in self._ended:
             ended.wait()
 
@@ -167,7 +170,7 @@ class RequestClient:
                 deliveries = self._replies.take(100, _IDLE_SECONDS)
                 self._replies.acknowledge(deliveries)
             except BrokerUnavailable:
-                pause.wait(_IDLE_SECONDS)
+                pause.wait(_PAUSE_SECONDS)
                 continue
             for delivery in deliveries:
                 try:

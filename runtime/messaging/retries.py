@@ -24,6 +24,8 @@ _CONSUMERS_DUE = SqlStatement(
     "SELECT value FROM EACH (?) WHERE EXISTS (SELECT 1 FROM retries WHERE consumer = value AND due_at <= ?)"
 )
 
+_ARE_WAITING = SqlStatement("SELECT EXISTS (SELECT 1 FROM retries)")
+
 
 def delay_after(attempts: int) -> dt.timedelta:
     """Return the delay after `attempts` attempts (1 or more): doubles, up to LONGEST_DELAY."""
@@ -33,6 +35,11 @@ def delay_after(attempts: int) -> dt.timedelta:
 def consumers_due(transaction: Connection, consumers: Sequence[str], now: dt.datetime) -> set[str]:
     """Return those of the consumers for which a message is due: one query for all of them."""
     return set(_CONSUMERS_DUE.run(transaction, list(consumers), microseconds(now)).scalars())
+
+
+def are_waiting(transaction: Connection) -> bool:
+    """Return whether any consumer's message waits for another attempt."""
+    return bool(_ARE_WAITING.run(transaction).scalar_one())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -115,6 +115,9 @@ class Database:
         # SQLite's open connections without a transaction, the last one used at the end: the newest pages are
         # in its cache.
         self._idle: list[Connection] = []
+        # The connection that `version` asks, None before the first call; and how many there have been.
+        self._asked: Connection | None = None
+        self._asked_number = 0
         # The monotonic time since which writes fail, and the reason; None after a successful write.
         self._failing: tuple[float, str] | None = None
         # The monotonic time of the last write that failed, and the reason.
@@ -232,6 +235,30 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def version(self) -> object:
+        """Return a value that equals an earlier one only if nothing was committed between the two calls.
+
+        SQLite counts the commits of every process and connection (`PRAGMA data_version`), and tells them
+        without a query: some ten microseconds. PostgreSQL has no such number, so each value differs from all
+        others there, and in a database in memory. Raises DatabaseUnavailable.
+        """
+        if self.file is None:
+            return object()
+        with translated():
+            if self._asked is None:
+                # One for this alone: SQLite does not count the commits of the connection that it tells.
+                self._asked = self._engine.connect()
+                self._asked_number += 1
+            driver: Any = self._asked.connection.dbapi_connection
+            try:
+                # Each connection counts from a number of its own.
+                return self._asked_number, driver.execute("PRAGMA data_version").fetchall()[0][0]
+            except sqlite3.Error:
+                asked, self._asked = self._asked, None
+                asked.invalidate()
+                asked.close()
+                raise
+
     def checkpoint_wal(self) -> bool:
         """Truncate SQLite's write-ahead log, which still contains the old pages.
 
@@ -250,6 +277,9 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
+        if self._asked is not None:
+            self._asked.close()
+            self._asked = None
         while self._idle:
             self._idle.pop().close()
         self._engine.dispose()

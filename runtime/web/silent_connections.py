@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -22,6 +23,7 @@ from runtime.web.connections import Connection
 
 _log = logging.getLogger(__name__)
 
+# Between two looks while a connection is due: those that are due soon after each other are closed together.
 _LOOK_SECONDS: Final = 0.25
 
 
@@ -37,6 +39,7 @@ class SilentConnections:
         self._closed = closed
         # Connection -> (its listener in the event loop, when it is closed). Oldest first.
         self._watched: dict[Connection, tuple[Any, float]] = {}
+        self._some_are_watched = threading.Event()
 
     def watch(self, connection: Connection) -> None:
         """Watch a connection for the time that a head may take."""
@@ -49,13 +52,26 @@ class SilentConnections:
             lambda: None,
         )
         self._watched[connection] = (listener, due)
+        if not self._some_are_watched.is_set():
+            self._some_are_watched.set()
         connection.leave = lambda: self._close(connection)
 
     def close_due_for_ever(self) -> None:
         """Close each connection at its deadline. Never returns."""
         while True:
-            eventlet.sleep(_LOOK_SECONDS)
+            if not self._watched:
+                self._some_are_watched.clear()
+                self._some_are_watched.wait()
+            eventlet.sleep(self.seconds_to_next(time.monotonic()))
             self._close_due()
+
+    def seconds_to_next(self, now: float) -> float:
+        """Return how long none of the connections has to be closed; _LOOK_SECONDS at the least.
+
+        Each has the same time, so one that is watched meanwhile is due later than all of these.
+        """
+        _, due = next(iter(self._watched.values()), (None, now))
+        return max(_LOOK_SECONDS, due - now)
 
     def _close_due(self) -> None:
         """Close those that are due, giving way to others: thousands may have been opened together."""

@@ -17,6 +17,7 @@ from runtime.messaging.inbox import NoDeduplication
 from runtime.periodic import Periodic
 from runtime.service_platform import Platform, build_platform
 from runtime.settings import Settings
+from runtime.storage.change_poll import ChangePoll
 from runtime.storage.exclusive_lock import ExclusiveLock
 from runtime.storage.space import low_space
 from services.audit.adapters.tables import MESSAGING, REPLICA
@@ -72,6 +73,8 @@ RETENTION_SECONDS = 1.0
 # `handlers.inspector` says how much one turn reads.
 INSPECTION_SECONDS = 1.0
 FILING_SECONDS = 1.0
+# The publication's files are read so often whatever is committed.
+PUBLICATION_LOOK_SECONDS = 2.0
 # The id of the publishing lock in this database; the relay's lock has another id.
 _PUBLISHING = 0x6B6C6F67
 
@@ -182,6 +185,21 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         kept=settings.retention,
         clock=clock,
     )
+
+    def retain() -> bool:
+        return retention.turn() > 0 or retention.is_unfinished
+
+    def inspect_next() -> bool:
+        inspector.turn()
+        return inspector.has_work
+
+    inspection = ChangePoll(database, inspect_next)
+
+    def inspect() -> None:
+        if inspector.has_work:
+            inspection.wake()
+        inspection()
+
     reads = platform.read_recorder()
     history = _history(platform, log, published, reads)
     access = AccessRecords()
@@ -227,11 +245,19 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         ],
         background=[
             *platform.background(),
-            Periodic("publication", publisher.turn, seconds=PUBLISHING_SECONDS),
+            Periodic(
+                "publication",
+                ChangePoll(database, publisher.turn, seconds=PUBLICATION_LOOK_SECONDS),
+                seconds=PUBLISHING_SECONDS,
+            ),
             Periodic("witnesses", cosigner.turn, seconds=COSIGNING_SECONDS),
-            Periodic("author receipts", author_receipts.turn, seconds=AUTHOR_RECEIPT_SECONDS),
-            Periodic("retention", retention.turn, seconds=RETENTION_SECONDS),
-            Periodic("inspection", inspector.turn, seconds=INSPECTION_SECONDS),
+            Periodic(
+                "author receipts",
+                ChangePoll(database, author_receipts.turn),
+                seconds=AUTHOR_RECEIPT_SECONDS,
+            ),
+            Periodic("retention", ChangePoll(database, retain), seconds=RETENTION_SECONDS),
+            Periodic("inspection", inspect, seconds=INSPECTION_SECONDS),
             Periodic("filing", Filing(database, SqlUnfiled(closures)).turn, seconds=FILING_SECONDS),
         ],
         spans=platform.spans,

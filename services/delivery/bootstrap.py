@@ -18,6 +18,7 @@ from runtime.messaging.replica import ReplicaRecord
 from runtime.periodic import Periodic
 from runtime.service_platform import build_platform
 from runtime.settings import Settings
+from runtime.storage.change_poll import ChangePoll
 from runtime.web.discovery import names_sandbox
 from services.delivery.adapters.alert_counts import SqlAlertCounts
 from services.delivery.adapters.closings import SqlClosings
@@ -81,7 +82,9 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         standings.absorb(changes)
         access.absorb(changes)
 
-    polling = Periodic("mailbox notifier", notifier.poll, seconds=_SECONDS_BETWEEN_POLLS)
+    polling = Periodic(
+        "mailbox notifier", ChangePoll(database, notifier.poll), seconds=_SECONDS_BETWEEN_POLLS
+    )
     records = DeliveryRecords(
         source=platform.source,
         outbox=messenger.outbox,
@@ -111,7 +114,9 @@ def build(settings: Settings) -> Application[DeliveryParts]:
         if webhooks is not None:
             webhooks.dispatcher.wake()
 
-    cleaning = Periodic("mailbox cleaning", mailbox.forget_old, seconds=_SECONDS_BETWEEN_CLEANINGS)
+    cleaning = Periodic(
+        "mailbox cleaning", ChangePoll(database, mailbox.clean), seconds=_SECONDS_BETWEEN_CLEANINGS
+    )
     reads = platform.read_recorder()
     incoming = Incoming(
         source=platform.source,

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from contracts.errors import KopuroError, Refused
 from runtime.clock import Clock
+from runtime.storage.change_poll import LONGEST_SECONDS
 from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
 from runtime.storage.pruning import prune
@@ -221,6 +222,14 @@ class MailboxHandlers:
         turns = (due, opted_out, messages, cases, offers, reports)
         finished = [prune(self._database, each) for each in turns]
         return all(finished)
+
+    def clean(self) -> bool:
+        """Run `forget_old`; return whether one is left, or becomes due within LONGEST_SECONDS."""
+        if not self.forget_old():
+            return True
+        with self._database.read() as transaction:
+            soon = self._clock.now() + dt.timedelta(seconds=LONGEST_SECONDS)
+            return self._closings.is_due(transaction, soon)
 
     def _start(
         self, organization: str, after: int, selection: Selection, since: dt.datetime | None

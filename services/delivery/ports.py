@@ -278,6 +278,10 @@ class Closings(Protocol):
         """Store when the bodies of messages of completed referrals, by sequence, are to be erased."""
         ...
 
+    def is_due(self, transaction: Connection, now: dt.datetime) -> bool:
+        """Return whether `close_due` would erase a body."""
+        ...
+
     def close_due(self, transaction: Connection, now: dt.datetime, limit: int) -> int:
         """Erase the bodies of at most `limit` messages that are due; return how many."""
         ...

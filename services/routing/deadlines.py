@@ -1,5 +1,8 @@
 """The timer that fires deadlines, ends offers and decides unplaced referrals again, by polling.
 
+A poll is skipped while it would find nothing: nothing was committed, by whichever process, the directory and
+the policy are the same, and no deadline has come.
+
 It waits while the directory is not complete: a decision would find no candidate, an approval would seem to be
 missing, and answers that came in time wait too.
 """
@@ -27,6 +30,9 @@ SECONDS_AFTER_WAITING = SECONDS_AFTER_START + LONGEST_PAUSE_SECONDS
 POLLS_BETWEEN_RECALLS = 40
 # One second: an offer to a suspended organisation must move to the next candidate within five.
 POLLS_BETWEEN_STANDINGS = 4
+# In case that a change was missed, not every poll is skipped. An offer to a suspended organisation moves in
+# time even then.
+POLLS_BETWEEN_LOOKS = 16
 
 
 class DeadlineTimer:
@@ -40,6 +46,11 @@ class DeadlineTimer:
         self._stopping = threading.Event()
         self._polls = 0
         self._waits = False
+        # `RoutingCommands.inputs` of the last poll, and how many polls have had the same since.
+        self._inputs: object = None
+        self._same = 0
+        self._idle_until = dt.datetime.min.replace(tzinfo=dt.UTC)
+        self._has_failed = False
 
     def start(self, spawn: Spawn) -> None:
         """Start polling."""
@@ -62,9 +73,38 @@ class DeadlineTimer:
             return POLL_SECONDS
         if waited:
             return SECONDS_AFTER_WAITING
-        self.poll(self._polls)
+        if not self._is_idle(self._polls):
+            self.poll(self._polls)
+            self._note_idleness()
         self._polls += 1
         return POLL_SECONDS
+
+    def _is_idle(self, number: int) -> bool:
+        """Return whether a poll would find nothing to do."""
+        try:
+            inputs = self._commands.inputs()
+        except KopuroError as error:
+            _log.warning("deadline poll failed", extra={"reason": str(error)})
+            self._inputs = None
+            return False
+        if inputs != self._inputs:
+            self._inputs, self._same = inputs, 0
+            return False
+        if number % POLLS_BETWEEN_LOOKS == 0 or number % POLLS_BETWEEN_RECALLS == 0:
+            return False
+        return self._same >= POLLS_BETWEEN_STANDINGS and self._clock.now() < self._idle_until
+
+    def _note_idleness(self) -> None:
+        """Count the polls since a change: after so many, each step was taken at least once."""
+        self._same += 1
+        self._idle_until = self._clock.now()
+        if self._has_failed:
+            self._same, self._has_failed = 0, False
+        elif self._same >= POLLS_BETWEEN_STANDINGS:
+            self._try(self._find_idleness)
+
+    def _find_idleness(self) -> None:
+        self._idle_until = self._commands.idle_until(self._clock.now())
 
     def _is_complete(self) -> bool:
         try:
@@ -94,4 +134,5 @@ class DeadlineTimer:
         try:
             step()
         except KopuroError as error:
+            self._has_failed = True
             _log.warning("deadline poll failed", extra={"reason": str(error)})

@@ -135,6 +135,14 @@ class LiveDirectory:
         }
         self._recalled.update(observed)
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether a call of `take_changed`, `take_amended` or `take_disapproved` may return something.
+
+        Also while a transaction has changed observations and has not been settled.
+        """
+        return bool(self._changed or self._unsettled or self._amended or self._disapproved)
+
     def take_changed(self) -> set[str]:
         """Return and forget the organisations whose observations have changed."""
         with self._settling:

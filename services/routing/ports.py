@@ -67,6 +67,10 @@ class ReferralStore(Protocol):
         """Return the ids of referrals whose `due_at` has passed."""
         ...
 
+    def next_due(self, transaction: Connection) -> dt.datetime | None:
+        """Return the earliest time of `due_offers` and `due_referrals`, past or not; None without one."""
+        ...
+
     def seeking(self, transaction: Connection, after: str | None, limit: int) -> list[str]:
         """Return ids above `after` of referrals that may get another offer (`is_seeking`), in order."""
         ...

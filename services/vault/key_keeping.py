@@ -26,6 +26,7 @@ from runtime.clock import Clock
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.periodic import Periodic
 from runtime.settings import SettingsError
+from runtime.storage.change_poll import LONGEST_SECONDS, ChangePoll
 from runtime.storage.database import Database
 from services.vault.domain.quiet_window import QuietWindow, WaitingForVault
 from services.vault.domain.transit import TransitKey, is_next_due, next_published_at, spent
@@ -85,7 +86,10 @@ class KeyKeeping:
         self._truncated = True
         self._changes = 0
         self._oldest: dt.datetime | None = None
-        self._periodic = Periodic("key keeping", self.run, seconds=_SECONDS_BETWEEN_RUNS)
+        self._awaits_a_time = True
+        self._periodic = Periodic(
+            "key keeping", ChangePoll(database, self.turn), seconds=_SECONDS_BETWEEN_RUNS
+        )
 
     def start(self, spawn: Spawn) -> None:
         """Start the periodic runs.
@@ -105,6 +109,10 @@ class KeyKeeping:
     def stop(self) -> None:
         """Stop after the current run."""
         self._periodic.stop()
+
+    def turn(self) -> bool:
+        """Do what is due; return whether something may become due without a commit."""
+        return self.run() > 0 or self._awaits_a_time
 
     def run(self) -> int:
         """Do what is due; return the number of keys made, published or destroyed. Raises Unavailable."""
@@ -132,6 +140,12 @@ class KeyKeeping:
             self._destroy_spent(keys, now)
         if not self._truncated:
             self._truncated = self._keys.truncate()
+        # A spent key waits for a quiet time at the broker.
+        self._awaits_a_time = (
+            len(keys) > 1
+            or not (self._truncated and self._earlier_are_sealed)
+            or is_next_due(keys, now + dt.timedelta(seconds=LONGEST_SECONDS), self._period, self._made_at)
+        )
         return self._changes - before
 
     def alarm(self) -> str | None:

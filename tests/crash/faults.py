@@ -240,6 +240,9 @@ class _FaultyConsumer:
         self._inner.acknowledge(deliveries)
         _come_to(Moment.acknowledged)
 
+    def end_waiting(self) -> None:
+        self._inner.end_waiting()
+
     def close(self) -> None:
         self._inner.close()
 

@@ -87,6 +87,68 @@ print("as promised", flush=True)
 """
 
 
+STOPPED = """
+import sys, warnings
+warnings.simplefilter("ignore")
+import eventlet
+eventlet.monkey_patch()
+import time
+from types import SimpleNamespace
+from nameko.containers import ServiceContainer
+from contracts.topology import Topology, work_queue
+from runtime.application import APPLICATION
+from runtime.entrypoints import batches as batches_module
+from runtime.entrypoints.batches import batches
+from runtime.messaging.stalled_loops import StalledLoops
+from runtime.messaging.rabbit.broker import RabbitBroker
+
+batches_module.TAKE_SECONDS = 60.0
+# Two heartbeats within the time that the consumers are idle.
+broker = RabbitBroker(sys.argv[1], heartbeat=4)
+queues = tuple(work_queue(name, name) for name in ("q", "r"))
+broker.declare(Topology(exchanges=(), queues=queues, bindings=()))
+closed = []
+
+
+class Sample:
+    name = "sample"
+
+    @batches("q")
+    def letters(self, deliveries):
+        raise AssertionError
+
+    @batches("r")
+    def others(self, deliveries):
+        raise AssertionError
+
+
+def consumer_of(queues, prefetch, made=broker.consumer):
+    consumer = made(queues, prefetch)
+    close = consumer.close
+    consumer.close = lambda: (closed.append(consumer._link is not None), close())
+    return consumer
+
+
+broker.consumer = consumer_of
+messenger = SimpleNamespace(
+    broker=broker,
+    await_queues=lambda seconds: True,
+    await_writer=lambda: None,
+    stalled_loops=StalledLoops(),
+)
+config = {APPLICATION: SimpleNamespace(messenger=messenger), "max_workers": 10}
+container = ServiceContainer(Sample, config=config)
+container.start()
+eventlet.sleep(9)
+assert closed == [], "a connection that only sends heartbeats was lost"
+asked = time.monotonic()
+container.stop()
+assert time.monotonic() - asked < 2.0, time.monotonic() - asked
+assert closed == [True, True], closed
+print("as promised", flush=True)
+"""
+
+
 OUTAGE = """
 import sys, warnings
 warnings.simplefilter("ignore")
@@ -210,6 +272,10 @@ def test_batch_is_acknowledged_only_after_processing(
 ) -> None:
     uri = [] if kind == "memory" else [request.getfixturevalue("vhost")]
     succeeds(python_process("service", SERVICE, *uri, directory=tmp_path), tmp_path)
+
+
+def test_idle_consumers_send_heartbeats_and_a_stop_ends_their_wait(vhost: str, tmp_path: Path) -> None:
+    succeeds(python_process("service", STOPPED, vhost, directory=tmp_path), tmp_path)
 
 
 def succeeds(process: ServiceProcess, directory: Path) -> None:

@@ -20,7 +20,7 @@ from runtime.messaging.messenger import Messenger
 from runtime.messaging.metrics import MessagingMetrics
 from runtime.messaging.outbox import relay as relay_module
 from runtime.messaging.outbox.outbox import Outbox
-from runtime.messaging.outbox.relay import WAVE, Relay
+from runtime.messaging.outbox.relay import LOOKS_BETWEEN_READS, WAVE, Relay
 from runtime.messaging.ports import Broker, BrokerUnavailable, Outgoing, PublishIncomplete
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.messaging.signatures.reloaded_identity import ReloadedIdentity
@@ -517,3 +517,60 @@ def test_messenger_stops_without_broker(database: Database) -> None:
     messenger.stop()
     threads.join(timeout=5)
     assert not threads.alive()
+
+
+@contextmanager
+def idle_relay(database: Database, monkeypatch: pytest.MonkeyPatch, hub: MemoryBroker) -> Iterator[list[int]]:
+    """Run a relay that looks every few milliseconds; yield how often it has looked, and read, as a list."""
+    monkeypatch.setattr(relay_module, "IDLE_SECONDS", 0.002)
+    outbox, looks = CountingOutbox(TABLES.outbox), [0, 0]
+
+    class Publisher(MemoryPublisher):
+        def tend(self) -> None:
+            looks[0] += 1
+            looks[1] = outbox.reads
+
+    monkeypatch.setattr(hub, "publisher", lambda: Publisher(hub))
+    relay = Relay(
+        database=database,
+        outbox=outbox,
+        broker=hub,
+        signer=signer("test"),
+        metrics=MessagingMetrics(CollectorRegistry()),
+        stalled_loops=StalledLoops(),
+    )
+    with running(relay):
+        yield looks
+
+
+def test_idle_relay_reads_the_outbox_after_a_commit_of_another_process_and_seldom_otherwise(
+    sqlite_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = MemoryBroker()
+    hub.declare(ANSWERS)
+    with opened(sqlite_database) as database:
+        with database.write() as connection:
+            METADATA.create_all(connection)
+        with idle_relay(database, monkeypatch, hub) as looks:
+            until(lambda: looks[0] >= 40)
+            first, reads = looks
+            until(lambda: looks[0] >= first + 10 * LOOKS_BETWEEN_READS)
+            # One look more or less at each end.
+            assert 8 <= looks[1] - reads <= 12 + (looks[0] - first) // LOOKS_BETWEEN_READS - 10
+            other = Database.open(sqlite_database)
+            fill_outbox(other, ["m1"])
+            other.close()
+            assert arrived(hub, 1) == ["m1"]
+
+
+def test_idle_relay_reads_the_outbox_at_every_look_on_postgresql(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = MemoryBroker()
+    hub.declare(ANSWERS)
+    with opened(postgres_database) as database:
+        with database.write() as connection:
+            METADATA.create_all(connection)
+        with idle_relay(database, monkeypatch, hub) as looks:
+            until(lambda: looks[0] >= 40)
+            assert looks[1] >= looks[0] - 2

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -484,3 +486,35 @@ def test_queue_reader_continues_after_missing_queue(hub: Broker) -> None:
         with pytest.raises(BrokerUnavailable):
             reader.counts(["nowhere"])
         assert reader.counts(["a"]) == {"a": 0}
+
+
+def test_take_that_waits_returns_when_its_wait_is_ended_and_later_ones_do_not_wait(hub: Broker) -> None:
+    with consuming(hub, "a") as consumer, ThreadPoolExecutor() as thread:
+        publish(hub, direct("a", "1"))
+        assert ids(take(consumer, 1)) == ["1"]
+        taken = thread.submit(consumer.take, 10, 60.0)
+        with pytest.raises(TimeoutError):
+            taken.result(SHORT)
+        consumer.end_waiting()
+        assert taken.result(LONG) == []
+        started = time.monotonic()
+        assert consumer.take(10, 60.0) == []
+        assert time.monotonic() - started < LONG
+
+
+def test_consumer_whose_wait_was_ended_still_acknowledges(hub: Broker) -> None:
+    publish(hub, direct("a", "1"))
+    with consuming(hub, "a") as consumer:
+        taken = take(consumer, 1)
+        consumer.end_waiting()
+        consumer.acknowledge(taken)
+        assert consumer.take(10, 60.0) == []
+    assert emptied(hub, "a") == []
+
+
+def test_wait_is_ended_before_a_consumer_has_connected(hub: Broker) -> None:
+    with consuming(hub, "a") as consumer:
+        consumer.end_waiting()
+        started = time.monotonic()
+        assert consumer.take(10, 60.0) == []
+        assert time.monotonic() - started < LONG

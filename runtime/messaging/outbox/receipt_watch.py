@@ -119,6 +119,11 @@ class ReceiptWatch:
         if is_overdue and now >= self._next_offer_at and self._offer_again(now):
             self._wake()
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an event had no receipt at the last `look`."""
+        return self._oldest is not None
+
     def alarm(self) -> str | None:
         """Return the `/readyz` warning: overdue events, and those offered again within a day."""
         now = self._clock.now()

@@ -24,8 +24,10 @@ from runtime.storage.exclusive_lock import ExclusiveLock
 _log = logging.getLogger(__name__)
 
 WAVE = 500
-# An idle relay polls its outbox this often, because another process may have written to it.
+# An idle relay polls its outbox this often, because another process may have written to it: it reads it if
+# something was committed, and at every LOOKS_BETWEEN_READS-th look.
 IDLE_SECONDS = 1.0
+LOOKS_BETWEEN_READS = 10
 BATCH_INTERVAL_SECONDS = 0.005
 # Each wave is signed once, and each of its consumers verifies that signature once. So under load, when a wave
 # has this many events, fewer and larger waves are worth a delay.
@@ -76,6 +78,8 @@ class Relay:
         self._events_in_wave = 0
         # Whether the last wave had all messages of the outbox.
         self._is_emptied = False
+        # Of the database, before the last read that nobody had asked for.
+        self._version: object = None
         self._stopping = False
         self._ended = threading.Event()
         self._ended.set()
@@ -144,12 +148,26 @@ class Relay:
                     continue
                 # A message that was committed since the wave was read has set the event.
                 if not published or self._is_emptied:
-                    self._wake.wait(IDLE_SECONDS)
-                    self._publisher.tend()
+                    self._await_messages()
         finally:
             self._publisher.close()
             self._turn.release()
             self._ended.set()
+
+    def _await_messages(self) -> None:
+        """Wait until the outbox is worth a read, and keep the connection alive."""
+        for _ in range(LOOKS_BETWEEN_READS):
+            is_woken = self._wake.wait(IDLE_SECONDS)
+            self._publisher.tend()
+            if is_woken:
+                return
+            try:
+                version = self._database.version()
+            except DatabaseUnavailable:
+                return  # the read will report it
+            if version != self._version:
+                self._version = version
+                return
 
     def stop(self) -> None:
         """Stop `run` and wait for it; it finishes the current wave."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import amqp
+from amqp import spec
 
 from contracts.topology import REPLIES, published_to, reply_queue_prefix
 from runtime.identifiers import new_id
@@ -34,6 +37,10 @@ class RabbitConsumer:
         self._prefetch = prefetch
         self._link: amqp.Connection | None = None
         self._arrived: list[Delivery] = []
+        # Whether `take` waits for the broker; changed, and acted upon, by one at a time.
+        self._is_waiting = False
+        self._turn = threading.Lock()
+        self._is_ending = False
 
     def take(self, limit: int, timeout: float) -> list[Delivery]:
         """See `ports.Consumer`."""
@@ -47,6 +54,14 @@ class RabbitConsumer:
         if self._link is None:
             raise BrokerUnavailable("The connection of these messages is closed.")
         self._guarded(lambda: self._channel.basic_ack(deliveries[-1].tag, multiple=True))
+
+    def end_waiting(self) -> None:
+        """See `ports.Consumer`. The broker's answer to `basic.qos` is what ends the wait."""
+        self._is_ending = True
+        with self._turn, contextlib.suppress(*BROKEN):
+            # Otherwise `take` is not waiting, and will not.
+            if self._is_waiting:
+                self._channel.send_method(spec.Basic.Qos, "lBb", (0, self._prefetch, False))
 
     def close(self) -> None:
         """See `ports.Consumer`."""
@@ -75,9 +90,9 @@ class RabbitConsumer:
         deadline = time.monotonic() + timeout
         while not self._arrived:
             left = deadline - time.monotonic()
-            if left <= 0:
+            if left <= 0 or self._is_ending:
                 return []
-            drain(self._link, min(left, self._heartbeat.interval))
+            self._wait(min(left, self._heartbeat.interval))
             self._heartbeat.beat()
         while len(self._arrived) < limit and has_arrived(self._link):
             if not drain(self._link, AT_ONCE_SECONDS):
@@ -86,6 +101,17 @@ class RabbitConsumer:
             limit += 1
         taken, self._arrived = self._arrived[:limit], self._arrived[limit:]
         return taken
+
+    def _wait(self, seconds: float) -> None:
+        """Handle the next frame, unless none arrives in time or the wait is ended."""
+        self._is_waiting = True
+        try:
+            # Again, now that `end_waiting` would see that it has to end a wait.
+            if not self._is_ending:
+                drain(self._link, seconds)
+        finally:
+            with self._turn:
+                self._is_waiting = False
 
     def _connect(self) -> None:
         self._link = self._connection_factory.connect()

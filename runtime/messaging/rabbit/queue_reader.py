@@ -15,18 +15,21 @@ from functools import partial
 from typing import Any
 
 import amqp
+from amqp import spec
 from amqp.exceptions import AccessRefused, NotFound, ResourceLocked
 
 from contracts.topology import Topology
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.browser import browse_lock
-from runtime.messaging.rabbit.connection import BROKEN, ConnectionFactory, abandon, close
+from runtime.messaging.rabbit.connection import BROKEN, ConnectionFactory, SendBuffer, abandon, close
 from runtime.messaging.rabbit.management import ManagementApi
 
 _log = logging.getLogger(__name__)
 
 # A broker that does not reply by then counts as unavailable.
 ANSWER_SECONDS = 5.0
+# The format of `queue.declare` in py-amqp's notation.
+_DECLARATION = "BsbbbbbF"
 # Between two requests to a management API that does not answer: each takes up to five seconds.
 _BETWEEN_ATTEMPTS = 20.0
 
@@ -52,14 +55,16 @@ class RabbitQueueReader:
     def counts(self, queues: Sequence[str]) -> Mapping[str, int]:
         """See `ports.QueueReader`."""
         with self._connected() as link:
-            for queue in queues:
-                self._known[queue] = self._count(link, queue)
+            for queue, count in zip(queues, self._ready(queues), strict=True):
+                self._known[queue] = self._count(link, queue, count)
         return {queue: self._known[queue] for queue in queues}
 
     def missing(self, topology: Topology) -> tuple[str, ...]:
         """See `ports.QueueReader`."""
         absent: list[str] = []
         with self._connected() as link:
+            if self._has_all(link, topology):
+                return self._missing_bindings(topology, set())
             for exchange in topology.exchanges:
                 declare = partial(self._channel.exchange_declare, exchange.name, exchange.kind, passive=True)
                 self._note_absence(link, declare, exchange.name, absent)
@@ -67,6 +72,25 @@ class RabbitQueueReader:
                 declare = partial(self._channel.queue_declare, queue.name, passive=True)
                 self._note_absence(link, declare, queue.name, absent)
         return (*absent, *self._missing_bindings(topology, set(absent)))
+
+    def _has_all(self, link: amqp.Connection, topology: Topology) -> bool:
+        """Return whether every exchange and queue exists. One wait for all of them.
+
+        The broker does not answer a declaration with `no-wait`, but it closes the channel after one that
+        fails. It answers the request behind them when it has processed them.
+        """
+        try:
+            with self._sending.gathering():
+                for exchange in topology.exchanges:
+                    self._channel.exchange_declare(exchange.name, exchange.kind, passive=True, nowait=True)
+                for queue in topology.queues:
+                    self._channel.queue_declare(queue.name, passive=True, nowait=True)
+            self._channel.basic_qos(0, 0, False)
+        except (NotFound, AccessRefused):
+            # Which one is to be found out one by one.
+            self._channel = link.channel()
+            return False
+        return True
 
     def _missing_bindings(self, topology: Topology, absent: set[str]) -> tuple[str, ...]:
         if self._management is None:
@@ -114,6 +138,7 @@ class RabbitQueueReader:
                 self._link = self._connection_factory.connect()
                 self._link.sock.settimeout(ANSWER_SECONDS)
                 self._channel = self._link.channel()
+                self._sending = SendBuffer(self._link)
             yield self._link
         except BROKEN as error:
             self._drop()
@@ -134,18 +159,23 @@ class RabbitQueueReader:
             # A later version, and a name of another service: it may exist.
             self._channel = link.channel()
 
-    def _count(self, link: amqp.Connection, queue: str) -> int:
-        count = self._ready(queue)
+    def _count(self, link: amqp.Connection, queue: str, count: int) -> int:
         known = self._known.get(queue, 0)
         if count >= known:
             return count
         # Fewer than before: perhaps an operator browses the queue, which makes its messages unacknowledged.
         if _is_browse_lock(link, queue):
             return known
-        return self._ready(queue)
+        return self._ready((queue,))[0]
 
-    def _ready(self, queue: str) -> int:
-        return int(self._channel.queue_declare(queue, passive=True).message_count)
+    def _ready(self, queues: Sequence[str]) -> list[int]:
+        """Return the number of ready messages in each queue; the broker replies in the order of requests."""
+        with self._sending.gathering():
+            for queue in queues:
+                arguments = (0, queue, True, False, False, False, False, None)
+                self._channel.send_method(spec.Queue.Declare, _DECLARATION, arguments)
+        replies = [self._channel.wait(spec.Queue.DeclareOk, returns_tuple=True) for _ in queues]
+        return [int(count) for _, count, _ in replies]
 
     def _drop(self) -> None:
         if self._link is not None:

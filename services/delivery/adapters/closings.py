@@ -48,6 +48,9 @@ _DUE = SqlStatement(
     " ORDER BY closes_at, sequence LIMIT ?",
     postgresql="FOR UPDATE SKIP LOCKED",
 )
+_IS_DUE = SqlStatement(
+    "SELECT EXISTS (SELECT 1 FROM mailbox_messages WHERE closes_at IS NOT NULL AND closes_at <= ?)"
+)
 
 _CLOSE_ALL = SqlStatement(
     "UPDATE mailbox_messages SET body = ?, content = CASE WHEN type = ? THEN ? ELSE ? END, closed_at = ?,"
@@ -109,6 +112,10 @@ class SqlClosings:
         _CLOSE_LATER.run_for_each(
             transaction, [(microseconds(moment), sequence) for sequence, moment in sorted(due.items())]
         )
+
+    def is_due(self, transaction: Connection, now: dt.datetime) -> bool:
+        """See `ports.Closings`."""
+        return bool(_IS_DUE.run(transaction, microseconds(now)).scalar_one())
 
     def close_due(self, transaction: Connection, now: dt.datetime, limit: int) -> int:
         """See `ports.Closings`. Only messages of completed referrals and watch reports become due."""

@@ -23,6 +23,7 @@ from runtime.access.standing import IsExcluded
 from runtime.background import Spawn
 from runtime.clock import Clock
 from runtime.periodic import Periodic
+from runtime.storage.change_poll import ChangePoll
 from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
 from services.delivery.webhooks.domain.endpoint import Endpoint, EndpointState
@@ -86,6 +87,7 @@ class Dispatcher:
         self._is_excluded = is_excluded
         self._mailbox_url = mailbox_url
         self._metrics = metrics
+        self._rounds = ChangePoll(database, self.round)
         self._periodic = Periodic("webhooks", self._paced_round, seconds=_SECONDS_BETWEEN_ROUNDS)
         self._spawn: Spawn | None = None
         self._next_count = 0.0
@@ -103,6 +105,7 @@ class Dispatcher:
 
     def wake(self) -> None:
         """Look for messages and due notices soon."""
+        self._rounds.wake()
         self._periodic.wake()
 
     def stop(self) -> None:
@@ -110,21 +113,25 @@ class Dispatcher:
         self._periodic.stop()
         self._idle.wait(_SECONDS_TO_FINISH)
 
-    def round(self) -> None:
-        """Make notices of new messages, and start the requests that are due. Raises Unavailable."""
-        self._feeder.feed()
-        self._start_due()
+    def round(self) -> bool:
+        """Make notices of new messages, and start the requests that are due. Raises Unavailable.
+
+        Return whether a notice waits, or a message for its notice.
+        """
+        was_behind = self._feeder.feed()
+        return self._start_due() or was_behind
 
     def _paced_round(self) -> None:
         """Run a round, but not at once after another: many requests that end soon share the next one."""
         time.sleep(max(0.0, self._next_round - time.monotonic()))
-        self.round()
-        self._next_round = time.monotonic() + _SECONDS_BETWEEN_BUSY_ROUNDS
+        if self._rounds():
+            self._next_round = time.monotonic() + _SECONDS_BETWEEN_BUSY_ROUNDS
 
-    def _start_due(self) -> None:
+    def _start_due(self) -> bool:
         now = self._clock.now()
         with self._database.read() as transaction:
             owed = self._notices.owed(transaction, now)
+            are_waiting = self._notices.are_waiting(transaction)
             self._count(transaction)
         ready = [endpoint for endpoint in owed if self._places(endpoint) > 0]
         # In turn, so that endpoints with much to send do not take the places of those behind them.
@@ -133,6 +140,7 @@ class Dispatcher:
             for claim in self._claimed(ready[start : start + _AT_ONCE], now):
                 self._launch(claim)
             time.sleep(0)
+        return are_waiting
 
     def _claimed(self, endpoints: Sequence[Endpoint], now: dt.datetime) -> list[ClaimedNotice]:
         """Claim due notices of these endpoints, as many as there are places."""
@@ -223,7 +231,7 @@ class Dispatcher:
                     self._idle.set()
             self._metrics.in_flight.dec()
             # The next notice of this referral, or of this endpoint, may be sent now.
-            self._periodic.wake()
+            self.wake()
 
     def _attempt(self, claim: ClaimedNotice) -> None:
         notice, started_at = claim.notice, self._clock.now()

@@ -39,8 +39,11 @@ class Feeder:
         # The sequences up to which the mailboxes of endpoints without room were searched for offers.
         self._searched: dict[str, int] = {}
 
-    def feed(self) -> None:
-        """Make notices of the messages for which active endpoints have none yet. Raises Unavailable."""
+    def feed(self) -> bool:
+        """Make notices of the messages for which active endpoints have none yet. Raises Unavailable.
+
+        Return whether there were any.
+        """
         with self._database.read() as transaction:
             behind = [endpoint.id for endpoint in self._notices.behind(transaction)]
         now = self._clock.now()
@@ -55,6 +58,7 @@ class Feeder:
                         searched |= self._feed_one(transaction, endpoint, now)
             self._searched |= searched
             time.sleep(0)
+        return bool(behind)
 
     def _feed_one(self, transaction: Connection, endpoint: Endpoint, now: dt.datetime) -> dict[str, int]:
         """Make notices of an endpoint; return how far its mailbox was searched for offers, by endpoint."""

@@ -189,6 +189,10 @@ class Notices(Protocol):
         """Return notices with numbers below `before`, newest first."""
         ...
 
+    def are_waiting(self, transaction: Connection) -> bool:
+        """Return whether any notice waits."""
+        ...
+
     def count_waiting(self, transaction: Connection) -> int:
         """Return how many notices wait in all."""
         ...

@@ -178,6 +178,10 @@ PAST_REFERRALS = SqlStatement(
     " WHERE submitted_at <= ? AND parts IS NULL"
     " ORDER BY id DESC LIMIT ?) AS newest"
 )
+NEXT_DUE = SqlStatement(
+    "SELECT MIN(due) FROM (SELECT MIN(acts_at) AS due FROM offers WHERE state = 'open'"
+    " UNION ALL SELECT MIN(due_at) FROM referrals WHERE due_at IS NOT NULL) AS times"
+)
 DUE_REFERRALS = SqlStatement(
     "SELECT id FROM referrals WHERE due_at IS NOT NULL AND due_at <= ? ORDER BY due_at LIMIT ?"
 )

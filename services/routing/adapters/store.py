@@ -101,6 +101,11 @@ class SqlReferralStore:
             for (referral_id,) in statements.DUE_REFERRALS.run(transaction, microseconds(now), limit)
         ]
 
+    def next_due(self, transaction: Connection) -> dt.datetime | None:
+        """See `ports.ReferralStore`."""
+        due = statements.NEXT_DUE.run(transaction).scalar_one()
+        return None if due is None else moment_of(due)
+
     def offered_to(self, transaction: Connection, organizations: Collection[str], limit: int) -> list[str]:
         """See `ports.ReferralStore`."""
         rows = statements.OFFERED_TO.run(transaction, sorted(organizations), limit)

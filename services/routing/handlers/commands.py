@@ -175,6 +175,26 @@ class RoutingCommands:
         """
         return self._unapproved.end(now)
 
+    def inputs(self) -> object:
+        """Return what polls depend on beside the clock: a value that differs after any of it has changed.
+
+        Raises DatabaseUnavailable, and Unavailable before the policy is loaded.
+        """
+        return self._database.version(), self._network.directory.version, self._transactions.policy()
+
+    def idle_until(self, now: dt.datetime) -> dt.datetime:
+        """Return until when polls find nothing to do while `inputs` stays the same: `now` or later.
+
+        Raises DatabaseUnavailable.
+        """
+        if self._network.has_changes or self._unplaced.is_looking or self._unapproved.is_looking:
+            return now
+        with self._database.read() as transaction:
+            due = self._store.next_due(transaction)
+        # A day's beginning lets all seeking referrals be reviewed.
+        tomorrow = dt.datetime.combine(now.date() + dt.timedelta(days=1), dt.time(), dt.UTC)
+        return tomorrow if due is None else max(now, min(due, tomorrow))
+
     def recall(self) -> None:
         """Reload all observations, including those of other processes. Raises DatabaseUnavailable."""
         with self._network.settling(), self._database.read() as transaction:

@@ -15,6 +15,7 @@ from runtime.clock import Clock
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.periodic import Periodic
+from runtime.storage.change_poll import ChangePoll
 from runtime.storage.database import Database
 from services.routing.domain.applied_policy import AppliedPolicy, StoredVersion, applied_fact
 from services.routing.domain.policy import RoutingPolicy
@@ -82,6 +83,10 @@ class Policies:
         with self._database.read() as transaction:
             return self._store.newest(transaction, number)
 
+    def when_changed(self, work: Callable[[], None]) -> ChangePoll:
+        """Return the work, skipped while nothing is committed in the database of the policies."""
+        return ChangePoll(self._database, work)
+
     def every(self) -> list[AppliedPolicy]:
         """Return all policies, the first one first."""
         with self._database.read() as transaction:
@@ -133,7 +138,7 @@ class LivePolicy:
         self._after_commit = after_commit
         self._applied: AppliedPolicy | None = None
         self._problem: str | None = None
-        self._polling = Periodic("routing policy", self.refresh, seconds=POLL_SECONDS)
+        self._polling = Periodic("routing policy", policies.when_changed(self.refresh), seconds=POLL_SECONDS)
 
     def start(self, spawn: Spawn) -> None:
         """Load the policy in force, and follow it. Raises DatabaseUnavailable, and Defect."""

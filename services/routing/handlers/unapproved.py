@@ -64,6 +64,11 @@ class UnapprovedOffers:
             changed += ended
         return changed
 
+    @property
+    def is_looking(self) -> bool:
+        """Whether organisations are still to be looked up, now or later."""
+        return bool(self._waiting or self._present or self._again)
+
     def _note(self, now: dt.datetime) -> None:
         changed = self._network.take_disapproved()
         due = [organization for organization, at in self._again.items() if at <= now]

@@ -105,6 +105,11 @@ class UnplacedReferrals:
         self._amended_again = {one for one in self._amended_again if positions.get(one) is not None}
         return len(triggers)
 
+    @property
+    def is_looking(self) -> bool:
+        """Whether a look-up or a review continues."""
+        return bool(self._is_reviewing or self._amended)
+
     def _note_amended(self, now: dt.datetime, policy: RoutingPolicy) -> None:
         """Note changed organisations for their look-ups, or begin a review."""
         amended = self._network.take_amended()

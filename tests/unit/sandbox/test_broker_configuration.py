@@ -51,6 +51,11 @@ def test_erlang_distribution_is_on_loopback_without_epmd() -> None:
     assert "inet_dist_use_interface {127,0,0,1}" in arguments
 
 
+def test_erlang_schedulers_without_work_sleep_at_once() -> None:
+    arguments = environment(FILES, IDENTITY, path="/bin", schedulers=2)["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"]
+    assert "+sbwt none +sbwtdcpu none +sbwtdio none" in arguments
+
+
 def test_configuration_has_no_guest_user() -> None:
     settings = configured()
     assert settings["default_user"] == "kopuro-user"

@@ -158,7 +158,7 @@ class Cosigner:
         if target is None or target.size == 0 or not self._publishes():
             return
         now = self._monotonic()
-        if not self._states:
+        if not self._states and self._policy.witnesses:
             self._states = self._initial_states(now)
         due = [state for state in self._states if state.is_due(target.size, now)]
         for state in due:

@@ -126,6 +126,11 @@ class Inspector:
         """Return the warning for operators: the damage, or None."""
         return self._damage or self._noticed.description
 
+    @property
+    def has_work(self) -> bool:
+        """Whether the next turn reads on, or reports damage that a reader has noticed."""
+        return self._round is not None or (self._damage is None and self._noticed.description is not None)
+
     def begin(self, head: Head) -> None:
         """Start from the head that the check at start-up verified."""
         self._checked = VerifiedPrefix(prefix=Prefix.of(head), time=self._clock.now())

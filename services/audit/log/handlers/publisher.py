@@ -95,6 +95,8 @@ class LogPublisher:
         self._after_commit = after_commit
         self._times = times
         self._holds_lease = False
+        # The processed size that was read or written last; it never decreases.
+        self._processed = 0
 
     def holds_lease(self) -> bool:
         """Return whether this process held the publishing lock at its last turn."""
@@ -115,12 +117,15 @@ class LogPublisher:
             if published is not None:
                 self._check(published, head)
 
-    def turn(self) -> None:
-        """Publish the committed entries that are due. Raises Unavailable."""
+    def turn(self) -> bool:
+        """Publish the committed entries that are due. Raises Unavailable.
+
+        Return whether the next turn may have something to publish without a commit, because of its time.
+        """
         self._holds_lease = self._lease.held()
         if not self._holds_lease:
             self._published.refresh()
-            return
+            return True
         self._published.refresh()
         if self._published.current is None or self._times is None:
             self._publish(self._head())
@@ -128,6 +133,7 @@ class LogPublisher:
             self._publish(due)
             self._times.was_published()
         self._process_published()
+        return self._times is not None
 
     def _head(self) -> Head:
         with self._database.read() as transaction:
@@ -174,6 +180,8 @@ class LogPublisher:
     def _process_published(self) -> None:
         published = self._published.current
         assert published is not None
+        if self._processed >= published.size:
+            return
         with self._database.read() as transaction:
             processed = self._record.processed_size(transaction)
         while processed < published.size:
@@ -187,3 +195,4 @@ class LogPublisher:
             if messages:
                 self._after_commit()
             processed = upto
+        self._processed = processed

@@ -71,6 +71,11 @@ class Retention:
         # Content erased by a process that died may still be in the old pages of the database.
         self._remembered = True
 
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether erased content may still be in old pages of the database."""
+        return self._remembered
+
     def turn(self) -> int:
         """Erase due content, at most STEPS_A_TURN steps; return how many entries lost content."""
         erased = 0

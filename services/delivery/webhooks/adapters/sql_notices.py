@@ -33,6 +33,7 @@ _OWED = SqlStatement(
     " (SELECT 1 FROM webhook_notices n WHERE n.endpoint_id = e.id AND n.due_at IS NOT NULL"
     " AND n.due_at <= ?)"
 )
+_ARE_WAITING = SqlStatement("SELECT EXISTS (SELECT 1 FROM webhook_notices WHERE due_at IS NOT NULL)")
 
 # Only offers need their bodies: a note may have a mebibyte.
 _UNNOTICED = SqlStatement(
@@ -301,6 +302,10 @@ class SqlNotices:
             chosen = chosen.where(_NOTICES.number < before)
         rows = transaction.execute(chosen.order_by(_NOTICES.number.desc()).limit(limit))
         return [notice_of(row) for row in rows]
+
+    def are_waiting(self, transaction: Connection) -> bool:
+        """See `ports.Notices`."""
+        return bool(_ARE_WAITING.run(transaction).scalar_one())
 
     def count_waiting(self, transaction: Connection) -> int:
         """See `ports.Notices`."""

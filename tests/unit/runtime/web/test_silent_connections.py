@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import pytest
 from eventlet import wsgi
 
+from runtime.web import silent_connections
 from runtime.web.connections import Connection
+from runtime.web.deadlines import HEAD_SECONDS
 from runtime.web.silent_connections import SilentConnections
 
 
@@ -60,3 +62,11 @@ def test_event_of_a_connection_that_was_handed_over_is_ignored(watched: Watched)
     watched.listener.cb(0)
     watched.listener.tb(None)
     assert (watched.spoken, watched.closed) == (1, 0)
+
+
+def test_nothing_is_looked_at_before_the_oldest_connection_is_due(watched: Watched) -> None:
+    (_, due) = watched.silent._watched[watched.connection]
+    assert watched.silent.seconds_to_next(due - HEAD_SECONDS) == pytest.approx(HEAD_SECONDS)
+    # Those that are due soon after each other are closed together.
+    assert watched.silent.seconds_to_next(due) == silent_connections._LOOK_SECONDS
+    assert watched.silent.seconds_to_next(due + 1) == silent_connections._LOOK_SECONDS

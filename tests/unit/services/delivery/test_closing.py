@@ -44,6 +44,7 @@ from contracts.facts import (
     ServiceApprovalEnded,
 )
 from runtime.identifiers import new_id
+from runtime.storage.change_poll import LONGEST_SECONDS
 from services.delivery.adapters.tables import MESSAGES
 from services.delivery.delivery_records import MarkDelivered
 from services.delivery.domain.closing import UNREAD_NOTES_KEPT
@@ -458,3 +459,15 @@ def test_end_of_the_referral_closes_its_alert(bench: Workbench) -> None:
     bench.receive(unanswered())
     bench.receive(event(COMPLETED))
     assert of_type(bench, COORDINATORS, "referral.unanswered") == []
+
+
+def test_mailboxes_are_cleaned_in_time_although_nothing_is_committed(bench: Workbench) -> None:
+    bench.receive(released_note(), event(COMPLETED))
+    assert bench.partner.clean() is False
+    bench.clock.time += UNREAD_NOTES_KEPT - dt.timedelta(seconds=LONGEST_SECONDS + 1)
+    assert bench.partner.clean() is False
+    bench.clock.time += dt.timedelta(seconds=1)
+    assert bench.partner.clean() is True, "a message is due before a run without a reason"
+    bench.clock.time += dt.timedelta(seconds=LONGEST_SECONDS)
+    assert bench.partner.clean() is False
+    assert [m["data"]["reason"] for m in of_type(bench, SENDER, "message.closed")] == ["completed"]

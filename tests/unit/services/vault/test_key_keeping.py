@@ -28,6 +28,7 @@ from contracts.facts import (
 from kopuro_client.sealing import public_key, seal
 from runtime import transit_seal
 from runtime.settings import SettingsError
+from runtime.storage.change_poll import LONGEST_SECONDS
 from services.vault.adapters.tables import SEALED_CASES
 from services.vault.domain.quiet_window import WaitingForVault
 from services.vault.key_keeping import ORPHANED
@@ -437,3 +438,16 @@ def test_key_store_file_is_private(vault: Workbench) -> None:
         assert file.stat().st_mode & 0o077 == 0, file
     with closing(sqlite3.connect(vault.key_file)) as keys:
         assert keys.execute("SELECT count(*) FROM transit_keys").fetchone() == (1,)
+
+
+def test_next_turn_is_needed_without_a_commit_only_when_a_key_is_due_or_spent(vault: Workbench) -> None:
+    soon = dt.timedelta(seconds=LONGEST_SECONDS)
+    assert vault.keeping.turn() is False
+    vault.clock.time += PERIOD - soon - dt.timedelta(seconds=1)
+    assert vault.keeping.turn() is False
+    vault.clock.time += dt.timedelta(seconds=1)
+    assert vault.keeping.turn() is True, "the next key is due before a turn without a reason"
+    vault.clock.time += soon
+    assert vault.keeping.turn() is True, "a key was made"
+    assert len(published(vault)) == 2
+    assert vault.keeping.turn() is True, "the first key waits for a quiet time"

@@ -721,3 +721,16 @@ def test_old_notices_and_attempts_are_forgotten_in_bounded_steps(hub: WebhookHub
     with hub.bench.database.write() as transaction:
         assert [hub.notices.forget(transaction, before, 4) for _ in range(3)] == [4, 2, 0]
     assert hub.owners.attempts(ACCEPTOR, new.endpoint.id, before=None, limit=9) == ([], False)
+
+
+def test_round_tells_whether_the_next_may_have_something_to_do_without_a_commit(hub: WebhookHub) -> None:
+    assert hub.dispatcher.round() is False
+    hub.verified()
+    assert hub.dispatcher.round() is False
+    hub.sender.answer = lambda _: (500, b"")
+    hub.bench.receive(overdue(REFERRAL))
+    assert hub.dispatcher.round() is True, "a message had no notice"
+    assert hub.dispatcher.round() is True, "its notice waits for the next attempt"
+    hub.sender.answer = lambda _: (204, b"")
+    hub.later(hours=1)
+    assert hub.dispatcher.round() is False

@@ -208,3 +208,7 @@ def test_cover_leaf_differs_from_others_in_its_hidden_head_alone(
     assert b"cover" not in cover.leaf
     assert cover.fields["type"] == COVER
     assert (cover.fields["referral_id"], cover.fields["organization"]) == (None, None)
+
+
+def test_covered_log_is_published_at_its_times_whatever_is_committed(covered: CoveredLog) -> None:
+    assert covered.audit.publisher.turn() is True

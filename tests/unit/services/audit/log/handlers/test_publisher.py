@@ -216,3 +216,20 @@ def test_entries_before_the_first_publication_get_no_receipts(audit: LogOnDataba
     assert upgraded.recorded_reads() == []
     upgraded.publish([accepted(new_id())])
     assert len(upgraded.recorded_reads()) == 2
+
+
+def test_turn_needs_no_other_turn_without_a_commit(audit: LogOnDatabase) -> None:
+    audit.append(events(3))
+    assert audit.publisher.turn() is False
+    assert audit.published.size == 3
+
+
+def test_receipts_of_one_publication_are_not_looked_for_twice(audit: LogOnDatabase) -> None:
+    audit.publish([accepted()])
+    with audit.database.write() as transaction:
+        transaction.execute(delete(PUBLICATION))
+    # A read would fail: the row with the processed size is gone.
+    audit.publisher.turn()
+    audit.append(events(1))
+    with pytest.raises(Defect, match="publication record"):
+        audit.publisher.turn()

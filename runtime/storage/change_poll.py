@@ -1,0 +1,65 @@
+"""Periodic work that is skipped while it would find nothing new.
+
+Work that looks at the database finds the same as before until something is committed, or until the clock
+reaches a time that is stored there. So most looks of an idle process can be skipped. `Database.version` tells
+for some microseconds whether another process, an operator's command among them, has committed something.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from runtime.storage.database import Database
+
+# Between two runs without a reason. A run that is skipped by mistake happens so much later.
+LONGEST_SECONDS: Final = 10.0
+
+
+class ChangePoll:
+    """Work for a `Periodic`, whose interval stays: after a commit the next call runs the work as before.
+
+    Not safe for concurrent calls.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        work: Callable[[], object],
+        *,
+        seconds: float = LONGEST_SECONDS,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """work: looks at nothing but the database and the clock. It returns whether the next call runs it
+        whatever is committed: it was not finished, or awaits a time.
+
+        seconds: the longest time between two runs.
+        """
+        self._database = database
+        self._work = work
+        self._seconds = seconds
+        self._now = now
+        self._seen: object = None
+        self._next_at = 0.0
+        self._is_awaited = True
+
+    def wake(self) -> None:
+        """Make the next call run the work: something outside the database has changed."""
+        self._is_awaited = True
+
+    def __call__(self) -> bool:
+        """Run the work unless it would find nothing new; return whether it ran.
+
+        Raises what the work raises, and DatabaseUnavailable; the next call then runs it.
+        """
+        # Before the work: what is committed meanwhile makes the next call run it again.
+        seen = self._database.version()
+        now = self._now()
+        if seen == self._seen and now < self._next_at and not self._is_awaited:
+            return False
+        # A wake-up during the work counts for the next call. The version is kept only if the work succeeds.
+        self._is_awaited, self._seen = False, None
+        self._is_awaited = bool(self._work()) or self._is_awaited
+        self._seen, self._next_at = seen, now + self._seconds
+        return True
