@@ -293,10 +293,6 @@ class FactReduction(Protocol):
         """
         ...
 
-    def forget_withdrawn_offers(self, transaction: Connection, now: dt.datetime) -> None:
-        """Delete the counts of withdrawn offers that no policy counts any more."""
-        ...
-
 
 class PastReferrals(Protocol):
     """Earlier referrals, as experience for previews."""

@@ -112,11 +112,6 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Доля мест отправителя там: {share}, а открытых предложений у него там: {offers}.",
         "Жөнөтүүчүнүн ал жердеги үлүшү: {share}, ал эми ал жердеги ачык сунуштары: {offers}.",
     ),
-    "withdrawn_too_often": (
-        "The sender withdrew {withdrawn} offers there soon after they opened; it may be asked from {until}.",
-        "Отправитель отозвал там вскоре после направления предложений: {withdrawn}; снова можно с {until}.",
-        "Жөнөтүүчү ал жерден көп өтпөй кайтарып алган сунуштар: {withdrawn}; кайра {until} тартып болот.",
-    ),
     "not_always_open": (
         "It is not open at all hours, as an emergency requires.",
         "Она не работает круглосуточно, как того требует экстренный случай.",

@@ -15,7 +15,6 @@ from contracts.facts import ReferralWithdrawn
 from contracts.records import dump
 from runtime.storage.columns import microseconds
 from runtime.storage.sql_statement import SqlStatement
-from services.routing.adapters import withdrawn_offers
 from services.routing.adapters.rows import part_without_needs
 from services.routing.domain.kept_proofs import kept_proofs
 from services.routing.domain.reduced_facts import DROPPED_DETAILS, is_reduced, reduced
@@ -93,10 +92,6 @@ class SqlFactReduction:
             _erase_decisions(transaction, ids, now)
             _shorten_timeline(transaction, ids)
         return len(ids)
-
-    def forget_withdrawn_offers(self, transaction: Connection, now: dt.datetime) -> None:
-        """See `ports.FactReduction`."""
-        withdrawn_offers.forget(transaction, now)
 
 
 def _erase_decisions(transaction: Connection, referral_ids: Sequence[str], now: dt.datetime) -> None:

@@ -9,10 +9,8 @@ from services.routing.domain.failure import UNTIL, Failure
 from services.routing.domain.observation import NO_LOAD, Observation
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.places import NoPlace, place_refused
-from services.routing.domain.withdrawn_offers import withdrawn_refused
 
 PLACE_LEFT = "place_left"
-WITHDRAWN_TOO_OFTEN = "withdrawn_too_often"
 
 
 def capacity_left(offered: OfferedService, given: Circumstances) -> Failure | None:
@@ -53,37 +51,12 @@ def declined_as_full(offered: OfferedService, given: Circumstances, seen: Observ
 
 
 def place_left(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """The sender may take a place: see `places.py` for how many there are, and for its share.
-
-    It may not while too many offers that it has withdrawn still count (`withdrawn_offers.py`).
-    """
-    seen = given.observed(offered.organization_id)
-    return withdrawn_too_often(given, seen) or no_place_left(offered, given, seen)
-
-
-def withdrawn_too_often(given: Circumstances, seen: Observation) -> Failure | None:
-    """Return the failure of `place_left` for withdrawn offers. seen: what was observed of the organisation.
-
-    Time alone ends it, so the referral does not wait for a place that others could take.
-    """
-    refused = withdrawn_refused(
-        seen.withdrawn,
-        sender=given.sender,
-        urgency=given.facts.urgency,
-        now=given.now,
-        bounds=given.offers_per_sender,
-    )
-    if refused is None:
-        return None
-    detail = {"withdrawn": refused.offers, UNTIL: refused.until}
-    return Failure(rule=PLACE_LEFT, reason=WITHDRAWN_TOO_OFTEN, detail=detail)
+    """The sender may take a place: see `places.py` for how many there are, and for its share."""
+    return no_place_left(offered, given, given.observed(offered.organization_id))
 
 
 def no_place_left(offered: OfferedService, given: Circumstances, seen: Observation) -> Failure | None:
-    """Return the failure of `place_left` for places that others hold, or for the sender's share.
-
-    seen: what was observed of the organisation.
-    """
+    """Return what `place_left` returns. seen: what was observed of the organisation."""
     maximum, bounds = offered.maximum, given.offers_per_sender
     if maximum is None and bounds.most is None:
         return None

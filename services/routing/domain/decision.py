@@ -134,7 +134,7 @@ class Decision:
         return frozenset(
             (offered.organization_id, offered.service_id)
             for offered, failures in self.candidates.excluded
-            if all(_lacks_place(failure) for failure in failures)
+            if all(failure.rule == PLACE_LEFT for failure in failures)
         )
 
     @property
@@ -144,15 +144,10 @@ class Decision:
         for _, failures in self.candidates.excluded:
             untils = [failure.detail.get(UNTIL) for failure in failures]
             known = [until for until in untils if isinstance(until, dt.datetime)]
-            places = sum(map(_lacks_place, failures))
+            places = sum(failure.rule == PLACE_LEFT for failure in failures)
             if known and len(known) + places == len(untils):
                 times.append(max(known))
         return min(times, default=None)
-
-
-def _lacks_place(failure: Failure) -> bool:
-    """Return whether a free place would make the rule hold, rather than time alone."""
-    return failure.rule == PLACE_LEFT and UNTIL not in failure.detail
 
 
 def decide(

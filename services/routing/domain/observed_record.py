@@ -10,11 +10,9 @@ from contracts.codes import Urgency
 from contracts.records import Encoded, dump
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, ServiceLoad
 from services.routing.domain.places import Demand
-from services.routing.domain.withdrawn_offers import WithdrawnOffers
 
 # Each count by name; `last_asked` as ISO 8601; by service: `services` with `accepted` and `demand`, which is
-# [sender, urgency, offers, waiting], sorted, and `full_since` as ISO 8601; `withdrawn` as [sender, urgency,
-# time as ISO 8601, offers], sorted.
+# [sender, urgency, offers, waiting], sorted, and `full_since` as ISO 8601.
 ObservedRecord = Mapping[str, Any]
 
 _COUNTS: Final = ("answered", "expired", "answer_seconds", "returned")
@@ -81,12 +79,6 @@ def _record(seen: Observation) -> ObservedRecord:
         record["services"] = {service: _load_record(load) for service, load in seen.services.items()}
     if seen.full_since:
         record["full_since"] = {service: at.isoformat() for service, at in seen.full_since.items()}
-    if seen.withdrawn:
-        record["withdrawn"] = sorted(
-            [sender, urgency, at.isoformat(), offers]
-            for sender, counts in seen.withdrawn.items()
-            for (urgency, at), offers in counts.items()
-        )
     return record
 
 
@@ -100,15 +92,7 @@ def observation_of(record: ObservedRecord) -> Observation:
         full_since={
             service: dt.datetime.fromisoformat(at) for service, at in record.get("full_since", {}).items()
         },
-        withdrawn=_withdrawn_of(record.get("withdrawn", ())),
     )
-
-
-def _withdrawn_of(record: Sequence[Any]) -> WithdrawnOffers:
-    found: dict[str, dict[tuple[Urgency, dt.datetime], int]] = {}
-    for sender, urgency, at, offers in record:
-        found.setdefault(sender, {})[Urgency(urgency), dt.datetime.fromisoformat(at)] = offers
-    return found
 
 
 def _load_record(load: ServiceLoad) -> Mapping[str, Any]:

@@ -72,14 +72,10 @@ class OffersPerSender:
 
     least: what a sender may always have while acceptances leave a place; its share is never below. most: what
     it may have at most, even where the candidate states no maximum; None leaves the bound to the places.
-    withdrawn: as many offers that the sender ended soon after their opening exclude further ones at the
-    organisation (`withdrawn_offers.py`). withdrawn_for: for how many seconds after its opening each counts.
     """
 
     least: OfferCount = 1
     most: OfferCount | None = None
-    withdrawn: OfferCount = 10
-    withdrawn_for: Annotated[int, Range(min=1, max=366 * 86_400)] = 3600
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

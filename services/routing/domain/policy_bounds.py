@@ -62,22 +62,6 @@ BOUNDS: Final = (
         above="the bound would have no effect; leave it out.",
     ),
     Bound(
-        pointer="/offers_per_sender/withdrawn",
-        value=lambda policy: policy.offers_per_sender.withdrawn,
-        lowest=3,
-        highest=1000,
-        below="a sender that corrects two referrals could not send the next one.",
-        above="the bound would have no effect.",
-    ),
-    Bound(
-        pointer="/offers_per_sender/withdrawn_for",
-        value=lambda policy: policy.offers_per_sender.withdrawn_for,
-        lowest=5 * _MINUTE,
-        highest=_DAY,
-        below="the bound would have no effect.",
-        above="a sender that corrects its mistakes would wait for too long.",
-    ),
-    Bound(
         pointer="/emergency_alert",
         value=lambda policy: policy.emergency_alert,
         lowest=_MINUTE,

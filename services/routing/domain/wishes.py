@@ -16,7 +16,6 @@ from enum import StrEnum
 from contracts.codes import Urgency
 from contracts.referral import ReferralFacts
 from services.routing.domain.candidates import Candidate
-from services.routing.domain.capacity_rules import WITHDRAWN_TOO_OFTEN
 from services.routing.domain.decision import Decision
 
 
@@ -156,8 +155,6 @@ def _changes(facts: ReferralFacts, candidate: Candidate) -> tuple[Change, ...] |
             }
         elif failure.rule == "language_shared":
             changes.add(Change(kind=ChangeKind.interpreter, region=facts.region, language=facts.languages[0]))
-        elif failure.reason == WITHDRAWN_TOO_OFTEN:
-            return None  # more places would not end it; time does
         elif failure.rule in ("capacity_left", "capacity_not_declined", "place_left"):
             changes.add(Change(kind=ChangeKind.places, region=facts.region, need=facts.needs[0]))
         else:

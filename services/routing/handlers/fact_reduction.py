@@ -28,13 +28,8 @@ class ReduceFacts:
         self._kept = kept
 
     def turn(self) -> None:
-        """Forget withdrawn offers that count no longer; reduce some referrals that are due.
-
-        Raises DatabaseUnavailable: the next turn continues.
-        """
+        """Reduce some referrals that are due. Raises DatabaseUnavailable: the next turn continues."""
         now = self._clock.now()
-        with self._database.write(durable=False) as transaction:
-            self._reduction.forget_withdrawn_offers(transaction, now)
         for _ in range(TRANSACTIONS_A_TURN):
             # Not durable: after a loss of power the referrals are due again.
             with self._database.write(durable=False) as transaction:

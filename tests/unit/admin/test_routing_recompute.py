@@ -276,10 +276,6 @@ def test_every_observed_count_survives_its_record() -> None:
         last_asked=NOW,
         services={"legal": ServiceLoad(accepted=4, demand=demand), "shelter": ServiceLoad(accepted=5)},
         full_since={"legal": NOW},
-        withdrawn={
-            "kg.one": {(Urgency.urgent, NOW): 2, (Urgency.routine, NOW): 1},
-            "kg.two": {(Urgency.urgent, NOW): 3},
-        },
     )
     assert all(getattr(seen, item.name) for item in fields(Observation) if item.init)
     assert all(getattr(seen.at("legal"), item.name) for item in fields(ServiceLoad) if item.init)
