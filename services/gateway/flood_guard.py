@@ -53,8 +53,8 @@ class FloodGuard:
         self._stopping = threading.Event()
 
     def banned(self) -> int:
-        """Return how many organisations are banned."""
-        return sum(account.until is not None for account in self._accounts.values())
+        """Return how many organisations the broker refuses because of a ban."""
+        return len(self._closed)
 
     def password_replaced(self, organization: str) -> None:
         """End the ban: whoever knew the password before has caused it, and is shut out now.

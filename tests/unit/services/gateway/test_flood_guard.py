@@ -81,6 +81,7 @@ def test_error_about_one_organization_keeps_no_other_from_its_ban(monkeypatch: p
     with pytest.raises(Unavailable):
         scene.pass_turn(osh=BURST * 2, other=BURST * 2)
     assert set(scene.broker.banned) == {OTHER}
+    assert scene.guard.banned() == 1
     monkeypatch.setattr(scene.broker, "ban", ban)
     scene.pass_turn()
     assert set(scene.broker.banned) == {OSH, OTHER}
@@ -121,6 +122,7 @@ def test_ban_and_release_that_the_broker_did_not_do_are_repeated() -> None:
     broker.ban = away  # type: ignore[method-assign]
     with pytest.raises(Unavailable):
         scene.pass_turn(osh=BURST * 2)
+    assert scene.guard.banned() == 0
     broker.ban = real  # type: ignore[method-assign]
     scene.pass_turn(seconds=1)
     assert OSH in broker.banned
