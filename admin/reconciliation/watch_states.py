@@ -6,7 +6,8 @@ The log does not name the reporter of a report, but has a commitment to it, whic
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Engine, select
@@ -16,8 +17,10 @@ from admin.reconciliation.opened_entries import OpenedEntries
 from admin.reconciliation.row_differences import ComparedRow, row_differences
 from admin.reconciliation.service_tables import EMPLOYER_REPLIES, WATCH_RECIPIENTS, WATCH_REPORTS
 from admin.reconciliation.stored_values import DAMAGED, json_value
+from contracts.canonical import NotCanonical
 from contracts.employer import Allegation
 from contracts.facts import EmployerReplied, EmployerReported, EmployerReportRetracted, WatchReportsChosen
+from contracts.moments import CLOCK_TOLERANCE
 from contracts.records import Malformed, read
 from services.directory.domain.employer_identity import entry_keys
 from services.directory.domain.watch_report import reporter_commitment
@@ -36,17 +39,17 @@ class WatchStates:
         reports, recipients, replies = self._reports(), self._recipients(), self._replies()
         reported, ends = self._logged_reports(limit)
         chosen, replied = self._logged_recipients(limit), self._logged_replies(limit)
-        expired = {id for id, end in ends.items() if end <= settled}
+        # Reports end with time and without an entry, also while the log is read.
+        now = _now() + CLOCK_TOLERANCE
+        expired = {id for id, end in ends.items() if end <= now}
         yield from row_differences("watch report", reports, reported, settled, may_lack=expired)
         out = {name for name, one in chosen.items() if one.values["since"] is None}
         yield from row_differences("recipient of watch reports", recipients, chosen, settled, may_lack=out)
-        # The directory deletes the reply of an entry in which none of its reports counts any more.
-        left = [(row.time, _entries_of(row.values["allegation"])) for row in reports.values()]
-        orphaned = {
-            id
-            for id, reply in replied.items()
-            if not any(at <= reply.time and id in entries for at, entries in left)
-        }
+        spans: dict[str, list[tuple[dt.datetime, dt.datetime]]] = defaultdict(list)
+        for id, row in reported.items():
+            for entry in _entries_of(row.values["allegation"]):
+                spans[entry].append((row.values["reported_at"], ends[id]))
+        orphaned = {id for id, reply in replied.items() if was_left_alone(reply.time, spans[id], now)}
         yield from row_differences("reply of an employer", replies, replied, settled, may_lack=orphaned)
 
     def _reports(self) -> dict[str, ComparedRow]:
@@ -134,11 +137,31 @@ class WatchStates:
         return found
 
 
+def was_left_alone(
+    since: dt.datetime, spans: Iterable[tuple[dt.datetime, dt.datetime]], now: dt.datetime
+) -> bool:
+    """Return whether there was a moment without a report, when the directory deletes an entry's reply.
+
+    since: when the reply was made, while there was a report. spans: the begin and the end of each report of
+    the entry, in any order.
+    """
+    until = since
+    for begin, end in sorted(spans):
+        if begin > until:
+            break
+        until = max(until, end)
+    return until <= now
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
 def _opened(row: Any) -> str:
     """Return the commitment that the row's reporter and salt give; DAMAGED for a damaged salt."""
     try:
         return reporter_commitment(row.id, row.reporter, row.salt)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, NotCanonical):
         return DAMAGED
 
 

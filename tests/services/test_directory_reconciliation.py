@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from admin.reconciliation import watch_states
 from admin.reconciliation.differences import Difference
 from admin.reconciliation.reconcile import DELIVERED_TYPES, Compared, engines, reconcile
 from admin.reconciliation.service_states import SERVICES, ServiceStates
@@ -606,10 +607,19 @@ def test_deleted_row_of_an_open_application_or_a_watch_report_is_named(
     assert {one.what for one in found(copied)} == {f"the {NAMED[table].strip()} is missing"}
 
 
-def test_rows_that_the_directory_deletes_in_time_are_no_difference(copied: Path) -> None:
-    """An ended application after the time that the network chose, and a reply without a report."""
+def test_rows_that_the_directory_deletes_in_time_are_no_difference(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ended applications after the time that the network chose, expired reports, replies without one."""
     execute(copied, "DELETE FROM applications WHERE state NOT IN ('waiting', 'in_approval')")
     assert found(copied) == []
     execute(copied, "DELETE FROM employer_replies")
     execute(copied, "DELETE FROM watch_reports")
-    assert {one.what for one in found(copied)} == {"the watch report is missing"}
+    # None has expired.
+    assert {one.what for one in found(copied)} == {
+        "the watch report is missing",
+        "the reply of an employer is missing",
+    }
+    in_two_years = dt.datetime.now(dt.UTC) + dt.timedelta(days=2 * 366)
+    monkeypatch.setattr(watch_states, "_now", lambda: in_two_years)
+    assert found(copied) == []
