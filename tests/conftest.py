@@ -61,11 +61,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Start one worker more than processors (`-n auto`): some tests wait. Eight have enough tests for each.
+    """Start two workers more than processors (`-n auto`): some tests wait. Eight have enough tests each.
 
     Each further worker collects all tests (14 s of CPU time) and starts servers of its own.
     """
-    return min(8, (os.cpu_count() or 1) + 1)
+    return min(8, (os.cpu_count() or 1) + 2)
 
 
 @pytest.hookimpl(wrapper=True)
