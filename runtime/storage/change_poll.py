@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from runtime.storage.database import Database
+from runtime.storage.database import Database, DatabaseUnavailable
 
 # Between two runs without a reason. A run that is skipped by mistake happens so much later.
 LONGEST_SECONDS: Final = 10.0
@@ -51,10 +51,14 @@ class ChangePoll:
     def __call__(self) -> bool:
         """Run the work unless it would find nothing new; return whether it ran.
 
-        Raises what the work raises, and DatabaseUnavailable; the next call then runs it.
+        It also runs if the database does not tell its version: the work says what is wrong. Raises what the
+        work raises; the next call then runs it.
         """
         # Before the work: what is committed meanwhile makes the next call run it again.
-        seen = self._database.version()
+        try:
+            seen = self._database.version()
+        except DatabaseUnavailable:
+            seen = object()
         now = self._now()
         if seen == self._seen and now < self._next_at and not self._is_awaited:
             return False

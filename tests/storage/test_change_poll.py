@@ -12,7 +12,7 @@ import pytest
 
 from contracts.errors import Unavailable
 from runtime.storage.change_poll import LONGEST_SECONDS, ChangePoll
-from runtime.storage.database import Database
+from runtime.storage.database import Database, DatabaseDamaged
 from tests.storage.ledger import count, enter, opened
 
 # Another process, such as an operator's command.
@@ -166,3 +166,18 @@ def test_work_that_failed_runs_again(database: Database) -> None:
     with pytest.raises(Unavailable):
         poll()
     assert [poll(), poll()] == [True, False]
+
+
+def test_work_runs_at_every_call_on_a_damaged_database_and_says_so_itself(
+    database: Database, sqlite_database: str
+) -> None:
+    work = Work()
+    poll = ChangePoll(database, work)
+    poll()
+    database.close()
+    Path(urlsplit(sqlite_database).path).write_bytes(b"no database" * 100)
+    with pytest.raises(DatabaseDamaged):
+        database.version()
+    poll()
+    poll()
+    assert work.runs == 3
