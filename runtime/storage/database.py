@@ -247,8 +247,12 @@ class Database:
         with translated():
             if self._asked is None:
                 # One for this alone: SQLite does not count the commits of the connection that it tells.
-                self._asked = self._engine.connect()
-                self._asked_number += 1
+                opened = self._engine.connect()
+                if self._asked is not None:  # another thread was faster
+                    opened.close()
+                else:
+                    self._asked = opened
+                    self._asked_number += 1
             driver: Any = self._asked.connection.dbapi_connection
             try:
                 # Each connection counts from a number of its own.
