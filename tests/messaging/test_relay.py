@@ -520,8 +520,12 @@ def test_messenger_stops_without_broker(database: Database) -> None:
 
 
 @contextmanager
-def idle_relay(database: Database, monkeypatch: pytest.MonkeyPatch, hub: MemoryBroker) -> Iterator[list[int]]:
+def idle_relay(
+    url: str, monkeypatch: pytest.MonkeyPatch, hub: MemoryBroker | None = None
+) -> Iterator[list[int]]:
     """Run a relay that looks every few milliseconds; yield how often it has looked, and read, as a list."""
+    hub = hub or MemoryBroker()
+    hub.declare(ANSWERS)
     monkeypatch.setattr(relay_module, "IDLE_SECONDS", 0.002)
     outbox, looks = CountingOutbox(TABLES.outbox), [0, 0]
 
@@ -531,46 +535,40 @@ def idle_relay(database: Database, monkeypatch: pytest.MonkeyPatch, hub: MemoryB
             looks[1] = outbox.reads
 
     monkeypatch.setattr(hub, "publisher", lambda: Publisher(hub))
-    relay = Relay(
-        database=database,
-        outbox=outbox,
-        broker=hub,
-        signer=signer("test"),
-        metrics=MessagingMetrics(CollectorRegistry()),
-        stalled_loops=StalledLoops(),
-    )
-    with running(relay):
-        yield looks
+    with opened(url) as database:
+        with database.write() as connection:
+            METADATA.create_all(connection)
+        relay = Relay(
+            database=database,
+            outbox=outbox,
+            broker=hub,
+            signer=signer("test"),
+            metrics=MessagingMetrics(CollectorRegistry()),
+            stalled_loops=StalledLoops(),
+        )
+        with running(relay):
+            yield looks
 
 
 def test_idle_relay_reads_the_outbox_after_a_commit_of_another_process_and_seldom_otherwise(
     sqlite_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub = MemoryBroker()
-    hub.declare(ANSWERS)
-    with opened(sqlite_database) as database:
-        with database.write() as connection:
-            METADATA.create_all(connection)
-        with idle_relay(database, monkeypatch, hub) as looks:
-            until(lambda: looks[0] >= 40)
-            first, reads = looks
-            until(lambda: looks[0] >= first + 10 * LOOKS_BETWEEN_READS)
-            # One look more or less at each end.
-            assert 8 <= looks[1] - reads <= 12 + (looks[0] - first) // LOOKS_BETWEEN_READS - 10
-            other = Database.open(sqlite_database)
-            fill_outbox(other, ["m1"])
-            other.close()
-            assert arrived(hub, 1) == ["m1"]
+    with idle_relay(sqlite_database, monkeypatch, hub) as looks:
+        until(lambda: looks[0] >= 40)
+        first, reads = looks
+        until(lambda: looks[0] >= first + 10 * LOOKS_BETWEEN_READS)
+        # One look more or less at each end.
+        assert 8 <= looks[1] - reads <= 12 + (looks[0] - first) // LOOKS_BETWEEN_READS - 10
+        other = Database.open(sqlite_database)
+        fill_outbox(other, ["m1"])
+        other.close()
+        assert arrived(hub, 1) == ["m1"]
 
 
 def test_idle_relay_reads_the_outbox_at_every_look_on_postgresql(
     postgres_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub = MemoryBroker()
-    hub.declare(ANSWERS)
-    with opened(postgres_database) as database:
-        with database.write() as connection:
-            METADATA.create_all(connection)
-        with idle_relay(database, monkeypatch, hub) as looks:
-            until(lambda: looks[0] >= 40)
-            assert looks[1] >= looks[0] - 2
+    with idle_relay(postgres_database, monkeypatch) as looks:
+        until(lambda: looks[0] >= 40)
+        assert looks[1] >= looks[0] - 2
