@@ -67,7 +67,7 @@ class Stored:
 
     @cached_property
     def sources(self) -> DecisionSources:
-        """What the decisions are made again from. Make them by ascending versions of the directory."""
+        """The sources of the decisions. Make these again in ascending order of the directory's version."""
         return DecisionSources(
             referral_of=lambda referral: stored_referral(self.routing, referral),
             policies=lambda: self._policies,

@@ -43,7 +43,7 @@ class ReplicaView:
         self._outbox = outbox
         self._seen = 0
         self._comparison = ReplicaComparison(replica)
-        # Of the database, before the present comparison of all rows began, and before the last complete one.
+        # The database's versions before the present comparison of all rows, and before the last complete one.
         self._comparing_since: object = None
         self._compared_since: object = None
         # A dictionary for its order: the one that was looked at last is the last.

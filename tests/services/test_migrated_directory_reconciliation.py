@@ -34,7 +34,7 @@ BEFORE = "898285d6c51d"
 # Members of a record that the build with approvals introduced.
 LATER_MEMBERS = ("sealing_key_change",)
 HOUR = dt.timedelta(hours=1)
-# Whose key was replaced before the migration only; before and after it; never.
+# The first replaced its key before the migration, the second before and after it, the third never.
 ROTATED, AGAIN, STEADY = "kg.rotated", "kg.rotated-again", "kg.steady"
 KEYS = [Pair.new() for _ in range(4)]
 # By organisation: the keys of its revisions.

@@ -132,7 +132,7 @@ DIRECTORY: Final[Tables] = {
         "content": Compared("application.submitted", "content"),
         "salt": Compared("application.submitted", "content"),
         "submitted_at": Compared("application.submitted", "time"),
-        # Of an open one: no fact says how long the traces of an ended one are kept.
+        # Compared while it is open: no fact says how long the traces of an ended application are kept.
         "expires_at": Compared("application.submitted", "expires_at"),
         "state": Compared("application.decided", "step"),
         "approval_id": Compared("application.decided", "approval_id"),

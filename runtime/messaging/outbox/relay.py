@@ -78,7 +78,7 @@ class Relay:
         self._events_in_wave = 0
         # Whether the last wave had all messages of the outbox.
         self._is_emptied = False
-        # Of the database, before the last read that nobody had asked for.
+        # The version of the database before the last read without a wake-up.
         self._version: object = None
         self._stopping = False
         self._ended = threading.Event()

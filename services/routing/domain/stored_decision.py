@@ -47,7 +47,7 @@ class StoredDecision:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecisionSources:
-    """What stored decisions are made again from.
+    """The sources from which stored decisions are made again.
 
     referral_of: returns the sender and the facts of a referral; raises NotReproducible. policies: returns
     those of the hub, by version. directory_at: returns the directory for a decision with this version of it.
@@ -88,5 +88,5 @@ class DecisionSources:
         return self._referral(decision)[1]
 
     def _referral(self, decision: StoredDecision) -> tuple[str, ReferralFacts]:
-        # Of the record, and not of the row: the same decision follows from the record alone.
+        # The id in the record, not that of the row: the record alone leads to the same decision.
         return self.referral_of(str(decision.values.get("referral_id")))

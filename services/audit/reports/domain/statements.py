@@ -62,7 +62,7 @@ STEP_TYPES: Final = frozenset(CATALOGUE) - STATEMENT_TYPES - READ_TYPES
 # Refusals of one organisation that a story tells.
 MOST_REFUSALS_TOLD: Final = 3
 _REFUSALS: Final = frozenset(fact.type for fact in (AnswerRefused, HandBackRefused, SubmissionRefused))
-# Coordinators act a bounded number of times, and their story is told whole.
+# A story tells all refused acts of coordinators: their number is bounded.
 _ACTS: Final = frozenset(
     fact.type for fact in (PlacementSubmitted, InterventionSubmitted, CoordinatorWithdrawalSubmitted)
 )

@@ -475,7 +475,7 @@ def test_refused_act_of_a_coordinator_is_told_once(audit_log: LogOnDatabase, act
         return [submitted, event(f"kopuro.{act}.refused.v1", partition_key=FIRST, data=refusal)]
 
     took_effect, _ = acted()
-    # More than the refusals that are told of an organisation.
+    # More than the refusals of an organisation that a story tells.
     audit_log.publish([took_effect, *(one for _ in range(5) for one in acted())])
     told = audit_log.history.opened(auditor("ann"), FIRST, {"story": "en"})
     acts = [leaf.fields["type"] for leaf in told if f".{act}." in leaf.fields["type"]]
