@@ -1,7 +1,8 @@
 """Turns of callers: in each round of the event loop only a few requests of one caller begin.
 
 Requests that arrive together would otherwise be parsed and authorised together, and hold the process for as
-long as all of them need. Between two rounds, the requests of others run.
+long as all of them need. Between two rounds, the requests of others run. Connections take turns in the same
+way when their first bytes arrive together, and when their heads are late together.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 from eventlet import hubs
 from eventlet.event import Event
 
-A_ROUND: Final = 4  # requests of one caller; each needs about a millisecond
+A_ROUND: Final = 4  # requests of one caller; each needs a millisecond at the most
 
 
 class FairTurns:

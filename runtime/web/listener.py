@@ -28,6 +28,7 @@ from runtime.turn import Turn
 from runtime.web import deadlines
 from runtime.web.connection_queue import ConnectionQueue
 from runtime.web.connections import Connection, ConnectionLimits, Connections
+from runtime.web.fair_turns import FairTurns
 from runtime.web.last_responses import LastResponses
 from runtime.web.problems import response_for
 from runtime.web.protocol import EventletLog, Protocol, message_of
@@ -85,6 +86,8 @@ class Listener:
         self._queue = ConnectionQueue(limits.waiting)
         self._refused = LastResponses(min(_MOST_REFUSED, max(1, limits.waiting)))
         self._silent = SilentConnections(self._start, self._forget)
+        # Connections of one address that send their first bytes together, or whose heads are late together.
+        self._turns = FairTurns()
         self._greenlets: list[Any] = []
         self._metrics = metrics
         self._warn_after = 0.0
@@ -114,6 +117,7 @@ class Listener:
             socket_timeout=deadlines.SOCKET_SECONDS,
         )
         self._server.sending = Sending()
+        self._server.turns = self._turns
         self._greenlets = [
             self._spawn(loop) for loop in (self._accept, self._admit_waiting, self._silent.close_due_for_ever)
         ]
@@ -236,6 +240,7 @@ class Listener:
 
     def _serve(self, connection: Connection) -> None:
         try:
+            self._turns.wait(connection.origin)
             self._server.process_request(connection.state)
         except (OSError, ValueError) as fault:
             # The client broke the connection.

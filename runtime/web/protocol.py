@@ -163,6 +163,8 @@ class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes n
             # The client was idle too long or disconnected: no response is possible.
             _log.debug("connection broken by the client", extra={"cause": describe(fault)})
             return None
+        # Heads that began together are late together.
+        self.server.turns.wait(origin_of(self.client_address))
         detail = f"The head did not arrive within {deadlines.HEAD_SECONDS:.0f} s."
         raise BadHead("malformed-request", detail, status=408)
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import socket
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
 import eventlet
 from eventlet import hubs
+from eventlet.event import Event
 
 from runtime.telemetry.logs import describe
 from runtime.turn import Turn
@@ -39,7 +39,7 @@ class SilentConnections:
         self._closed = closed
         # Connection -> (its listener in the event loop, when it is closed). Oldest first.
         self._watched: dict[Connection, tuple[Any, float]] = {}
-        self._some_are_watched = threading.Event()
+        self._some_are_watched = Event()
 
     def watch(self, connection: Connection) -> None:
         """Watch a connection for the time that a head may take."""
@@ -52,15 +52,16 @@ class SilentConnections:
             lambda: None,
         )
         self._watched[connection] = (listener, due)
-        if not self._some_are_watched.is_set():
-            self._some_are_watched.set()
+        if not self._some_are_watched.ready():
+            self._some_are_watched.send()
         connection.leave = lambda: self._close(connection)
 
     def close_due_for_ever(self) -> None:
         """Close each connection at its deadline. Never returns."""
         while True:
             if not self._watched:
-                self._some_are_watched.clear()
+                if self._some_are_watched.ready():
+                    self._some_are_watched.reset()
                 self._some_are_watched.wait()
             eventlet.sleep(self.seconds_to_next(time.monotonic()))
             self._close_due()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +13,12 @@ from prometheus_client import CollectorRegistry
 
 from runtime.settings import Address
 from runtime.telemetry.metrics import ConnectionMetrics
+from runtime.web import deadlines
 from runtime.web.connection_queue import ConnectionQueue
 from runtime.web.connections import Connection, ConnectionLimits
+from runtime.web.fair_turns import A_ROUND
 from runtime.web.listener import Listener, prepare
+from runtime.web.protocol import Protocol
 
 
 def free_port() -> int:
@@ -102,3 +106,49 @@ def test_listener_looks_at_its_queue_only_while_connections_wait(monkeypatch: py
             looks.clear()
     finally:
         listener.close()
+
+
+@pytest.mark.parametrize("step", ["setup", "_refuse"])
+def test_connections_that_send_together_and_are_late_together_take_turns(
+    monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """300 heads of a byte a second would otherwise hold the process twice in each HEAD_SECONDS."""
+    rounds, in_round = [0], list[int]()
+    done = getattr(Protocol, step)
+
+    def recorded(protocol: Protocol, *arguments: Any) -> Any:
+        in_round.append(rounds[0])
+        return done(protocol, *arguments)
+
+    def count_rounds() -> None:
+        while True:
+            eventlet.sleep(0)
+            rounds[0] += 1
+
+    monkeypatch.setattr(Protocol, step, recorded)
+    monkeypatch.setattr(deadlines, "HEAD_SECONDS", 0.5)
+    port = free_port()
+    limits = ConnectionLimits(total=100, per_address=100, waiting=20)
+    listener = Listener(
+        Address(host="127.0.0.1", port=port),
+        lambda _e, _s: [],
+        eventlet.spawn,
+        limits=limits,
+        metrics=ConnectionMetrics(CollectorRegistry(), "public"),
+    )
+    listener.open()
+    counting = eventlet.spawn(count_rounds)
+    try:
+        clients = [eventlet.connect(("127.0.0.1", port)) for _ in range(60)]
+        eventlet.sleep(0.1)
+        for client in clients:
+            client.sendall(b"GET / HTTP/1.1\r\nX: ")
+        for client in clients:
+            client.settimeout(10)
+            assert client.recv(4096).startswith(b"HTTP/1.1 408 ")
+            client.close()
+    finally:
+        counting.kill()
+        listener.close()
+    assert len(in_round) == 60
+    assert max(Counter(in_round).values()) <= A_ROUND
