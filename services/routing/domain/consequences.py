@@ -43,6 +43,8 @@ CONSEQUENCES: Mapping[str, Consequence] = {
     "person_prefers_another": Consequence(concerns_person=True),
     "other": Consequence(),
 }
+# The reasons that concern the person. The organisation's offers of other parts are revoked for them too.
+CONCERN_PERSON = tuple(reason for reason, found in CONSEQUENCES.items() if found.concerns_person)
 _NONE = Consequence()
 # The reasons of a revocation that say nothing about the offer's holder.
 _SAY_NOTHING = frozenset({ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED, APPROVAL_ENDED})
