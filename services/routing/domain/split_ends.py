@@ -3,8 +3,8 @@
 A referral in parts ends when its last part ends. Its withdrawal or failure ends every part at once. The
 consent is one: who reports its withdrawal for a part reports it for the whole. So is the person: an
 organisation that declines or hands back a part for a reason that concerns the person is asked about no
-other part. A referral rejoins when an acceptance of it was in time and is read after the split: its parts
-end then.
+other part, and one that declined the whole for such a reason about none. A referral rejoins when an
+acceptance of it was in time and is read after the split: its parts end then.
 """
 
 from __future__ import annotations
@@ -72,11 +72,13 @@ def with_linked_ends(before: Referral | None, step: Transition, context: Transit
     return replace(step, linked=(*step.linked, *linked, *_left_out(after, step.facts, context)))
 
 
-def _left_out(part: Referral, facts: Iterable[Fact], context: TransitionContext) -> list[Linked]:
-    """Return the transitions of the other parts if an organisation will not or may not help the person."""
-    if part.part is None:
-        return []
-    others = [id_ for id_ in part.part.family if id_ not in (part.id, part.part.referral_id)]
+def _left_out(referral: Referral, facts: Iterable[Fact], context: TransitionContext) -> list[Linked]:
+    """Return the transitions of the other parts if an organisation will not or may not help the person.
+
+    referral: a part, or the whole, of which a decline may be read after the split.
+    """
+    whole = referral.id if referral.part is None else referral.part.referral_id
+    others = [id_ for id_ in referral.family if id_ not in (referral.id, whole)]
     return [
         partial(_leave_out, id_, fact.organization, fact.reason, context)
         for fact in facts

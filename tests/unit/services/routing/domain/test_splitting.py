@@ -245,6 +245,28 @@ def test_timely_decline_read_after_the_split_is_reported_and_changes_no_part(
     assert (family.whole.status, family.parts) == (ReferralStatus.split, parts)
 
 
+def test_organization_that_declined_the_whole_for_the_person_is_left_out_of_its_parts_though_read_late(
+    expired: tuple[Families, AnswerSubmitted],
+) -> None:
+    family, accepted = expired
+    first, second = family.parts
+    placed = PlacementSubmitted(
+        referral_id=second.id,
+        organization="ru.both",
+        coordinator="kg.coordinator",
+        reason=InterventionReason.other,
+    )
+    family.apply(placed, second.id)
+    assert [offer.organization for offer in family.parts[1].open_offers] == ["ru.both"]
+    family.apply(replace(accepted, answer=Answer.decline, reason=DeclineReason.conflict_of_interest))
+    assert [part.left_out for part in family.parts] == [{"ru.both": "conflict_of_interest"}] * 2
+    # The offer that a coordinator had placed ends, and the next candidate is asked, if there is one.
+    assert family.parts[1].open_offers == ()
+    ((_, refused),) = family.apply(replace(placed, referral_id=first.id), first.id)
+    assert isinstance(refused, PlacementRefused)
+    assert "not_declined_for_person" in refused.problem["detail"]
+
+
 def test_referral_that_rejoined_is_not_split_again_and_its_parts_stay_ended(
     expired: tuple[Families, AnswerSubmitted],
 ) -> None:
