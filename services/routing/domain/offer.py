@@ -25,6 +25,10 @@ ACCEPTED_ELSEWHERE = "accepted_elsewhere"
 ORGANIZATION_SUSPENDED = "organization_suspended"
 APPROVAL_ENDED = "approval_ended"
 
+# The refusal of a timely answer whose offer expired before it was read, if it can have no effect any more. A
+# candidate must not learn from it how the referral went on.
+ALREADY_EXPIRED = "The offer has already expired."
+
 
 class OfferEvent(StrEnum):
     accept = "accept"

@@ -29,6 +29,7 @@ from contracts.facts import (
 from services.routing.domain.consequences import CONSEQUENCES, declined_for_person
 from services.routing.domain.decision import Trigger
 from services.routing.domain.ending import fail, withdraw
+from services.routing.domain.offer import ALREADY_EXPIRED
 from services.routing.domain.open_offers import ask_next, revoke_open
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.transition import Linked, Transition, TransitionContext
@@ -118,10 +119,7 @@ def rejoin(referral: Referral, context: TransitionContext) -> Transition:
     parts = [part for id_ in referral.part_ids if (part := context.referral(id_)) is not None]
     assert len(parts) == referral.parts
     if not all(part.is_answerable for part in parts):
-        raise Refused(
-            "offer-closed",
-            "The offer is closed: the referral was split, and a part of it has been accepted or has ended.",
-        )
+        raise Refused("offer-closed", ALREADY_EXPIRED)
     after = replace(
         referral,
         status=next_status(referral.status, ReferralEvent.rejoin),
