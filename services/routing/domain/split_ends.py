@@ -70,7 +70,8 @@ def with_linked_ends(before: Referral | None, step: Transition, context: Transit
         linked = _withdrawals(after.part_ids, withdrawn, context)
     elif after.parts and has_ended and any(isinstance(fact, ReferralFailed) for fact in step.facts):
         linked = [partial(_fail, id_, context) for id_ in after.part_ids]
-    return replace(step, linked=(*step.linked, *linked, *_left_out(after, step.facts, context)))
+    told = (*_left_out(after, step.facts, context), *_asked_again(after, step.facts, context))
+    return replace(step, linked=(*step.linked, *linked, *told))
 
 
 def _left_out(referral: Referral, facts: Iterable[Fact], context: TransitionContext) -> list[Linked]:
@@ -109,6 +110,29 @@ def _leave_out(part_id: str, organization: str, reason: str, context: Transition
         return Transition(referral=after)
     after, revoked = revoke_open(after, reason, context.now, offers)
     return ask_next(after, Trigger.declined, context, revoked)
+
+
+def _asked_again(whole: Referral, facts: Iterable[Fact], context: TransitionContext) -> list[Linked]:
+    """Return the transitions of the parts if an organisation declined the whole for lack of capacity.
+
+    Its decline was read after the split, so the parts do not know yet that it may be asked again.
+    """
+    return [
+        partial(_may_ask_again, id_, fact.organization, context)
+        for fact in facts
+        if isinstance(fact, OfferDeclined) and CONSEQUENCES[fact.reason].may_be_asked_again
+        for id_ in whole.part_ids
+    ]
+
+
+def _may_ask_again(part_id: str, organization: str, context: TransitionContext) -> Transition | None:
+    part = context.referral(part_id)
+    assert part is not None
+    assert part.part is not None
+    if part.is_closed:
+        return None
+    declined = {**part.part.declined_as_full, organization: context.now}
+    return Transition(referral=replace(part, part=replace(part.part, declined_as_full=declined)))
 
 
 def rejoin(referral: Referral, context: TransitionContext) -> Transition:
