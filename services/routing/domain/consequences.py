@@ -11,7 +11,13 @@ from dataclasses import dataclass
 
 from contracts.codes import OfferState
 from contracts.facts import DirectoryCorrectionSuggested
-from services.routing.domain.offer import ACCEPTED_ELSEWHERE, APPROVAL_ENDED, ORGANIZATION_SUSPENDED, Offer
+from services.routing.domain.offer import (
+    ACCEPTED_ELSEWHERE,
+    ACCEPTOR_SUSPENDED,
+    APPROVAL_ENDED,
+    ORGANIZATION_SUSPENDED,
+    Offer,
+)
 from services.routing.domain.referral import Referral
 
 
@@ -47,7 +53,7 @@ CONSEQUENCES: Mapping[str, Consequence] = {
 CONCERN_PERSON = tuple(reason for reason, found in CONSEQUENCES.items() if found.concerns_person)
 _NONE = Consequence()
 # The reasons of a revocation that say nothing about the offer's holder.
-_SAY_NOTHING = frozenset({ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED, APPROVAL_ENDED})
+_SAY_NOTHING = frozenset({ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED, ACCEPTOR_SUSPENDED, APPROVAL_ENDED})
 # The states of an offer whose reason the organisation itself gave.
 _GIVEN = frozenset({OfferState.declined, OfferState.returned})
 

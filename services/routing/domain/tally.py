@@ -85,7 +85,7 @@ def _ends(before: Referral | None, after: Referral, answered_at: dt.datetime | N
             OfferEnd(
                 result=offer.state,
                 urgency=after.facts.urgency,
-                reason=offer.reason or NO_REASON,
+                reason=offer.shown_reason or NO_REASON,
                 answer_seconds=seconds,
             )
         )
