@@ -76,7 +76,9 @@ class OfferExpired(Fact):
 @fact("offer.revoked")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfferRevoked(Fact):
-    """reason: why the network revoked the offer."""
+    """reason: why the network revoked the offer. `conflict_of_interest`, `person_prefers_another`: for this
+    reason the organisation declined another part of the same referral, or handed it back.
+    """
 
     referral_id: ReferralId
     offer_id: OfferId
@@ -93,6 +95,8 @@ class OfferRevoked(Fact):
                 "organization_suspended",
                 "approval_ended",
                 "moved_on",
+                "conflict_of_interest",
+                "person_prefers_another",
             ]
         ),
     ]

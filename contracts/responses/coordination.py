@@ -175,8 +175,8 @@ class WishList:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CoverageCell:
-    """One region, need and language. services: of organisations in good standing; fresh: of these, with a
-    fresh capacity.
+    """One region, need and language. services: of organisations in good standing, and approved for a
+    sensitive need; fresh: of these, with a fresh capacity.
 
     answered, expired: offers that these organisations answered in time or not, since their first offer.
     unplaced: referrals that wait for a coordinator now.

@@ -183,9 +183,10 @@ class ProspectivePart:
 class Prospects:
     """A preview of routing: coarse counts of organisations, and the experience with earlier referrals.
 
-    half_answered_seconds, found_nobody: null for fewer than five earlier referrals. parts: the fewest groups
-    of needs that one organisation each could take; empty for a single need. would_split: whether the referral
-    would be split into these parts.
+    half_answered_seconds, found_nobody: null for fewer than five earlier referrals. more_by_language,
+    more_by_region: about the first need. only_by_kind: about the first need or a part. parts: the fewest
+    groups of needs that one organisation each could take; empty for a single need. would_split: whether the
+    referral would be split into these parts.
     """
 
     candidates: _Band

@@ -106,10 +106,10 @@ class Preview(TypedDict):
 
     half_answered_seconds, found_nobody: of earlier referrals of the same group of needs and country, None if
     too few are known (for the former even if less than half were answered). more_by_language, more_by_region:
-    how many more could be asked with that language, or in that region of the same country. only_by_kind: by
-    each kind that the consent opts in to, how many could be asked only because of it. parts: the fewest
-    groups of needs that one organisation each could take; empty for a single need. would_split: whether the
-    hub would split the referral into them.
+    how many more could be asked about the first need with that language, or in that region of the same
+    country. only_by_kind: by each kind that the consent opts in to, how many could be asked only because of
+    it, about the first need or a part. parts: the fewest groups of needs that one organisation each could
+    take; empty for a single need. would_split: whether the hub would split the referral into them.
     """
 
     candidates: str

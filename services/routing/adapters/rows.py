@@ -184,6 +184,7 @@ def _part_value(part: PartOf | None) -> str | None:
         "position": part.position,
         "count": part.count,
         "asked": part.asked,
+        "declined_as_full": {name: microseconds(at) for name, at in part.declined_as_full.items()},
         "whole_needs": part.whole_needs,
     }
     return orjson.dumps(rest).decode()
@@ -195,7 +196,9 @@ def stored_part(part_of: str | None, rest: str | None) -> PartOf | None:
         return None
     stored = orjson.loads(rest)
     lists = {name: tuple(stored.get(name, ())) for name in ("asked", "whole_needs")}
-    return PartOf(referral_id=part_of, **{**stored, **lists})
+    # Missing in parts of earlier builds.
+    full = {name: moment_of(at) for name, at in stored.get("declined_as_full", {}).items()}
+    return PartOf(referral_id=part_of, **{**stored, **lists, "declined_as_full": full})
 
 
 def part_without_needs(rest: str | None) -> str | None:

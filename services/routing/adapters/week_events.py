@@ -163,14 +163,17 @@ class _Tally:
     ) -> tuple[dict[str, dict[str, Counter[str]]], dict[str, list[str]]]:
         """Count each referral once for each organisation that was considered in the week and not asked.
 
-        The parts of a referral count as one, because they are one person: the organisation counts under the
-        first of its reasons, and not at all if it was asked about a part. A decision that changed nothing
-        leaves no step. It counts if its referral has another step. Also returns the decisions that asked an
-        organisation. known: the sender of each referral, and the referral that it is a part of.
+        A whole and its parts count as one, because they are one person: the organisation counts under the
+        first of its reasons, and not at all if it was asked about one of them. A decision that changed
+        nothing leaves no step. It counts if its referral has another step. Also returns the decisions that
+        asked an organisation. known: the sender of each referral, and the referral that it is a part of.
         """
         counts: dict[str, dict[str, Counter[str]]] = {}
         asked_by: dict[str, list[str]] = {}
-        in_parts: dict[str, list[tuple[str, dict[str, str]]]] = {}
+        # By the id of the whole. Other referrals are counted at once: their reasons need not be kept.
+        families: dict[str, list[tuple[str, dict[str, str]]]] = {
+            part_of: [] for _, part_of in known.values() if part_of is not None
+        }
         rows = _in_pages(transaction, DECISIONS_OF, list(self._referrals), turn)
         for referral_id, decisions in groupby(rows, key=lambda row: row[0]):
             records = []
@@ -181,13 +184,14 @@ class _Tally:
                         asked_by.setdefault(organization, []).append(decision_id)
             sender, part_of = known[referral_id]
             reasons = passed_over(records, self._referrals[referral_id])
-            if part_of is None:
+            if (family := families.get(part_of or referral_id)) is None:
                 _count(counts, reasons, sender)
             else:
-                in_parts.setdefault(part_of, []).append((referral_id, reasons))
-        for parts in in_parts.values():
-            asked_about = set[str]().union(*(self._referrals[part] for part, _ in parts))
-            _count(counts, first_reasons([found for _, found in parts], asked_about), known[parts[0][0]][0])
+                family.append((referral_id, reasons))
+        for family in filter(None, families.values()):
+            asked_about = set[str]().union(*(self._referrals[one] for one, _ in family))
+            sender, _ = known[family[0][0]]
+            _count(counts, first_reasons([found for _, found in family], asked_about), sender)
         return counts, asked_by
 
     def _found_nobody(

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 
 from contracts.codes import OfferState
 from contracts.facts import DirectoryCorrectionSuggested
-from services.routing.domain.offer import ACCEPTED_ELSEWHERE, APPROVAL_ENDED, ORGANIZATION_SUSPENDED, Offer
+from services.routing.domain.offer import (
+    ACCEPTED_ELSEWHERE,
+    ACCEPTOR_SUSPENDED,
+    APPROVAL_ENDED,
+    ORGANIZATION_SUSPENDED,
+    Offer,
+)
 from services.routing.domain.referral import Referral
 
 
@@ -43,9 +49,11 @@ CONSEQUENCES: Mapping[str, Consequence] = {
     "person_prefers_another": Consequence(concerns_person=True),
     "other": Consequence(),
 }
+# The reasons that concern the person. The organisation's offers of other parts are revoked for them too.
+CONCERN_PERSON = tuple(reason for reason, found in CONSEQUENCES.items() if found.concerns_person)
 _NONE = Consequence()
 # The reasons of a revocation that say nothing about the offer's holder.
-_SAY_NOTHING = frozenset({ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED, APPROVAL_ENDED})
+_SAY_NOTHING = frozenset({ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED, ACCEPTOR_SUSPENDED, APPROVAL_ENDED})
 # The states of an offer whose reason the organisation itself gave.
 _GIVEN = frozenset({OfferState.declined, OfferState.returned})
 
@@ -82,7 +90,7 @@ def asked_before(referral: Referral) -> frozenset[str]:
     An offer that was revoked because another organisation accepted first says nothing about its holder: when
     the acceptor hands the referral back, the holder is asked again. So is an organisation that was suspended
     meanwhile, once it is readmitted, and one whose service lost its approval, once it is approved again. An
-    organisation that was asked about the whole referral is not asked about a part of it.
+    organisation that was asked about the whole referral counts as asked about each part of it.
     """
     before = referral.part.asked if referral.part is not None else ()
     return (
@@ -112,13 +120,16 @@ def declined_for_person(referral: Referral) -> dict[str, str]:
 def declined_as_full(referral: Referral) -> dict[str, dt.datetime]:
     """Return when each organisation declined that may be asked again for this referral.
 
-    The latest offer to an organisation counts. After a hand-back it is not asked again.
+    The latest offer to an organisation counts, of a part before those of the whole. After a hand-back it is
+    not asked again.
     """
     latest = {offer.organization: offer for offer in referral.offers}
-    return {
+    before = {} if referral.part is None else referral.part.declined_as_full
+    own = {
         organization: offer.closed_at
         for organization, offer in latest.items()
         if offer.state is OfferState.declined
         and offer.closed_at is not None
         and consequence_of(offer).may_be_asked_again
     }
+    return {**{organization: at for organization, at in before.items() if organization not in latest}, **own}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import product
 
 from contracts.referral import ReferralFacts
-from contracts.vocabularies import country_of, need_group
+from contracts.vocabularies import country_of, need_group, sensitive_needs
 from services.routing.domain.in_turns import InTurns, at_once
 from services.routing.domain.observation import Observation
 from services.routing.domain.offered_service import OfferedService
@@ -34,7 +34,8 @@ class CoverageFilter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Coverage:
-    """One cell. services: of organisations in good standing; fresh: of these, with a fresh capacity.
+    """One cell. services: of organisations in good standing, and approved for a sensitive need; fresh: of
+    these, with a fresh capacity.
 
     answered, expired: offers that these organisations answered in time or not, since their first offer.
     unplaced: referrals that wait for a coordinator now. A service for a whole country or group counts in the
@@ -84,7 +85,7 @@ def coverage(
     cells: dict[CellKey, _Cell] = defaultdict(_Cell)
     for one in in_turns(services):
         regions = within.covered_by(one.areas)
-        met = needs.covered_by(one.service.needs)
+        met = [need for need in needs.covered_by(one.service.needs) if _may_be_asked(one, need)]
         for key in in_turns(product(regions, met, one.spoken)):
             if not _is_wanted(key, wanted):
                 continue
@@ -98,6 +99,11 @@ def coverage(
         for key in in_turns(sorted(keys))
         if missing[key] or not wanted.lacking
     ]
+
+
+def _may_be_asked(one: OfferedService, need: str) -> bool:
+    """Whether the network lets the service meet the need: a sensitive one takes an approval."""
+    return need not in sensitive_needs() or one.is_approved_for(need)
 
 
 def stale_services(offered: Iterable[OfferedService], now: dt.datetime) -> int:

@@ -97,6 +97,13 @@ def _extend(
     # A report that is overdue has a new deadline already, at which the overdue report is repeated.
     if referral.overdue_since is not None:
         earliest = context.now
+    if latest <= earliest:
+        is_open = referral.acceptor is None
+        what = "answer time, from the offer's opening" if is_open else "report time, from now"
+        raise _wrong_deadline(
+            f"No later deadline is possible: the policy (`extension`) permits {policy.extension} times the "
+            f"{what}, until {_moment(latest)}."
+        )
     if not earliest < until <= latest:
         raise _wrong_deadline(
             f"The new deadline must be after {_moment(earliest)} and at the latest {_moment(latest)}."

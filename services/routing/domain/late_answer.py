@@ -14,7 +14,7 @@ from contracts.codes import Answer, OfferState
 from contracts.errors import Refused
 from contracts.facts import AnswerSubmitted, Fact
 from services.routing.domain.offer import Offer
-from services.routing.domain.offer_closing import REPORT_OVERDUE
+from services.routing.domain.offer_closing import AFTER_ACCEPTANCE
 from services.routing.domain.referral import Referral
 
 # States of an offer that its organisation has not answered.
@@ -38,15 +38,14 @@ def late_answer(
     referral: before the refusal. arrived_at: when the API received the answer. refused: why it has no effect;
     only `offer-closed` can mean that it was late. Late: it arrived after the deadline, or after the offer was
     revoked, as when another organisation accepts. An answer that arrived in time but was read later is not
-    late, and an offer that its organisation has answered has no late answer. An offer does not tell whether
-    it was open or accepted when its suspended organisation lost it: there a second answer counts as late.
+    late, and an offer that its organisation has answered has no late answer.
     """
     if not isinstance(submission, AnswerSubmitted) or refused.slug != "offer-closed":
         return None
     offer = referral.offer(submission.offer_id)
     if offer is None or offer.organization != submission.organization or offer.state not in _UNANSWERED:
         return None
-    if offer.reason == REPORT_OVERDUE:  # it had accepted
+    if offer.reason in AFTER_ACCEPTANCE:
         return None
     if arrived_at <= offer.deadline and not _was_revoked_before(offer, arrived_at):
         return None

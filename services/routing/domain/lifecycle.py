@@ -42,7 +42,7 @@ from services.routing.domain.escalation import escalate
 from services.routing.domain.hand_back import hand_back
 from services.routing.domain.intervention import intervene
 from services.routing.domain.late_answer import late_answer
-from services.routing.domain.offer import ACCEPTED_ELSEWHERE, OfferEvent, refuse_if_late
+from services.routing.domain.offer import ACCEPTED_ELSEWHERE, ALREADY_EXPIRED, OfferEvent, refuse_if_late
 from services.routing.domain.offer_closing import NO_ANSWER, ClosedOffer, close_offer
 from services.routing.domain.onward import refer_onward
 from services.routing.domain.open_offers import ask_again, ask_next, place, revoke_open
@@ -209,8 +209,8 @@ def _answer(
         return _accept_whole(referral, closed, submission.organization, context)
     if not referral.is_answerable and referral.status is not ReferralStatus.split:
         # The offer expired before this timely answer was read, and the referral was accepted elsewhere or has
-        # ended meanwhile. A candidate must not learn which of these happened.
-        raise Refused("offer-closed", "The offer has already expired.")
+        # ended meanwhile.
+        raise Refused("offer-closed", ALREADY_EXPIRED)
     if event is OfferEvent.accept:
         return _accept(referral, closed, submission.organization, context)
     if not offer.is_open:

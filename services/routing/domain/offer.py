@@ -24,6 +24,13 @@ from contracts.quick_init import quick_init
 ACCEPTED_ELSEWHERE = "accepted_elsewhere"
 ORGANIZATION_SUSPENDED = "organization_suspended"
 APPROVAL_ENDED = "approval_ended"
+# The same as `organization_suspended` for a holder that had accepted: it has held the case. Only the stored
+# offer tells them apart.
+ACCEPTOR_SUSPENDED = "acceptor_suspended"
+
+# The refusal of a timely answer whose offer expired before it was read, if it can have no effect any more. A
+# candidate must not learn from it how the referral went on.
+ALREADY_EXPIRED = "The offer has already expired."
 
 
 class OfferEvent(StrEnum):
@@ -87,6 +94,11 @@ class Offer:
     def is_half_over(self, now: dt.datetime) -> bool:
         """Whether half of the answer time has passed."""
         return now - self.opened_at >= self.deadline - now
+
+    @property
+    def shown_reason(self) -> str | None:
+        """The reason as facts, views and metrics have it."""
+        return ORGANIZATION_SUSPENDED if self.reason == ACCEPTOR_SUSPENDED else self.reason
 
     @property
     def is_open(self) -> bool:

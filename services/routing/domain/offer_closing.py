@@ -19,13 +19,15 @@ from contracts.facts import (
 )
 from services.routing.domain.consequences import consequence_of, suggested_correction
 from services.routing.domain.observation import Observation
-from services.routing.domain.offer import Offer, OfferEvent, close
+from services.routing.domain.offer import ACCEPTOR_SUSPENDED, Offer, OfferEvent, close
 from services.routing.domain.referral import Referral
 
 NO_ANSWER = "no_answer"
 # A coordinator asks other organisations.
 MOVED_ON = "moved_on"
 REPORT_OVERDUE = "report_overdue"
+# The reasons for which an acceptance is revoked: the offer's holder has held the case.
+AFTER_ACCEPTANCE = frozenset({ACCEPTOR_SUSPENDED, REPORT_OVERDUE})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,14 +74,14 @@ def _with_offer(referral: Referral, closed: Offer, now: dt.datetime) -> Referral
 
 def _fact(referral: Referral, closed: Offer, event: OfferEvent, coordinator: str | None) -> Fact:
     if coordinator is not None:
-        assert closed.reason is not None
+        assert closed.shown_reason is not None
         return AcceptanceRevoked(
             referral_id=referral.id,
             offer_id=closed.id,
             organization=closed.organization,
             sender=referral.sender,
             coordinator=coordinator,
-            reason=closed.reason,
+            reason=closed.shown_reason,
         )
     if event is OfferEvent.accept:
         return OfferAccepted(
@@ -132,7 +134,7 @@ def _placement_answered(closed: Offer) -> tuple[Fact, ...]:
             organization=closed.organization,
             coordinator=closed.placed_by,
             result=closed.state.value,
-            reason=closed.reason,
+            reason=closed.shown_reason,
         ),
     )
 

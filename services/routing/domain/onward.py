@@ -12,7 +12,7 @@ from services.routing.domain.chain import LONGEST_CHAIN, Chain
 from services.routing.domain.decision import Trigger
 from services.routing.domain.ending import fail
 from services.routing.domain.offer import Offer
-from services.routing.domain.offer_closing import REPORT_OVERDUE
+from services.routing.domain.offer_closing import AFTER_ACCEPTANCE
 from services.routing.domain.open_offers import ask_next
 from services.routing.domain.referral import Referral
 from services.routing.domain.transition import Transition, TransitionContext
@@ -87,7 +87,7 @@ def continued(earlier: Referral, family: Iterable[Referral] = ()) -> Chain:
 
 
 def _has_held_case(offer: Offer) -> bool:
-    # A suspension ends open offers too, so its reason does not say whether the case had been released.
+    # Offers of earlier builds do not say whether a suspension ended an acceptance.
     return offer.state in (OfferState.accepted, OfferState.returned) or (
-        offer.state is OfferState.revoked and offer.reason == REPORT_OVERDUE
+        offer.state is OfferState.revoked and offer.reason in AFTER_ACCEPTANCE
     )

@@ -16,7 +16,7 @@ from contracts.facts import (
 )
 from services.routing.domain.decision import Decision, Trigger
 from services.routing.domain.observation import Observation
-from services.routing.domain.offer import ORGANIZATION_SUSPENDED, Offer, OfferEvent
+from services.routing.domain.offer import ACCEPTOR_SUSPENDED, Offer, OfferEvent
 from services.routing.domain.offer_closing import (
     MOVED_ON,
     REPORT_OVERDUE,
@@ -108,7 +108,7 @@ def revoke_acceptance(referral: Referral, coordinator: str, context: TransitionC
         accepted,
         OfferEvent.revoke,
         context.now,
-        reason=ORGANIZATION_SUSPENDED if is_suspended else REPORT_OVERDUE,
+        reason=ACCEPTOR_SUSPENDED if is_suspended else REPORT_OVERDUE,
         coordinator=coordinator,
     )
     after = replace(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from contracts.part_id import part_id
 
@@ -12,15 +14,17 @@ class PartOf:
     """The place of a part in the referral that was split.
 
     referral_id: the referral that was split. position: from 1. count: the number of its parts. asked: the
-    organisations that had been asked about the whole referral, and are not asked about the part. whole_needs:
-    the needs of the whole referral; the acceptor of a part learns them all from the one case. Empty once the
-    facts have been reduced.
+    organisations that had been asked about the whole referral, and are not asked about the part.
+    declined_as_full: when some of these declined the whole for lack of capacity; they are asked once they
+    have room. whole_needs: the needs of the whole referral; the acceptor of a part learns them all from the
+    one case. Empty once the facts have been reduced.
     """
 
     referral_id: str
     position: int
     count: int
     asked: tuple[str, ...] = ()
+    declined_as_full: Mapping[str, dt.datetime] = field(default_factory=dict)
     whole_needs: tuple[str, ...] = ()
 
     @property

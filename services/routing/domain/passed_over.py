@@ -71,13 +71,13 @@ def passed_over(records: Iterable[Mapping[str, Any]], asked: Collection[str]) ->
     return {organization: reason for organization, reason in found.items() if reason is not None}
 
 
-def first_reasons(of_parts: Iterable[Mapping[str, str]], asked: Collection[str]) -> dict[str, str]:
-    """Return the one reason of each organisation for a referral that was split: the first in REASONS.
+def first_reasons(of_family: Iterable[Mapping[str, str]], asked: Collection[str]) -> dict[str, str]:
+    """Return the one reason of each organisation for a referral and its parts: the first in REASONS.
 
-    of_parts: as `passed_over` returns them. asked: the organisations that were asked about a part.
+    of_family: as `passed_over` returns them. asked: the organisations that were asked about one of them.
     """
     found: dict[str, str] = {}
-    for reasons in of_parts:
+    for reasons in of_family:
         for organization, reason in reasons.items():
             if organization not in asked:
                 found[organization] = min(found.get(organization, reason), reason, key=_ORDER.__getitem__)

@@ -52,8 +52,9 @@ class Preview:
     candidates: the organisations that could be asked. half_answered_seconds, found_nobody: see `Experience`.
     more_by_language: the further organisations that could be asked if the person also spoke the language.
     more_by_region: those that could be asked in another region of the same country, if the person could go
-    there. Both list only changes that add somebody, the largest bands first. only_by_kind: for each kind that
-    the consent opts in to, the candidates that could not be asked without that opt-in. parts: the fewest
+    there. Both are about the principal need, and list only changes that add somebody, the largest bands
+    first. only_by_kind: for each kind that the consent opts in to, the organisations that could not be asked
+    without that opt-in, about the principal need or about a part. parts: the fewest
     groups of needs that one organisation each could take (`parts.py`); none for a single need. would_split:
     whether routing would split the referral into them.
     """
@@ -89,14 +90,17 @@ def preview(
         organization = offered.organization
         if not failed:
             candidates.add(organization.id)
-            kind = kind_to_opt_in(organization, given.directory)
-            if kind is not None:
-                by_kind[kind.value].add(organization.id)
         elif failed == ["language_shared"]:
             for language in offered.spoken:
                 by_language[language].add(organization.id)
     by_region = _by_region(given, services, in_turns)
     parts = parts_of(given, in_turns) if len(given.facts.needs) > 1 else ()
+    for name in candidates.union(*(part.organizations for part in parts)):
+        found = given.directory.organization(name)
+        assert found is not None
+        kind = kind_to_opt_in(found, given.directory)
+        if kind is not None:
+            by_kind[kind.value].add(name)
     return Preview(
         candidates=band_of(candidates),
         half_answered_seconds=experience.half_answered_seconds,

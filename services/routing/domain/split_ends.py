@@ -3,8 +3,8 @@
 A referral in parts ends when its last part ends. Its withdrawal or failure ends every part at once. The
 consent is one: who reports its withdrawal for a part reports it for the whole. So is the person: an
 organisation that declines or hands back a part for a reason that concerns the person is asked about no
-other part. A referral rejoins when an acceptance of it was in time and is read after the split: its parts
-end then.
+other part, and one that declined the whole for such a reason about none. A referral rejoins when an
+acceptance of it was in time and is read after the split: its parts end then.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from contracts.facts import (
 from services.routing.domain.consequences import CONSEQUENCES, declined_for_person
 from services.routing.domain.decision import Trigger
 from services.routing.domain.ending import fail, withdraw
+from services.routing.domain.offer import ALREADY_EXPIRED
 from services.routing.domain.open_offers import ask_next, revoke_open
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.transition import Linked, Transition, TransitionContext
@@ -69,14 +70,17 @@ def with_linked_ends(before: Referral | None, step: Transition, context: Transit
         linked = _withdrawals(after.part_ids, withdrawn, context)
     elif after.parts and has_ended and any(isinstance(fact, ReferralFailed) for fact in step.facts):
         linked = [partial(_fail, id_, context) for id_ in after.part_ids]
-    return replace(step, linked=(*step.linked, *linked, *_left_out(after, step.facts, context)))
+    told = (*_left_out(after, step.facts, context), *_asked_again(after, step.facts, context))
+    return replace(step, linked=(*step.linked, *linked, *told))
 
 
-def _left_out(part: Referral, facts: Iterable[Fact], context: TransitionContext) -> list[Linked]:
-    """Return the transitions of the other parts if an organisation will not or may not help the person."""
-    if part.part is None:
-        return []
-    others = [id_ for id_ in part.part.family if id_ not in (part.id, part.part.referral_id)]
+def _left_out(referral: Referral, facts: Iterable[Fact], context: TransitionContext) -> list[Linked]:
+    """Return the transitions of the other parts if an organisation will not or may not help the person.
+
+    referral: a part, or the whole, of which a decline may be read after the split.
+    """
+    whole = referral.id if referral.part is None else referral.part.referral_id
+    others = [id_ for id_ in referral.family if id_ not in (referral.id, whole)]
     return [
         partial(_leave_out, id_, fact.organization, fact.reason, context)
         for fact in facts
@@ -108,6 +112,29 @@ def _leave_out(part_id: str, organization: str, reason: str, context: Transition
     return ask_next(after, Trigger.declined, context, revoked)
 
 
+def _asked_again(whole: Referral, facts: Iterable[Fact], context: TransitionContext) -> list[Linked]:
+    """Return the transitions of the parts if an organisation declined the whole for lack of capacity.
+
+    Its decline was read after the split, so the parts do not know yet that it may be asked again.
+    """
+    return [
+        partial(_may_ask_again, id_, fact.organization, context)
+        for fact in facts
+        if isinstance(fact, OfferDeclined) and CONSEQUENCES[fact.reason].may_be_asked_again
+        for id_ in whole.part_ids
+    ]
+
+
+def _may_ask_again(part_id: str, organization: str, context: TransitionContext) -> Transition | None:
+    part = context.referral(part_id)
+    assert part is not None
+    assert part.part is not None
+    if part.is_closed:
+        return None
+    declined = {**part.part.declined_as_full, organization: context.now}
+    return Transition(referral=replace(part, part=replace(part.part, declined_as_full=declined)))
+
+
 def rejoin(referral: Referral, context: TransitionContext) -> Transition:
     """Return the referral as it was before the split, for an acceptance that was in time.
 
@@ -116,10 +143,7 @@ def rejoin(referral: Referral, context: TransitionContext) -> Transition:
     parts = [part for id_ in referral.part_ids if (part := context.referral(id_)) is not None]
     assert len(parts) == referral.parts
     if not all(part.is_answerable for part in parts):
-        raise Refused(
-            "offer-closed",
-            "The offer is closed: the referral was split, and a part of it has been accepted or has ended.",
-        )
+        raise Refused("offer-closed", ALREADY_EXPIRED)
     after = replace(
         referral,
         status=next_status(referral.status, ReferralEvent.rejoin),

@@ -14,7 +14,7 @@ from contracts.codes import ReferralStatus
 from contracts.errors import Refused
 from contracts.facts import Fact, PartOpened, ReferralSplit
 from contracts.referral import ReferralFacts
-from services.routing.domain.consequences import asked_before, declined_for_person
+from services.routing.domain.consequences import asked_before, declined_as_full, declined_for_person
 from services.routing.domain.decision import Trigger
 from services.routing.domain.observation import Observation
 from services.routing.domain.part_of import PartOf
@@ -98,6 +98,7 @@ def split(
                 position=position,
                 count=len(parts),
                 asked=asked,
+                declined_as_full=declined_as_full(referral),
                 whole_needs=referral.facts.needs,
             ),
             left_out=declined_for_person(referral),

@@ -9,6 +9,7 @@ from typing import Final
 
 from contracts.codes import CONSENT_REVOKED, DeclineReason, HandBackReason, OfferState, Urgency
 from contracts.facts import ReferralUnplaced
+from services.routing.domain.consequences import CONCERN_PERSON
 from services.routing.domain.ending import FAILED, WITHDRAWN
 from services.routing.domain.offer import ACCEPTED_ELSEWHERE, APPROVAL_ENDED, ORGANIZATION_SUSPENDED
 from services.routing.domain.offer_closing import MOVED_ON, NO_ANSWER, REPORT_OVERDUE
@@ -32,6 +33,7 @@ REASONS: Final[Mapping[OfferState, tuple[str, ...]]] = {
         CONSENT_REVOKED,
         WITHDRAWN,
         FAILED,
+        *CONCERN_PERSON,
     ),
     OfferState.returned: tuple(HandBackReason),
 }
@@ -83,7 +85,7 @@ def _ends(before: Referral | None, after: Referral, answered_at: dt.datetime | N
             OfferEnd(
                 result=offer.state,
                 urgency=after.facts.urgency,
-                reason=offer.reason or NO_REASON,
+                reason=offer.shown_reason or NO_REASON,
                 answer_seconds=seconds,
             )
         )

@@ -91,7 +91,7 @@ def referral_view(
                 opened_at=offer.opened_at,
                 deadline=offer.deadline,
                 closed_at=offer.closed_at,
-                reason=offer.reason,
+                reason=offer.shown_reason,
                 late_answer=offer.late_answer,
                 late_at=offer.late_at,
             )

@@ -7,6 +7,7 @@ from typing import Any
 
 from contracts.codes import Answer, Outcome
 from contracts.facts import AnswerSubmitted, Fact, OutcomeSubmitted, ReferralSubmitted
+from contracts.records import load, plain
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.consequences import asked_before, declined_as_full, declined_for_person
 from services.routing.domain.decision import Decision, Trigger, decide
@@ -80,6 +81,9 @@ class Families:
     def take(self, step: Transition) -> None:
         assert step.referral is not None
         self.referrals[step.referral.id] = step.referral
+        for fact in step.facts:
+            # Partners validate the messages that they get.
+            assert load(type(fact), plain(fact)) == fact
         self.facts += [(step.referral.id, fact) for fact in step.facts]
         self.decisions += step.decisions
         for following in step.linked:

@@ -145,11 +145,14 @@ def test_second_answer_to_one_offer_is_not_late(bench: Workbench) -> None:
 
 
 @pytest.mark.parametrize("answer", ["accept", "decline"])
+@pytest.mark.parametrize("is_suspended", [True, False])
 def test_answer_of_an_organization_that_had_accepted_and_lost_the_referral_is_not_late(
-    bench: Workbench, answer: str
+    bench: Workbench, answer: str, is_suspended: bool
 ) -> None:
     [first] = opened(bench.take(submitted(referral := new_id())))
     bench.take(accepted_by(first))
+    if is_suspended:
+        bench.absorb([replace(organization(first.organization), active=False)])
     bench.fire(overdue := NOW + 60 * DAY)
     other = "ru.two" if first.organization == "ru.one" else "ru.one"
     bench.commands.submit_placement(

@@ -300,6 +300,29 @@ def test_parts_of_one_person_count_once_for_an_organization_that_was_passed_over
     bench.close()
 
 
+def test_whole_and_its_parts_count_once_for_an_organization_that_was_passed_over(database_url: str) -> None:
+    """An organisation that came behind another one for the whole, and was asked about a part, was asked."""
+    full = service(
+        needs=(LEGAL, SHELTER), capacity=Capacity(status=CapacityStatus.no_capacity, updated_at=NOW)
+    )
+    bench = workbench(
+        database_url,
+        helping("ru.both", LEGAL, SHELTER),
+        helping("ru.legal", LEGAL),
+        helping("ru.home", SHELTER),
+        organization("ru.full", full),
+    )
+    whole = new_id()
+    (offer,) = opened(bench.take(several(whole, LEGAL, SHELTER)))
+    assert offer.organization == "ru.both"
+    parts = opened(bench.take(answer(offer, Answer.decline)))
+    assert {one.organization for one in parts} == {"ru.legal", "ru.home"}
+    with bench.database.read() as transaction:
+        events, _ = SqlWeekEvents().read(transaction, CalendarWeek.of(NOW), 0, NOW)
+    assert events.passed_over == {"ru.full": {"capacity": {SENDER: 1}}}
+    bench.close()
+
+
 def test_organization_left_out_of_a_part_stays_so_in_the_store(bench: Workbench) -> None:
     whole, first, _ = split(bench)
     bench.take(answer(first, Answer.decline, DeclineReason.conflict_of_interest))
@@ -308,6 +331,24 @@ def test_organization_left_out_of_a_part_stays_so_in_the_store(bench: Workbench)
     assert other.left_out == {first.organization: "conflict_of_interest"}
     assert other.part is not None
     assert other.part.whole_needs == (LEGAL, SHELTER)
+
+
+def test_part_is_offered_to_an_organization_that_was_full_for_the_whole_when_it_states_room(
+    database_url: str,
+) -> None:
+    bench = workbench(database_url, helping("ru.both", LEGAL, SHELTER), helping("ru.legal", LEGAL))
+    whole = new_id()
+    (offer,) = opened(bench.take(several(whole, LEGAL, SHELTER)))
+    bench.take(answer(offer, Answer.decline, DeclineReason.no_capacity))
+    part = part_id(whole, 2)
+    assert status(bench, whole, part) == ["split", "unplaced"]
+    bench.clock.time = NOW + DAY
+    room = Capacity(status=CapacityStatus.capacity, updated_at=NOW + DAY)
+    bench.absorb([organization("ru.both", service(needs=(LEGAL, SHELTER), capacity=room))])
+    bench.commands.decide_unplaced_again(NOW + DAY)
+    asked = [one.data for one in bench.published() if isinstance(one.data, OfferOpened)]
+    assert [(one.referral_id, one.organization) for one in asked][-1] == (part, "ru.both")
+    bench.close()
 
 
 def test_changed_directory_splits_an_unplaced_referral_and_closes_its_alert(database_url: str) -> None:

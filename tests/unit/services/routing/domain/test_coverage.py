@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from contracts.codes import CapacityStatus, Vetting
-from contracts.organization import Capacity, Organization
+from contracts.organization import ApprovedService, Capacity, Organization
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import codes
 from services.routing.domain.coverage import FRESH, Coverage, CoverageFilter, coverage
@@ -72,6 +72,22 @@ def test_country_and_group_count_in_their_regions_and_needs() -> None:
     alone = cell(found, "RU-TYU", "legal.contract", "tg")
     assert (alone.services, alone.unplaced) == (0, 1)
     assert cell(found, "RU", "legal", "ru").services == 1
+
+
+def test_service_without_approval_counts_for_no_sensitive_need() -> None:
+    """Nobody may be asked there: a count would hide that help lacks."""
+    clinic = service(needs=("health.hiv", "health.primary_care"))
+    approved = ApprovedService(service=clinic.id, needs=("health.hiv",), by="kg.coordinator", at=NOW)
+    found = covered(
+        organization("ru.one", clinic, approved_services=(approved,)),
+        organization("ru.two", clinic),
+        organization("ru.three", service(needs=("health",))),
+    )
+    assert cell(found, "RU-MOW", "health.hiv", "ky").services == 1
+    assert cell(found, "RU-MOW", "health.primary_care", "ky").services == 3
+    alone = covered(organization("ru.two", clinic), unplaced=(facts(needs=("health.hiv",)),))
+    waiting = cell(alone, "RU-MOW", "health.hiv", "ky")
+    assert (waiting.services, waiting.unplaced) == (0, 1)
 
 
 def test_organization_out_of_good_standing_counts_in_no_coverage_cell() -> None:

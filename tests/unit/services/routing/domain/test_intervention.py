@@ -34,6 +34,7 @@ from contracts.facts import (
 from services.routing.domain.decision import Trigger
 from services.routing.domain.lifecycle import act_when_due, remind
 from services.routing.domain.offer import Offer
+from services.routing.domain.policy import RoutingPolicy
 from tests.unit.services.routing.samples import (
     DAY,
     HOUR,
@@ -275,6 +276,24 @@ def test_extension_outside_the_bounds_is_refused(driver: ReferralDriver, until: 
     assert refused(published) == "invalid-submission"
     assert faults(published) == ["/until"]
     assert driver.known.open_offers[0].deadline == NOW + 3 * DAY
+
+
+@pytest.mark.parametrize("extension", [2, 1], ids=["at the limit", "beyond the limit of another policy"])
+def test_refusal_says_that_an_offer_cannot_be_extended_further(
+    driver: ReferralDriver, extension: int
+) -> None:
+    driver.submit()
+    act(driver, CoordinatorAct.extend, until=NOW + 6 * DAY)
+    driver.policy = RoutingPolicy(extension=extension)
+    published = act(driver, CoordinatorAct.extend, until=NOW + 7 * DAY)
+    assert faults(published) == ["/until"]
+    (fact,) = published
+    assert isinstance(fact, InterventionRefused)
+    latest = f"{NOW + extension * 3 * DAY:%Y-%m-%d %H:%M:%S} UTC"
+    assert fact.problem["detail"] == (
+        f"No later deadline is possible: the policy (`extension`) permits {extension} times the answer time, "
+        f"from the offer's opening, until {latest}."
+    )
 
 
 def test_extended_report_is_overdue_no_more(driver: ReferralDriver) -> None:

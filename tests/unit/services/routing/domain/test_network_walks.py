@@ -26,8 +26,10 @@ from hypothesis.stateful import (
 from contracts.codes import (
     Answer,
     CapacityStatus,
+    CoordinatorAct,
     DeclineReason,
     HandBackReason,
+    InterventionReason,
     OfferState,
     Outcome,
     ProgressStatus,
@@ -41,6 +43,7 @@ from contracts.facts import (
     AnswerSubmitted,
     Fact,
     HandBackSubmitted,
+    InterventionSubmitted,
     OfferAccepted,
     OfferOpened,
     OutcomeSubmitted,
@@ -53,9 +56,15 @@ from contracts.facts import (
     WithdrawalSubmitted,
 )
 from contracts.organization import Capacity
+from contracts.records import load, plain
 from services.routing.domain import rules
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.consequences import asked_before, declined_as_full
+from services.routing.domain.consequences import (
+    CONSEQUENCES,
+    asked_before,
+    declined_as_full,
+    declined_for_person,
+)
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.escalation_steps import Escalation, EscalationStep, StepAct
 from services.routing.domain.lifecycle import act_when_due, apply, remind
@@ -114,6 +123,8 @@ class NetworkWalk(RuleBasedStateMachine):
         self.referrals: dict[str, Referral] = {}
         self.observed: dict[str, Observation] = {}
         self.held = Counter[str]()
+        # Which organisation has ever accepted which referral.
+        self.accepted: set[tuple[str, str]] = set()
         self.unplaced: set[str] = set()
         self._ids = count(1)
 
@@ -135,7 +146,11 @@ class NetworkWalk(RuleBasedStateMachine):
             now=self.now,
             offers_per_sender=self.policy.offers_per_sender,
             declined_as_full=declined_as_full(referral),
+            declined_for_person=declined_for_person(referral),
+            chain=referral.chain,
             full_for=self.policy.counts_as_full(referral.facts.urgency),
+            whole_needs=() if referral.part is None else referral.part.whole_needs,
+            sender=referral.sender,
         )
 
     def context(self) -> TransitionContext:
@@ -164,10 +179,13 @@ class NetworkWalk(RuleBasedStateMachine):
         before = self.referrals.get(after.id)
         self._offers_keep_the_rules(before, step)
         for fact in step.facts:
+            # Partners validate the messages that they get.
+            load(type(fact), plain(fact))
             match fact:
                 case OfferAccepted():
                     assert self.held[after.id] == 0, "accepted twice"
                     self.held[after.id] += 1
+                    self.accepted.add((fact.organization, after.id))
                 case ReferralHandedBack() | AcceptanceRevoked():
                     self.held[after.id] -= 1
                 case ReferralUnplaced():
@@ -251,6 +269,27 @@ class NetworkWalk(RuleBasedStateMachine):
             after = self.referrals[one.id]
             assert one.is_closed or after.acceptor is None
 
+    @rule(index=indexes, urgency=st.sampled_from(Urgency), needs=wanted)
+    def refer_onward(self, index: int, urgency: Urgency, needs: tuple[str, ...]) -> None:
+        """The new referral is like any other in the following steps."""
+        if (one := self.some(index, lambda one: one.acceptor is not None)) is None:
+            return
+        assert one.acceptor is not None
+        onward = self.new_id()
+        stated = facts(urgency=urgency, needs=needs, consent=consent(several_organizations=len(needs) > 1))
+        self.apply(
+            ReferralSubmitted(referral_id=onward, sender=one.acceptor, facts=stated, onward_from=one.id),
+            onward,
+        )
+        asked = [offer for id_ in self.referrals[onward].family for offer in self.referrals[id_].offers]
+        for offer in asked:
+            assert not self.has_held(offer.organization, one), "asked again about a person it has had"
+
+    def has_held(self, name: str, earlier: Referral) -> bool:
+        """Return whether the organisation sent the referral, or accepted it or a part of it."""
+        family = [self.referrals[id_] for id_ in earlier.family]
+        return name == earlier.sender or any((name, one.id) in self.accepted for one in family)
+
     @rule(index=indexes, status=st.sampled_from([*ProgressStatus, None]))
     def report(self, index: int, status: ProgressStatus | None) -> None:
         if (one := self.some(index, lambda one: one.status in HELD)) is None:
@@ -295,11 +334,26 @@ class NetworkWalk(RuleBasedStateMachine):
             one.id,
         )
 
-    @rule(index=indexes, name=receivers)
-    def place(self, index: int, name: str) -> None:
+    @rule(index=indexes, name=receivers, reason=st.sampled_from([None, InterventionReason.other]))
+    def place(self, index: int, name: str, reason: InterventionReason | None) -> None:
         if (one := self.some(index, lambda one: not one.is_closed)) is not None:
-            placed = PlacementSubmitted(referral_id=one.id, organization=name, coordinator="kg.desk")
+            placed = PlacementSubmitted(
+                referral_id=one.id, organization=name, coordinator="kg.desk", reason=reason
+            )
             self.apply(placed, one.id)
+
+    @rule(index=indexes, act=st.sampled_from(CoordinatorAct), hours=moments)
+    def intervene(self, index: int, act: CoordinatorAct, hours: int) -> None:
+        if (one := self.some(index, lambda one: not one.is_closed)) is not None:
+            submission = InterventionSubmitted(
+                referral_id=one.id,
+                organization=None,
+                coordinator="kg.desk",
+                act=act,
+                reason=InterventionReason.no_answer,
+                until=self.now + dt.timedelta(hours=hours) if act is CoordinatorAct.extend else None,
+            )
+            self.apply(submission, one.id)
 
     # Changes of the directory and the policy
 
@@ -382,6 +436,19 @@ class NetworkWalk(RuleBasedStateMachine):
             # A timely acceptance of the whole has ended its parts.
             if one.status is not ReferralStatus.split:
                 assert all(part.is_closed for part in parts)
+
+    @invariant()
+    def reason_about_the_person_holds_for_every_part(self) -> None:
+        for one in self.referrals.values():
+            for offer in one.offers:
+                gave_reason = offer.state in (OfferState.declined, OfferState.returned)
+                if not gave_reason or not CONSEQUENCES[offer.reason or ""].concerns_person:
+                    continue
+                family = [self.referrals[id_] for id_ in one.family if id_ in self.referrals]
+                others = [other for other in family if not other.is_closed and not other.parts]
+                assert all(offer.organization in declined_for_person(other) for other in others)
+                asked = [asked.organization for other in others for asked in other.open_offers]
+                assert offer.organization not in asked
 
     @invariant()
     def observations_equal_the_referrals(self) -> None:

@@ -8,12 +8,22 @@ from typing import Any
 
 import pytest
 
-from contracts.codes import Answer, HandBackReason, OfferState, Outcome, ReferralStatus, WithdrawalReason
+from contracts.codes import (
+    Answer,
+    HandBackReason,
+    OfferState,
+    Outcome,
+    ReferralStatus,
+    Vetting,
+    WithdrawalReason,
+)
 from contracts.facts import (
+    AcceptanceRevoked,
     AnswerSubmitted,
     HandBackSubmitted,
     OfferOpened,
     OutcomeSubmitted,
+    PlacementSubmitted,
     ReferralFailed,
     ReferralReferredOnward,
     ReferralSubmitted,
@@ -208,6 +218,7 @@ def test_holders_are_all_that_had_the_case_and_not_those_that_declined_it() -> N
         "ru.lost": (OfferState.revoked, "accepted_elsewhere"),
         "ru.returned": (OfferState.returned, "other"),
         "ru.replaced": (OfferState.revoked, "report_overdue"),
+        "ru.asked": (OfferState.revoked, "organization_suspended"),
         "ru.one": (OfferState.accepted, None),
     }
     offers = tuple(
@@ -232,6 +243,30 @@ def test_holders_are_all_that_had_the_case_and_not_those_that_declined_it() -> N
         length=2,
         holders=("kg.first", SENDER, "ru.returned", "ru.replaced", "ru.one"),
     )
+
+
+def test_acceptor_that_lost_the_case_by_a_suspension_is_not_asked_again_after_its_readmission() -> None:
+    driver = held()
+    driver.directory.put_organization(organization("ru.one", vetting=Vetting.suspended))
+    driver.directory.put_organization(organization("ru.two"))
+    placed = PlacementSubmitted(
+        referral_id=REFERRAL, organization="ru.two", coordinator="kg.coordinator", reason=None
+    )
+    revoked, *_ = driver.apply(placed)
+    assert isinstance(revoked, AcceptanceRevoked)
+    assert revoked.reason == "organization_suspended"
+    (offer,) = driver.known.open_offers
+    driver.apply(
+        AnswerSubmitted(referral_id=REFERRAL, offer_id=offer.id, organization="ru.two", answer=Answer.accept)
+    )
+    driver.directory.put_organization(organization("ru.one"))
+    step = onward(driver, "ru.three", sender="ru.two")
+    assert [offer.organization for offer in sent(step).offers] == ["ru.three"]
+    assert sent(step).chain == Chain(
+        onward_from=REFERRAL, previous=SENDER, length=1, holders=(SENDER, "ru.one", "ru.two")
+    )
+    shown = referral_view(driver.known, (), viewer=SENDER, oversight=False)
+    assert [one.reason for one in shown.offers] == ["organization_suspended", None]
 
 
 def test_decision_of_an_onward_referral_is_made_again_from_its_record() -> None:

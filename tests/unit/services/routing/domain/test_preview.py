@@ -12,11 +12,14 @@ from contracts.codes import OPT_IN_KINDS, CapacityStatus, Funding, OrganizationK
 from contracts.organization import Capacity, Organization
 from contracts.records import plain
 from contracts.referral import ReferralFacts
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.consent_rules import kind_to_opt_in
 from services.routing.domain.decision import Trigger, decide
 from services.routing.domain.experience import NO_EXPERIENCE, Experience
+from services.routing.domain.parts import parts_of
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.preview import MOST_LISTED, Band, Preview, band_of, preview
+from services.routing.domain.rules import failures
 from tests.unit.services.routing.samples import (
     NOW,
     SENDER,
@@ -93,6 +96,16 @@ def test_consented_kind_states_what_its_opt_in_adds() -> None:
     found = previewed(organization("ru.one"), consulate("kg.consulate"), wanted=wanted)
     assert found.candidates is Band.few
     assert found.only_by_kind == {"consular_representative": Band.few, "state_body": Band.none}
+
+
+def test_consented_kind_counts_where_it_alone_could_take_a_part() -> None:
+    """Otherwise the sender would drop the opt-in without which nobody could be asked about that need."""
+    members = (organization("ru.one"), consulate("kg.consulate", needs=("consular.passport",)))
+    consented = consent(opt_in_kinds=(CONSULATE,))
+    wanted = facts(needs=("legal.wage_claim", "consular.passport"), consent=consented)
+    found = previewed(*members, wanted=wanted)
+    assert [part.candidates for part in found.parts] == [Band.few, Band.few]
+    assert found.only_by_kind == {"consular_representative": Band.few}
 
 
 def test_needs_of_different_organizations_are_listed_in_parts() -> None:
@@ -222,10 +235,20 @@ def test_preview_counts_those_whom_the_first_decision_ranks(
         assert more(members, spoken) > len(ranked)
     for region in found.more_by_region:
         assert more(members, replace(wanted, region=region)) > 0
+    named = {one.organization for one in ranked}.union(*(part.organizations for part in parts_of(now)))
     for kind, band in found.only_by_kind.items():
         left = tuple(one for one in wanted.consent.opt_in_kinds if one != kind)
         without = replace(wanted, consent=replace(wanted.consent, opt_in_kinds=left))
-        assert (more(members, without) < len(ranked)) == (band is not Band.none)
+        barred = circumstances(now.directory, without)
+        helped = [name for name in named if not could_be_asked(name, barred)]
+        assert band is band_of(helped)
+
+
+def could_be_asked(name: str, given: Circumstances) -> bool:
+    """Return whether the organisation could be asked about one of the needs."""
+    services = given.directory.offered_services_of(name)
+    about_each = [replace(given, facts=replace(given.facts, needs=(need,))) for need in given.facts.needs]
+    return any(not failures(one, about) for about in about_each for one in services)
 
 
 def more(members: list[Organization], wanted: ReferralFacts) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
@@ -11,6 +12,7 @@ import pytest
 from contracts.codes import (
     CONSENT_REVOKED,
     Answer,
+    CapacityStatus,
     CoordinatorAct,
     DeclineReason,
     DisclosureClass,
@@ -48,12 +50,12 @@ from contracts.facts import (
     SubmissionRefused,
     WithdrawalSubmitted,
 )
-from contracts.organization import ApprovedService, Organization
+from contracts.organization import ApprovedService, Capacity, Organization
 from contracts.part_id import part_id
 from contracts.records import dump, plain
 from services.routing.domain.decision import Trigger
 from services.routing.domain.lifecycle import act_when_due, apply
-from services.routing.domain.offer import Offer
+from services.routing.domain.offer import ALREADY_EXPIRED, Offer
 from services.routing.domain.open_offers import ask_again
 from services.routing.domain.recomputation import made_again
 from services.routing.domain.referral import Referral
@@ -230,7 +232,8 @@ def test_late_acceptance_is_refused_once_a_part_has_an_acceptor_or_has_ended(
     before = dict(family.referrals)
     ((_, refused),) = family.apply(accepted)
     assert isinstance(refused, AnswerRefused)
-    assert "a part of it has been accepted" in refused.problem["detail"]
+    # Not that there are parts, nor that somebody accepted one.
+    assert refused.problem["detail"] == ALREADY_EXPIRED
     assert family.referrals == before
 
 
@@ -243,6 +246,62 @@ def test_timely_decline_read_after_the_split_is_reported_and_changes_no_part(
     ((_, told),) = family.apply(declined)
     assert isinstance(told, OfferDeclined)
     assert (family.whole.status, family.parts) == (ReferralStatus.split, parts)
+
+
+@pytest.mark.parametrize("read_late", [False, True])
+def test_organization_that_was_full_for_the_whole_is_asked_about_a_part_once_it_has_room(
+    read_late: bool,
+) -> None:
+    """It may be the only one that meets the need of the part."""
+    family = families(helping("ru.both", LEGAL, SHELTER), helping("ru.legal", LEGAL))
+    (offer,) = family.submit(LEGAL, SHELTER).open_offers
+    assert offer.organization == "ru.both"
+    if read_late:
+        family.now = offer.deadline
+        family.take(act_when_due(family.whole, offer.id, offer.deadline, family.context()))
+        family.now = offer.opened_at
+    family.apply(declining(offer, DeclineReason.no_capacity))
+    part = family.parts[1]
+    assert (part.facts.needs, part.status) == ((SHELTER,), ReferralStatus.unplaced)
+
+    def status_with_room(stated_at: dt.datetime) -> ReferralStatus:
+        room = Capacity(status=CapacityStatus.capacity, updated_at=stated_at)
+        family.directory.put_organization(
+            organization("ru.both", service(needs=(LEGAL, SHELTER), capacity=room))
+        )
+        family.take(ask_again(family.parts[1], family.context(), Trigger.directory_changed))
+        return family.parts[1].status
+
+    full_for = family.policy.counts_as_full(part.facts.urgency)
+    family.now += full_for
+    assert status_with_room(offer.opened_at) is ReferralStatus.unplaced
+    assert status_with_room(family.now) is ReferralStatus.offered
+    assert [one.organization for one in family.parts[1].open_offers] == ["ru.both"]
+    family.apply(declining(family.parts[1].open_offers[0], DeclineReason.other), part.id)
+    family.now += full_for
+    assert status_with_room(family.now) is ReferralStatus.unplaced
+
+
+def test_organization_that_declined_the_whole_for_the_person_is_left_out_of_its_parts_though_read_late(
+    expired: tuple[Families, AnswerSubmitted],
+) -> None:
+    family, accepted = expired
+    first, second = family.parts
+    placed = PlacementSubmitted(
+        referral_id=second.id,
+        organization="ru.both",
+        coordinator="kg.coordinator",
+        reason=InterventionReason.other,
+    )
+    family.apply(placed, second.id)
+    assert [offer.organization for offer in family.parts[1].open_offers] == ["ru.both"]
+    family.apply(replace(accepted, answer=Answer.decline, reason=DeclineReason.conflict_of_interest))
+    assert [part.left_out for part in family.parts] == [{"ru.both": "conflict_of_interest"}] * 2
+    # The offer that a coordinator had placed ends, and the next candidate is asked, if there is one.
+    assert family.parts[1].open_offers == ()
+    ((_, refused),) = family.apply(replace(placed, referral_id=first.id), first.id)
+    assert isinstance(refused, PlacementRefused)
+    assert "not_declined_for_person" in refused.problem["detail"]
 
 
 def test_referral_that_rejoined_is_not_split_again_and_its_parts_stay_ended(
