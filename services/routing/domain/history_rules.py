@@ -11,10 +11,8 @@ NOT_DECLINED_FOR_PERSON = "not_declined_for_person"
 NOT_IN_CHAIN = "not_in_chain"
 NOT_ASKED_BEFORE = "not_asked_before"
 
-_NO_ROOM_REPORTED = "no_room_reported"
-_ASKED_LATELY = "asked_lately"
 # The reasons of `not_asked_before` for an organisation that is asked again once it has places.
-UNTIL_THERE_ARE_PLACES = frozenset({_NO_ROOM_REPORTED, _ASKED_LATELY})
+UNTIL_THERE_ARE_PLACES = frozenset({"no_room_reported", "asked_lately"})
 
 
 def not_asked_before(offered: OfferedService, given: Circumstances) -> Failure | None:
@@ -30,12 +28,12 @@ def not_asked_before(offered: OfferedService, given: Circumstances) -> Failure |
         return Failure(rule=NOT_ASKED_BEFORE, reason="already_asked")
     if latest_statement(offered.service) <= declined_at:
         detail = {"declined_at": declined_at}
-        return Failure(rule=NOT_ASKED_BEFORE, reason=_NO_ROOM_REPORTED, detail=detail)
+        return Failure(rule=NOT_ASKED_BEFORE, reason="no_room_reported", detail=detail)
     until = declined_at + given.full_for
     if given.now >= until:
         return None
     detail = {"declined_at": declined_at, UNTIL: until}
-    return Failure(rule=NOT_ASKED_BEFORE, reason=_ASKED_LATELY, detail=detail)
+    return Failure(rule=NOT_ASKED_BEFORE, reason="asked_lately", detail=detail)
 
 
 def not_declined_for_person(offered: OfferedService, given: Circumstances) -> Failure | None:
