@@ -105,11 +105,11 @@ PHRASES: Final[Mapping[str, Texts]] = {
     ),
     "turn_by_lot": (
         "{organization} was asked because, of {equals} equals, {never} were never asked before, and the "
-        "referral's id decided between these.",
+        "referral's id decided between those with the highest score.",
         "Выбор пал на {organization}: из равных (всего {equals}) ещё ничего не предлагали {never}, и между "
-        "ними решил идентификатор направления.",
+        "теми, у кого оценка самая высокая, решил идентификатор направления.",
         "{organization} тандалды: тең келген {equals} уюмдун ичинен {never} уюмга мурда сунуш болгон эмес, "
-        "алардын ортосунда жолдомонун идентификатору чечти.",
+        "баасы эң жогорулардын ортосунда жолдомонун идентификатору чечти.",
     ),
     "tie_by_score": (
         "{organization} was asked because, of {equals} equals, {tied} were asked least recently (all at "

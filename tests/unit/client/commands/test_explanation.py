@@ -318,7 +318,11 @@ def test_explanation_names_the_parts_and_the_whole_of_a_split(
 
 
 @pytest.mark.parametrize(
-    ("score", "why"), [(0.8, "its score is the highest of these"), (0.9, "the referral's id decided")]
+    ("score", "why"),
+    [
+        (0.8, "its score is the highest of these"),
+        (0.9, "the referral's id decided between those with the highest score"),
+    ],
 )
 def test_turn_among_several_that_were_never_asked_says_what_decided(
     hub: FakeHub, run: Run, score: float, why: str
