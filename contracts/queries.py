@@ -14,7 +14,9 @@ from contracts.referral import ReferralFacts
 
 # Why an organisation may not state something about a referral: the same from intake and from routing, and the
 # same whether nobody has accepted the referral or another organisation has.
-NOT_THE_ACCEPTOR: Final = "Only an organisation that has accepted the referral may do this."
+NOT_THE_ACCEPTOR: Final = (
+    "Only an organisation that has accepted the referral and still holds it may do this."
+)
 
 
 class Query:

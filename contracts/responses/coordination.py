@@ -42,7 +42,7 @@ _CHANGES = (
 )
 # An item of a queue says of at most so many organisations which needs they meet.
 MOST_COVERING = 20
-_WHY_FIRST = ("only_one", "best", "turn", "chance")
+_WHY_FIRST = ("only_one", "best", "turn", "turn_by_score", "turn_by_lot", "chance")
 _SHARES = Shape(
     {
         "type": "object",
@@ -249,12 +249,15 @@ class EngagementCounts:
 class FirstAsked:
     """The organisation that a decision asks first, and why.
 
-    equals: how many organisations share the turn. last_asked: when it was asked last, or null.
+    equals: how many organisations share the turn. tied: how many of these were asked least recently, at the
+    same moment or never; the score decided between them (`turn_by_score`) or else the referral's id.
+    last_asked: when it was asked last, or null.
     """
 
     organization: OrganizationId
     why: Annotated[str, OneOf(_WHY_FIRST)]
     equals: int
+    tied: int
     last_asked: dt.datetime | None
 
 
@@ -264,6 +267,7 @@ class SimulatedService:
 
     ranks: in the order of asking, null if not asked. scores: null if it may not be asked. shares: by
     criterion, what it adds to the score; only those that change. failures: the rules that exclude it now.
+    lifted: those that exclude it no longer.
     """
 
     organization: OrganizationId
@@ -272,6 +276,7 @@ class SimulatedService:
     scores: Annotated[tuple[float | None, ...], Length(equal=2)]
     shares: Annotated[Mapping[str, Any], _SHARES]
     failures: tuple[str, ...]
+    lifted: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

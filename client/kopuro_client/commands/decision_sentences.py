@@ -105,11 +105,29 @@ PHRASES: Final[Mapping[str, Texts]] = {
     ),
     "turn_by_lot": (
         "{organization} was asked because, of {equals} equals, {never} were never asked before, and the "
-        "referral's id decided between these.",
+        "referral's id decided between those with the highest score.",
         "Выбор пал на {organization}: из равных (всего {equals}) ещё ничего не предлагали {never}, и между "
-        "ними решил идентификатор направления.",
+        "теми, у кого оценка самая высокая, решил идентификатор направления.",
         "{organization} тандалды: тең келген {equals} уюмдун ичинен {never} уюмга мурда сунуш болгон эмес, "
-        "алардын ортосунда жолдомонун идентификатору чечти.",
+        "баасы эң жогорулардын ортосунда жолдомонун идентификатору чечти.",
+    ),
+    "tie_by_score": (
+        "{organization} was asked because, of {equals} equals, {tied} were asked least recently (all at "
+        "{time}), and its score is the highest of these.",
+        "Выбор пал на {organization}: из равных (всего {equals}) дольше всех ничего не предлагали {tied} "
+        "(последний раз одновременно, {time}), и её оценка среди них самая высокая.",
+        "{organization} тандалды: тең келген {equals} уюмдун ичинен {tied} уюмга эң көптөн бери сунуш "
+        "болгон эмес (акыркы жолу бир убакта, {time}), алардын ичинен анын баасы эң жогору.",
+    ),
+    "tie_by_lot": (
+        "{organization} was asked because, of {equals} equals, {tied} were asked least recently (all at "
+        "{time}), and the referral's id decided between those with the highest score.",
+        "Выбор пал на {organization}: из равных (всего {equals}) дольше всех ничего не предлагали {tied} "
+        "(последний раз одновременно, {time}), и между теми, у кого оценка самая высокая, решил "
+        "идентификатор направления.",
+        "{organization} тандалды: тең келген {equals} уюмдун ичинен {tied} уюмга эң көптөн бери сунуш "
+        "болгон эмес (акыркы жолу бир убакта, {time}), баасы эң жогорулардын ортосунда жолдомонун "
+        "идентификатору чечти.",
     ),
     "chance": (
         "{organization} was asked to give it a chance: it is hardly known, or others score higher.",
@@ -296,17 +314,29 @@ def why_first(decision: Decision, eligible: list[Candidate], language: str) -> s
         return phrase("best", language, organization=name)
     contender = turn["organizations"].get(name)
     asked = contender["last_asked"] if contender else None
-    values = {"organization": name, "equals": turn["equals"]}
-    if asked is not None:
-        return phrase("turn", language, **values, time=moment(asked))
+    values: dict[str, object] = {"organization": name, "equals": turn["equals"]}
     contenders = turn["organizations"].items()
-    never = {each for each, one in contenders if one["equal"] and one["last_asked"] is None}
-    others = [one["score"] or 0.0 for one in eligible if one["organization"] in never - {name}]
-    if not others:
-        return phrase("turn_never", language, **values)
-    by_score = (first["score"] or 0.0) > max(others)
-    which = "turn_by_score" if by_score else "turn_by_lot"
-    return phrase(which, language, **values, never=len(never))
+    tied = {each for each, one in contenders if one["equal"] and one["last_asked"] == asked}
+    others = [one["score"] or 0.0 for one in eligible if one["organization"] in tied - {name}]
+    by = "score" if others and (first["score"] or 0.0) > max(others) else "lot"
+    return turn_phrase(language, values, asked, tied=len(tied) if others else 1, by=by)
+
+
+def turn_phrase(language: str, values: Mapping[str, object], asked: str | None, *, tied: int, by: str) -> str:
+    """Return why an organisation comes first among its equals.
+
+    values: `organization` and `equals`. asked: when it was asked last; the sender of a referral sees the day
+    only. tied: how many of the equals were asked least recently, it included. by: what decided between them,
+    `score` or `lot`.
+    """
+    if asked is None:
+        which = "turn_never" if tied < 2 else f"turn_by_{by}"
+        return phrase(which, language, **values, never=tied)
+    day = asked.removesuffix("T00:00:00Z")
+    # Moments of one day may differ.
+    if tied < 2 or day != asked:
+        return phrase("turn", language, **values, time=moment(day))
+    return phrase(f"tie_by_{by}", language, **values, tied=tied, time=moment(asked))
 
 
 def _filled(texts: Texts, language: str, values: Mapping[str, Any]) -> str:

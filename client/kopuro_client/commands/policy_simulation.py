@@ -9,12 +9,12 @@ from typing import Annotated, Final
 import typer
 
 from kopuro_client.commands.code_words import in_words
-from kopuro_client.commands.decision_sentences import TRIGGERS, criterion, phrase
+from kopuro_client.commands.decision_sentences import TRIGGERS, criterion, phrase, turn_phrase
 from kopuro_client.commands.input_file import read_json_or_stdin
 from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.output import Output
-from kopuro_client.commands.printable import moment, one_line
+from kopuro_client.commands.printable import one_line
 from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.commands.session import Session
 from kopuro_client.commands.simulation_words import left_out, rule_in_words, word
@@ -112,6 +112,7 @@ def _standing(one: SimulatedService, language: str) -> str:
     changed = sorted(one["shares"].items(), key=lambda item: -abs(item[1][1] - item[1][0]))
     why = [f"{criterion(name, language)} {old:.3f} -> {new:.3f}" for name, (old, new) in changed]
     why += [word("now_excluded", language, rule=rule_in_words(rule, language)) for rule in one["failures"]]
+    why += [word("lifted", language, rule=rule_in_words(rule, language)) for rule in one.get("lifted", ())]
     text = word(
         "standing",
         language,
@@ -134,9 +135,9 @@ def _turn(first: FirstAsked | None, language: str) -> str:
     values: dict[str, object] = {"organization": first["organization"], "equals": first["equals"]}
     if first["why"] in ("only_one", "best", "chance"):
         return phrase(first["why"], language, **values)
-    if first["last_asked"] is None:
-        return phrase("turn_never", language, **values)
-    return phrase("turn", language, **values, time=moment(first["last_asked"]))
+    by = {"turn_by_score": "score", "turn_by_lot": "lot"}.get(first["why"])
+    tied = 1 if by is None else first.get("tied", 2)
+    return turn_phrase(language, values, first["last_asked"], tied=tied, by=by or "lot")
 
 
 def _change(values: Sequence[float | None], language: str) -> str:

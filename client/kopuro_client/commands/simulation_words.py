@@ -24,6 +24,11 @@ WORDS: Final[Mapping[str, Texts]] = {
     ),
     "no_value": ("none", "нет", "жок"),
     "now_excluded": ("now excluded: {rule}", "теперь исключена: {rule}", "эми четтетилет: {rule}"),
+    "lifted": (
+        "no longer excluded: {rule}",
+        "больше не исключена: {rule}",
+        "мындан ары четтетилбейт: {rule}",
+    ),
     "total": (
         "{elsewhere} of {referrals} would have gone elsewhere",
         "ушли бы в другие организации: {elsewhere} из {referrals}",

@@ -103,14 +103,17 @@ class Engagements(TypedDict):
 
 
 class FirstAsked(TypedDict):
-    """The organisation that a decision asks first. why: only_one, best, turn or chance.
+    """The organisation that a decision asks first.
 
-    equals: how many organisations share the turn. last_asked: when it was asked last, or null.
+    why: only_one, best, turn, turn_by_score, turn_by_lot or chance. equals: how many organisations share the
+    turn. tied: how many of these were asked least recently, at the same moment or never. last_asked: when it
+    was asked last, or null.
     """
 
     organization: str
     why: str
     equals: int
+    tied: NotRequired[int]
     last_asked: str | None
 
 
@@ -118,7 +121,8 @@ class SimulatedService(TypedDict):
     """A service before and under the simulated policy; each list has the value of both.
 
     ranks: null if not asked. scores: null if it may not be asked. shares: by criterion, what it adds to the
-    score; only those that change. failures: the rules that exclude it now.
+    score; only those that change. failures: the rules that exclude it now. lifted: those that exclude it no
+    longer.
     """
 
     organization: str
@@ -127,6 +131,7 @@ class SimulatedService(TypedDict):
     scores: list[float | None]
     shares: dict[str, list[float]]
     failures: list[str]
+    lifted: NotRequired[list[str]]
 
 
 class DecisionEffect(TypedDict):

@@ -85,6 +85,7 @@ def _effect(effect: PolicyEffect) -> DecisionEffect:
                 scores=one.scores,
                 shares=one.shares,
                 failures=one.failures,
+                lifted=one.lifted,
             )
             for one in effect.standings
         ),
@@ -98,5 +99,6 @@ def _first(first: First | None) -> FirstAsked | None:
         organization=first.organization,
         why=first.why,
         equals=first.equals,
+        tied=first.tied,
         last_asked=None if first.last_asked is None else dt.datetime.fromisoformat(first.last_asked),
     )

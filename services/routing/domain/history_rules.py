@@ -9,6 +9,10 @@ from services.routing.domain.offered_service import OfferedService
 
 NOT_DECLINED_FOR_PERSON = "not_declined_for_person"
 NOT_IN_CHAIN = "not_in_chain"
+NOT_ASKED_BEFORE = "not_asked_before"
+
+# The reasons of `not_asked_before` for an organisation that is asked again once it has places.
+UNTIL_THERE_ARE_PLACES = frozenset({"no_room_reported", "asked_lately"})
 
 
 def not_asked_before(offered: OfferedService, given: Circumstances) -> Failure | None:
@@ -21,15 +25,15 @@ def not_asked_before(offered: OfferedService, given: Circumstances) -> Failure |
         return None
     declined_at = given.declined_as_full.get(offered.organization_id)
     if declined_at is None:
-        return Failure(rule="not_asked_before", reason="already_asked")
+        return Failure(rule=NOT_ASKED_BEFORE, reason="already_asked")
     if latest_statement(offered.service) <= declined_at:
         detail = {"declined_at": declined_at}
-        return Failure(rule="not_asked_before", reason="no_room_reported", detail=detail)
+        return Failure(rule=NOT_ASKED_BEFORE, reason="no_room_reported", detail=detail)
     until = declined_at + given.full_for
     if given.now >= until:
         return None
     detail = {"declined_at": declined_at, UNTIL: until}
-    return Failure(rule="not_asked_before", reason="asked_lately", detail=detail)
+    return Failure(rule=NOT_ASKED_BEFORE, reason="asked_lately", detail=detail)
 
 
 def not_declined_for_person(offered: OfferedService, given: Circumstances) -> Failure | None:

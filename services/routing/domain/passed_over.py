@@ -6,7 +6,11 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from services.routing.domain.capacity_rules import PLACE_LEFT
-from services.routing.domain.history_rules import NOT_DECLINED_FOR_PERSON
+from services.routing.domain.history_rules import (
+    NOT_ASKED_BEFORE,
+    NOT_DECLINED_FOR_PERSON,
+    NOT_IN_CHAIN,
+)
 
 # The rules held, and other organisations came first.
 OTHERS_FIRST: Final = "others_first"
@@ -15,8 +19,6 @@ PERSONS_CHOICE: Final = "persons_choice"
 # A rule that this build does not know.
 OTHER_RULE: Final = "other_rule"
 
-_ASKED_BEFORE: Final = "not_asked_before"
-_HELD_BEFORE: Final = "not_in_chain"
 _IS_THE_SENDER: Final = "not_the_sender"
 
 # The class of each failed rule. An organisation is not passed over for its own referrals, nor for one that it
@@ -43,7 +45,7 @@ CLASS_OF_RULE: Final[Mapping[str, str]] = {
     PLACE_LEFT: "capacity",
     "open_now": "hours",
 }
-UNCOUNTED_RULES: Final = frozenset({_IS_THE_SENDER, _ASKED_BEFORE, NOT_DECLINED_FOR_PERSON, _HELD_BEFORE})
+UNCOUNTED_RULES: Final = frozenset({_IS_THE_SENDER, NOT_ASKED_BEFORE, NOT_DECLINED_FOR_PERSON, NOT_IN_CHAIN})
 REASONS: Final = (OTHERS_FIRST, *dict.fromkeys(CLASS_OF_RULE.values()), OTHER_RULE)
 _ORDER: Final = {reason: number for number, reason in enumerate(REASONS)}
 

@@ -15,7 +15,8 @@ class CandidateEffect:
     """A candidate under both policies. ranks and scores: before and after, None where it may not be asked.
 
     shares: by contribution, what it adds to the score (value times weight, by the sum of the weights) before
-    and after; only those that changed. failures: the rules that exclude it after, but not before.
+    and after; only those that changed. failures: the rules that exclude it after, but not before. lifted:
+    those that exclude it before, but not after.
     """
 
     organization: str
@@ -24,6 +25,7 @@ class CandidateEffect:
     scores: tuple[float | None, float | None]
     shares: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
+    lifted: tuple[str, ...] = ()
 
 
 class Why(StrEnum):
@@ -32,16 +34,23 @@ class Why(StrEnum):
     only_one = "only_one"  # no other organisation may be asked
     best = "best"  # its capacity and score come first
     turn = "turn"  # of equals, it was asked least recently
+    turn_by_score = "turn_by_score"  # the same of those asked least recently, and its score is the highest
+    turn_by_lot = "turn_by_lot"  # the same, and the referral's id decided between those with its score
     chance = "chance"  # out of turn, to let it show that it answers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class First:
-    """The organisation that a decision asks first. equals: how many share the turn; last_asked: RFC 3339."""
+    """The organisation that a decision asks first.
+
+    equals: how many share the turn. tied: how many of these were asked least recently, at the same moment or
+    never. last_asked: RFC 3339.
+    """
 
     organization: str
     why: Why
     equals: int
+    tied: int
     last_asked: str | None
 
 
@@ -94,18 +103,27 @@ def first_of(decision: Decision) -> First | None:
     name = ranked[0].organization
     contender = turn.organizations.get(name)
     asked = contender.last_asked if contender is not None else None
+    tied = {each for each, one in turn.organizations.items() if one.equal and one.last_asked == asked}
     if turn.explored is not None:
         why = Why.chance
-    elif len({one.organization for one in ranked}) < 2:
+    elif len(ranked) < 2:
         why = Why.only_one
+    elif turn.equals < 2:
+        why = Why.best
     else:
-        why = Why.turn if turn.equals > 1 else Why.best
+        others = [one.score or 0.0 for one in ranked if one.organization in tied - {name}]
+        why = Why.turn if not others else _between(ranked[0].score or 0.0, others)
     return First(
         organization=name,
         why=why,
         equals=turn.equals,
+        tied=len(tied),
         last_asked=None if asked is None else asked.isoformat().replace("+00:00", "Z"),
     )
+
+
+def _between(score: float, others: Sequence[float]) -> Why:
+    return Why.turn_by_score if score > max(others) else Why.turn_by_lot
 
 
 def _standing(organization: str, before: Decision, after: Decision) -> CandidateEffect:
@@ -115,14 +133,15 @@ def _standing(organization: str, before: Decision, after: Decision) -> Candidate
     if then.is_eligible and now.is_eligible:
         old, new = _shares(then, before.weights), _shares(now, after.weights)
         shares = {name: (old[name], new[name]) for name in old if old[name] != new.get(name)}
-    known = {failure.rule for failure in then.failures}
+    excluded, excludes = ([failure.rule for failure in one.failures] for one in (then, now))
     return CandidateEffect(
         organization=organization,
         service=best.service,
         ranks=(_rank(before, organization), _rank(after, organization)),
         scores=(then.score, now.score),
         shares=shares,
-        failures=tuple(failure.rule for failure in now.failures if failure.rule not in known),
+        failures=tuple(rule for rule in excludes if rule not in excluded),
+        lifted=tuple(rule for rule in excluded if rule not in excludes),
     )
 
 

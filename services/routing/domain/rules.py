@@ -67,7 +67,7 @@ COORDINATOR_MAY_OVERRIDE = frozenset(
         "capacity_not_declined",
         capacity_rules.PLACE_LEFT,
         "open_now",
-        "not_asked_before",
+        history_rules.NOT_ASKED_BEFORE,
         history_rules.NOT_IN_CHAIN,
     }
 )

@@ -17,6 +17,8 @@ from contracts.codes import Urgency
 from contracts.referral import ReferralFacts
 from services.routing.domain.candidates import Candidate
 from services.routing.domain.decision import Decision
+from services.routing.domain.failure import Failure
+from services.routing.domain.history_rules import NOT_ASKED_BEFORE, UNTIL_THERE_ARE_PLACES
 
 
 class ChangeKind(StrEnum):
@@ -35,7 +37,7 @@ class ChangeKind(StrEnum):
     interpreter = "interpreter"  # anybody's, in the region
     places = "places"  # anybody's, in the region
     service = "service"  # nobody offers the need in the region
-    another_service = "another_service"  # all that offer it there were asked already, or may not be asked
+    another_service = "another_service"  # all that offer it there were asked for good, or may not be asked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,11 +157,18 @@ def _changes(facts: ReferralFacts, candidate: Candidate) -> tuple[Change, ...] |
             }
         elif failure.rule == "language_shared":
             changes.add(Change(kind=ChangeKind.interpreter, region=facts.region, language=facts.languages[0]))
-        elif failure.rule in ("capacity_left", "capacity_not_declined", "place_left"):
+        elif _lacks_places(failure):
             changes.add(Change(kind=ChangeKind.places, region=facts.region, need=facts.needs[0]))
         else:
             return None
     return tuple(sorted(changes, key=_key)) if changes else None
+
+
+def _lacks_places(failure: Failure) -> bool:
+    """Whether the candidate could be asked if it had places, also again after a decline for lack of them."""
+    if failure.rule == NOT_ASKED_BEFORE:
+        return failure.reason in UNTIL_THERE_ARE_PLACES
+    return failure.rule in ("capacity_left", "capacity_not_declined", "place_left")
 
 
 def _key(change: Change) -> tuple[str, ...]:

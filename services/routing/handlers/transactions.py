@@ -15,7 +15,6 @@ from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database, after_commit
 from services.routing.domain.circumstances import Circumstances, sensitive_among
-from services.routing.domain.consequences import asked_before, declined_as_full, declined_for_person
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
@@ -23,6 +22,7 @@ from services.routing.domain.open_approval import is_approved
 from services.routing.domain.parts import parts_of
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
+from services.routing.domain.referral_circumstances import circumstances_of, whole_needs
 from services.routing.domain.tally import Tally
 from services.routing.domain.transition import TransitionContext
 from services.routing.handlers.decision_spans import Decided, not_reported
@@ -43,11 +43,6 @@ class ReferralChange:
 
 def _not_counted(_tally: Tally) -> None:
     """Count nothing: a hub without metrics."""
-
-
-def _whole_needs(referral: Referral) -> tuple[str, ...]:
-    """Return the needs of the whole referral, for a part; empty for any other."""
-    return () if referral.part is None else referral.part.whole_needs
 
 
 class RoutingTransactions:
@@ -134,7 +129,7 @@ class RoutingTransactions:
 
         def approved(referral: Referral, offer: Offer) -> bool:
             # Nearly every referral is without a sensitive need: its circumstances are not read.
-            told = _whole_needs(referral) or referral.facts.needs
+            told = whole_needs(referral) or referral.facts.needs
             return not sensitive_among(told) or is_approved(offer, given(referral))
 
         def decide_now(referral: Referral, trigger: Trigger, placed_with: str | None = None) -> Decision:
@@ -168,20 +163,12 @@ class RoutingTransactions:
         so_far: Mapping[str, Observation],
         policy: RoutingPolicy,
     ) -> Circumstances:
-        return Circumstances(
-            referral_id=referral.id,
-            sender=referral.sender,
-            facts=referral.facts,
-            asked=asked_before(referral),
+        return circumstances_of(
+            referral,
             directory=self._network.directory,
             observed=self._network.observations(so_far),
             now=now,
-            offers_per_sender=policy.offers_per_sender,
-            declined_as_full=declined_as_full(referral),
-            declined_for_person=declined_for_person(referral),
-            chain=referral.chain,
-            full_for=policy.counts_as_full(referral.facts.urgency),
-            whole_needs=_whole_needs(referral),
+            policy=policy,
         )
 
     def _can_submit(self, organization: str) -> bool:

@@ -81,7 +81,7 @@ def test_simulation_shows_whose_turn_it_is_before_and_after(
     assert main([*line, "--json"]) == 0
     firsts = [one["firsts"] for one in json.loads(capsys.readouterr().out)["simulation"]["elsewhere"]]
     assert {before["why"] for before, _ in firsts} == {"best"}
-    assert {after["why"] for _, after in firsts} == {"turn"}
+    assert {after["why"] for _, after in firsts} == {"turn", "turn_by_score"}
     assert main(line) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "before: ru.near was asked because its capacity and its score come first." in out

@@ -234,7 +234,7 @@ SIMULATION: Final = {
                     "before": ["ru.one"],
                     "after": [],
                     "firsts": [
-                        {"organization": "ru.one", "why": why, "equals": 2, "last_asked": asked},
+                        {"organization": "ru.one", "why": why, "equals": 2, "tied": 2, "last_asked": asked},
                         None,
                     ],
                     "standings": [
@@ -245,6 +245,7 @@ SIMULATION: Final = {
                             "scores": [0.5, None],
                             "shares": {name: [0.1, 0.2] for name in CRITERIA},
                             "failures": sorted(RULES),
+                            "lifted": sorted(RULES),
                         }
                     ],
                 }

@@ -318,7 +318,11 @@ def test_explanation_names_the_parts_and_the_whole_of_a_split(
 
 
 @pytest.mark.parametrize(
-    ("score", "why"), [(0.8, "its score is the highest of these"), (0.9, "the referral's id decided")]
+    ("score", "why"),
+    [
+        (0.8, "its score is the highest of these"),
+        (0.9, "the referral's id decided between those with the highest score"),
+    ],
 )
 def test_turn_among_several_that_were_never_asked_says_what_decided(
     hub: FakeHub, run: Run, score: float, why: str
@@ -329,3 +333,30 @@ def test_turn_among_several_that_were_never_asked_says_what_decided(
     made = turn(equals=2, organizations=dict.fromkeys(names, never))
     text = on_one_line(explained(hub, run, candidates=[union, centre], turn=made))
     assert f"of 2 equals, 2 were never asked before, and {why}" in text
+
+
+@pytest.mark.parametrize(
+    ("score", "why"),
+    [
+        (0.8, "its score is the highest of these"),
+        (0.9, "the referral's id decided between those with the highest score"),
+    ],
+)
+def test_turn_among_several_that_were_asked_at_the_same_moment_says_what_decided(
+    hub: FakeHub, run: Run, score: float, why: str
+) -> None:
+    asked = {"last_asked": "2026-03-01T08:00:00.25Z", "judged": 7, "equal": True}
+    names = (UNION["organization"], CENTRE["organization"])
+    union, centre = {**UNION, "score": 0.9}, {**CENTRE, "score": score}
+    made = turn(equals=2, organizations=dict.fromkeys(names, asked))
+    text = on_one_line(explained(hub, run, candidates=[union, centre], turn=made))
+    assert f"of 2 equals, 2 were asked least recently (all at 2026-03-01 08:00:00Z), and {why}." in text
+
+
+def test_sender_reads_the_day_of_the_latest_offer(hub: FakeHub, run: Run) -> None:
+    """It sees no time, so two of one day need not have been asked at the same moment."""
+    day = {"last_asked": "2026-03-01T00:00:00Z", "judged": 5, "equal": True}
+    names = (UNION["organization"], CENTRE["organization"])
+    made = turn(equals=2, organizations=dict.fromkeys(names, day))
+    text = on_one_line(explained(hub, run, candidates=[UNION, CENTRE], turn=made))
+    assert "asked least recently among 2 equals (last asked 2026-03-01)." in text

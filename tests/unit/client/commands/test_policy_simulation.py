@@ -55,6 +55,7 @@ SIMULATION: Final[dict[str, Any]] = {
                             "scores": [0.5, 0.9],
                             "shares": {"nearness": [0.3, 0.2], "language": [0.1, 0.6]},
                             "failures": [],
+                            "lifted": ["capacity_not_declined"],
                         },
                     ],
                 }
@@ -89,7 +90,8 @@ def test_simulation_says_where_a_referral_would_have_gone_and_why(
         "before: ru.near was asked because its capacity and its score come first.",
         "after: ru.fluent was asked because it was asked least recently among 2 equals",
         "ru.near, service help: rank 1 -> none, score 0.75 -> none (now excluded: no place left)",
-        "rank 2 -> 1, score 0.5 -> 0.9 (language 0.100 -> 0.600, nearness 0.300 -> 0.200)",
+        "rank 2 -> 1, score 0.5 -> 0.9 (language 0.100 -> 0.600, nearness 0.300 -> 0.200, "
+        "no longer excluded: declined for lack of capacity)",
         "1 of 3 referrals would have gone elsewhere",
         f"2026-2: valid; an operator can apply it (digest {'5e' * 32})",
     ):

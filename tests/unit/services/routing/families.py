@@ -9,17 +9,18 @@ from contracts.codes import Answer, Outcome
 from contracts.facts import AnswerSubmitted, Fact, OutcomeSubmitted, ReferralSubmitted
 from contracts.records import load, plain
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.consequences import asked_before, declined_as_full, declined_for_person
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
 from services.routing.domain.lifecycle import apply
+from services.routing.domain.observation import NOTHING_OBSERVED
 from services.routing.domain.open_approval import is_approved
 from services.routing.domain.parts import Part, parts_of
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
+from services.routing.domain.referral_circumstances import circumstances_of
 from services.routing.domain.transition import Transition, TransitionContext
 from tests.support.events import message_of
-from tests.unit.services.routing.samples import NOW, REFERRAL, SENDER, circumstances, consent, facts
+from tests.unit.services.routing.samples import NOW, REFERRAL, SENDER, consent, facts
 
 LEGAL, SHELTER, WORK = "legal.wage_claim", "basic_needs", "work"
 
@@ -40,16 +41,12 @@ class Families:
         return f"018f0000-0000-7000-9000-{next(self._ids):012d}"
 
     def given(self, referral: Referral) -> Circumstances:
-        return circumstances(
-            self.directory,
-            referral.facts,
-            referral_id=referral.id,
-            asked=asked_before(referral),
+        return circumstances_of(
+            referral,
+            directory=self.directory,
+            observed=lambda _: NOTHING_OBSERVED,
             now=self.now,
-            declined_as_full=declined_as_full(referral),
-            declined_for_person=declined_for_person(referral),
-            full_for=self.policy.counts_as_full(referral.facts.urgency),
-            whole_needs=() if referral.part is None else referral.part.whole_needs,
+            policy=self.policy,
         )
 
     def context(self) -> TransitionContext:

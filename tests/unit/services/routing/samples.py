@@ -26,7 +26,6 @@ from contracts.facts import Fact, ReferralSubmitted
 from contracts.organization import Agreement, Capacity, Organization, SealingKey, Service
 from contracts.referral import Consent, ReferralFacts
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.consequences import asked_before, declined_as_full, declined_for_person
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
 from services.routing.domain.lifecycle import apply
@@ -35,6 +34,7 @@ from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.open_approval import is_approved
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
+from services.routing.domain.referral_circumstances import circumstances_of
 from services.routing.domain.tally import Tally
 from services.routing.domain.transition import Transition, TransitionContext
 from tests.support.events import message_of
@@ -230,15 +230,10 @@ class ReferralDriver:
 
     def given(self, referral: Referral) -> Circumstances:
         """The inputs of the rules for a decision about the referral now."""
-        return circumstances(
-            self.directory,
-            referral.facts,
-            sender=referral.sender,
-            asked=asked_before(referral),
+        return circumstances_of(
+            referral,
+            directory=self.directory,
             observed=self.observed,
             now=self.now,
-            declined_as_full=declined_as_full(referral),
-            declined_for_person=declined_for_person(referral),
-            chain=referral.chain,
-            full_for=self.policy.counts_as_full(referral.facts.urgency),
+            policy=self.policy,
         )

@@ -7,8 +7,8 @@ checked against all hard rules as of that moment, and each open referral has a n
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from itertools import count
 
@@ -45,6 +45,7 @@ from contracts.facts import (
     HandBackSubmitted,
     InterventionSubmitted,
     OfferAccepted,
+    OfferDeclined,
     OfferOpened,
     OutcomeSubmitted,
     PlacementSubmitted,
@@ -59,12 +60,7 @@ from contracts.organization import Capacity
 from contracts.records import load, plain
 from services.routing.domain import rules
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.consequences import (
-    CONSEQUENCES,
-    asked_before,
-    declined_as_full,
-    declined_for_person,
-)
+from services.routing.domain.consequences import CONSEQUENCES
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.escalation_steps import Escalation, EscalationStep, StepAct
 from services.routing.domain.lifecycle import act_when_due, apply, remind
@@ -75,6 +71,7 @@ from services.routing.domain.open_offers import ask_again
 from services.routing.domain.parts import parts_of
 from services.routing.domain.policy import FullFor, RoutingPolicy
 from services.routing.domain.referral import Referral
+from services.routing.domain.referral_circumstances import circumstances_of
 from services.routing.domain.standing import revoke_suspended
 from services.routing.domain.transition import Transition, TransitionContext
 from tests.support.events import message_of
@@ -82,7 +79,6 @@ from tests.support.walks import quarters_of
 from tests.unit.services.routing.samples import (
     NOW,
     SENDER,
-    circumstances,
     consent,
     facts,
     network,
@@ -126,6 +122,8 @@ class NetworkWalk(RuleBasedStateMachine):
         # Which organisation has ever accepted which referral.
         self.accepted: set[tuple[str, str]] = set()
         self.unplaced: set[str] = set()
+        # By the id of a referral or the whole of a part: those that gave a reason about the person.
+        self.out_of_question = defaultdict[str, set[str]](set)
         self._ids = count(1)
 
     # The store and the transitions
@@ -137,20 +135,12 @@ class NetworkWalk(RuleBasedStateMachine):
         return self.observed.get(name, NOTHING_OBSERVED)
 
     def given(self, referral: Referral) -> Circumstances:
-        return circumstances(
-            self.directory,
-            referral.facts,
-            referral_id=referral.id,
-            asked=asked_before(referral),
+        return circumstances_of(
+            referral,
+            directory=self.directory,
             observed=self.observation,
             now=self.now,
-            offers_per_sender=self.policy.offers_per_sender,
-            declined_as_full=declined_as_full(referral),
-            declined_for_person=declined_for_person(referral),
-            chain=referral.chain,
-            full_for=self.policy.counts_as_full(referral.facts.urgency),
-            whole_needs=() if referral.part is None else referral.part.whole_needs,
-            sender=referral.sender,
+            policy=self.policy,
         )
 
     def context(self) -> TransitionContext:
@@ -177,7 +167,14 @@ class NetworkWalk(RuleBasedStateMachine):
         after = step.referral
         assert after is not None
         before = self.referrals.get(after.id)
-        self._offers_keep_the_rules(before, step)
+        whole = after.id if after.part is None else after.part.referral_id
+        for fact in step.facts:
+            if (
+                isinstance(fact, OfferDeclined | ReferralHandedBack)
+                and CONSEQUENCES[fact.reason].concerns_person
+            ):
+                self.out_of_question[whole].add(fact.organization)
+        self._offers_keep_the_rules(before, step, self.out_of_question[whole])
         for fact in step.facts:
             # Partners validate the messages that they get.
             load(type(fact), plain(fact))
@@ -198,8 +195,13 @@ class NetworkWalk(RuleBasedStateMachine):
             if (linked := following()) is not None:
                 self.take(linked)
 
-    def _offers_keep_the_rules(self, before: Referral | None, step: Transition) -> None:
-        """Each new offer breaks no rule at this moment, except what a coordinator may override."""
+    def _offers_keep_the_rules(
+        self, before: Referral | None, step: Transition, out_of_question: Collection[str]
+    ) -> None:
+        """Each new offer breaks no rule at this moment, except what a coordinator may override.
+
+        None goes to an organisation that gave a reason about the person, for any part of the referral.
+        """
         after = step.referral
         assert after is not None
         known = {offer.id for offer in before.offers} if before is not None else set()
@@ -208,6 +210,7 @@ class NetworkWalk(RuleBasedStateMachine):
             if offer.id in known:
                 continue
             assert any(isinstance(fact, OfferOpened) and fact.offer_id == offer.id for fact in step.facts)
+            assert offer.organization not in out_of_question, f"{offer.organization} was offered it again"
             offered = next(
                 one
                 for one in self.directory.offered_services_of(offer.organization)
@@ -321,6 +324,33 @@ class NetworkWalk(RuleBasedStateMachine):
         )
         done = OutcomeSubmitted(referral_id=one.id, organization=offer.organization, outcome=outcome)
         self.apply(done, one.id)
+
+    @rule(index=indexes)
+    def decline_for_person_and_place_other_parts(self, index: int) -> None:
+        """A coordinator cannot place another part with an organisation that will not help the person."""
+        if (one := self.some(index, lambda one: one.part is not None and bool(one.open_offers))) is None:
+            return
+        assert one.part is not None
+        offer = one.open_offers[0]
+        self.apply(
+            AnswerSubmitted(
+                referral_id=one.id,
+                offer_id=offer.id,
+                organization=offer.organization,
+                answer=Answer.decline,
+                reason=DeclineReason.conflict_of_interest,
+            ),
+            one.id,
+            offer.opened_at,
+        )
+        for part_id in self.referrals[one.part.referral_id].part_ids:
+            placed = PlacementSubmitted(
+                referral_id=part_id,
+                organization=offer.organization,
+                coordinator="kg.desk",
+                reason=InterventionReason.other,
+            )
+            self.apply(placed, part_id)
 
     @rule(index=indexes, consent=st.booleans())
     def end(self, index: int, consent: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from contracts.codes import CapacityStatus, OrganizationKind, Sex, Stage, Urgenc
 from contracts.organization import Capacity, Eligibility, Organization
 from contracts.referral import ReferralFacts
 from services.routing.domain.decision import Decision, Trigger, decide
+from services.routing.domain.observation import Observation
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.rules import RULES
 from services.routing.domain.wishes import (
@@ -23,6 +25,8 @@ from services.routing.domain.wishes import (
     smallest_changes,
 )
 from tests.unit.services.routing.samples import (
+    DAY,
+    HOUR,
     NOW,
     circumstances,
     consent,
@@ -136,6 +140,22 @@ def test_wish_is_another_service_where_all_that_offer_the_need_were_asked() -> N
     assert smallest(organization("ru.one"), suspended, asked=asked) == expected
 
 
+@pytest.mark.parametrize("to", [None, "ru.one"])
+@pytest.mark.parametrize("stated", [NOW - DAY, NOW], ids=["no room reported", "room reported"])
+def test_service_that_declined_for_lack_of_capacity_is_a_place(to: str | None, stated: dt.datetime) -> None:
+    capacity = Capacity(status=CapacityStatus.capacity, updated_at=stated)
+    declined_at = NOW - HOUR
+    found = smallest(
+        organization("ru.one", service(capacity=capacity)),
+        about=facts(to=to),
+        asked=frozenset({"ru.one"}),
+        declined_as_full={"ru.one": declined_at},
+        observed=lambda _: Observation(answered=1, full_since={"legal": declined_at}),
+        full_for=DAY,
+    )
+    assert found == only(ChangeKind.places, region="RU-MOW", need="legal.wage_claim")
+
+
 def test_both_wishes_for_a_service_are_counted_by_themselves() -> None:
     asked = searched(organization("ru.one"), asked=frozenset({"ru.one"}))
     found = ranked_wishes([("a", facts(), searched()), ("b", facts(), asked)])
@@ -163,7 +183,7 @@ def test_every_rule_is_a_wish_or_deliberately_none() -> None:
         "case_sealed_for",
         "need_met",
         "storage_allowed",
-        "not_asked_before",
+        "not_asked_before",  # unless it declined for lack of capacity
         "not_declined_for_person",
         "not_in_chain",
     }
