@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
-from kopuro_client.answers import json_object
+from kopuro_client.answers import json_objects
 from kopuro_client.arguments import mapping, texts
 from kopuro_client.errors import DefectError
 from kopuro_client.paging import following
@@ -110,7 +110,7 @@ class Audit(Connected):
         """
         params = {"from": since, "to": until, "type": event_type, "after": after, "limit": limit}
         content = self._connection.content(self._at("audit", "export"), params)
-        *entries, last = [json_object(line) for line in content.splitlines()] or [{}]
+        *entries, last = list(json_objects(content)) or [{}]
         if not {"next", "size"} <= last.keys() or not isinstance(last.get("checkpoint"), str):
             raise DefectError("the hub's export is truncated")
         return cast(ExportPage, {"entries": entries, **last})
