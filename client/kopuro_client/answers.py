@@ -95,12 +95,13 @@ def json_lines(body: bytes, *, expected: int) -> list[dict[str, Any]]:
     return results
 
 
-def json_objects(body: bytes) -> Iterator[dict[str, Any]]:
+def json_objects(body: bytes, *, most: int = MOST_SEPARATORS) -> Iterator[dict[str, Any]]:
     """Yield the objects of an NDJSON response. Empty lines are skipped.
 
-    Raises DefectError if a line is not an object, and for more lines and values than any response has.
+    most: commas, opening brackets and ends of lines. Raises DefectError for more of them, and if a line is
+    not an object.
     """
-    if _separators(body) + body.count(b"\n") > MOST_SEPARATORS:
+    if _separators(body) + body.count(b"\n") > most:
         raise DefectError("the hub's response has more lines and values than any response of a hub")
     # Not `splitlines`: a list of empty lines takes eight times the body.
     for line in io.BytesIO(body):
