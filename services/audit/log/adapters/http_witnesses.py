@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import http.client
-import io
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
+from runtime.bounded_response import BoundedResponse, ResponseTooLarge
 from services.audit.log.ports import WitnessUnreachable
 
 # The deadline of a request, from connecting to the last byte of the response.
 SECONDS: Final = 3.0
 _MAX_RESPONSE_BYTES: Final = 64 * 1024
-# All that a witness may send in clear: the head, interim responses and the framing of chunks too.
-_MAX_RECEIVED_BYTES: Final = 2 * _MAX_RESPONSE_BYTES
 
 
 class HttpWitnesses:
@@ -38,7 +36,8 @@ class HttpWitnesses:
             with self._connected(endpoint) as (raw, expired):
                 sock = _secured(raw, address.hostname) if secure else raw
                 connection = http.client.HTTPConnection(*endpoint)
-                connection.sock = _BoundedSocket(sock, expired)
+                connection.response_class = BoundedResponse
+                connection.sock = sock
                 try:
                     connection.request(
                         "POST",
@@ -55,9 +54,9 @@ class HttpWitnesses:
                 if expired.is_set():
                     raise TimeoutError
                 return response.status, content
-        except _ResponseTooLarge as error:
+        except ResponseTooLarge as error:
             raise WitnessUnreachable(
-                f"The witness at {address.hostname} sent more than {_MAX_RECEIVED_BYTES // 1024} KiB."
+                f"The witness at {address.hostname} sent more than {BoundedResponse.most // 1024} KiB."
             ) from error
         except (OSError, http.client.HTTPException) as error:
             raise WitnessUnreachable(
@@ -96,53 +95,6 @@ class HttpWitnesses:
             timer.cancel()
             twin.close()
             raw.close()
-
-
-class _ResponseTooLarge(OSError):
-    """The witness sent more than a response may have."""
-
-
-class _BoundedSocket:
-    """A connected socket for `http.client`, which reads interim responses and trailers without a limit."""
-
-    def __init__(self, connected: socket.socket, expired: threading.Event) -> None:
-        self._connected = connected
-        self._expired = expired
-
-    def sendall(self, data: bytes) -> None:
-        self._connected.sendall(data)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_BoundedReader(self._connected, self._expired))
-
-    def close(self) -> None:
-        """Do nothing: `http.client` closes it before it reads the body. Its owner closes the socket."""
-
-
-class _BoundedReader(io.RawIOBase):
-    """Raises TimeoutError after the deadline and _ResponseTooLarge beyond _MAX_RECEIVED_BYTES.
-
-    A socket with bytes to read does not wait: a witness that sends without end would keep every other
-    greenlet of the process from its turn, and that of the deadline too.
-    """
-
-    def __init__(self, connected: socket.socket, expired: threading.Event) -> None:
-        self._connected = connected
-        self._expired = expired
-        self._left = _MAX_RECEIVED_BYTES
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        time.sleep(0)
-        if self._expired.is_set():
-            raise TimeoutError
-        size = self._connected.recv_into(buffer)
-        self._left -= size
-        if self._left < 0:
-            raise _ResponseTooLarge
-        return size
 
 
 def _secured(raw: socket.socket, host: str) -> socket.socket:

@@ -57,9 +57,10 @@ import sys, warnings
 warnings.simplefilter("ignore")
 import eventlet
 eventlet.monkey_patch()
+from runtime.bounded_response import BoundedResponse
 from services.audit.log.adapters import http_witnesses
 
-http_witnesses._MAX_RECEIVED_BYTES = 1 << 40
+BoundedResponse.most = 1 << 40
 turns = []
 
 def take_turns():
