@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
 
 from contracts.errors import Unavailable
 from runtime.entrypoints.resource import Resource
@@ -113,6 +115,52 @@ def test_logs_repeat_nothing_of_a_request() -> None:
         ("access_log", "/var/log/nginx/kopuro.log kopuro"),
         ("error_log", "/var/log/nginx/kopuro-error.log alert"),
     ]
+
+
+def test_temporary_files_of_every_deployment_are_in_memory() -> None:
+    drop_in = "nginx.service.d/kopuro.conf"
+    settings = (DEPLOY / "nginx" / drop_in).read_text(encoding="utf-8")
+    guide = (DEPLOY / "README.md").read_text(encoding="utf-8")
+    compose = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text(encoding="utf-8"))
+
+    # Debian's nginx has all of its temporary files there.
+    assert re.findall(r"^(\w+)=(.*)$", settings, re.MULTILINE) == [
+        ("TemporaryFileSystem", "/var/lib/nginx:size=256m")
+    ]
+    assert f"install -D -m 644 deploy/nginx/{drop_in} /etc/systemd/system/{drop_in}\n" in guide
+    assert guide.index(drop_in) < guide.index("systemctl restart nginx")
+    assert "_temp_path" not in TEXT
+    # The image of the containers has them below `/tmp`, the only place to which they may write.
+    proxy = compose["services"]["proxy"]
+    (pod,) = [
+        one["spec"]["template"]["spec"]
+        for one in yaml.safe_load_all((DEPLOY / "kubernetes" / "base" / "proxy.yaml").read_bytes())
+        if one["kind"] == "Deployment"
+    ]
+    (container,) = pod["containers"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    writable = [mount for mount in container["volumeMounts"] if not mount.get("readOnly")]
+    assert proxy["read_only"]
+    assert {mount.partition(":")[0] for mount in proxy["tmpfs"]} == {mount["mountPath"] for mount in writable}
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert [volumes[mount["name"]].get("emptyDir", {}).get("medium") for mount in writable] == ["Memory"]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_accepts_the_setting_of_nginx(tmp_path: Path) -> None:
+    (tmp_path / "nginx.service").write_text(
+        f"[Service]\nExecStart={shutil.which('true')}\n", encoding="utf-8"
+    )
+    shutil.copytree(DEPLOY / "nginx" / "nginx.service.d", tmp_path / "nginx.service.d")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "nginx.service"],
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
