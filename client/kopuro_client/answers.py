@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Any, Final
 
 from kopuro_client.errors import (
@@ -19,6 +21,8 @@ from kopuro_client.errors import (
 
 # Commas and opening brackets of a response: a bundle of 10,000 entries has a tenth of them.
 MOST_SEPARATORS: Final = 4_000_000
+# Seconds of a Retry-After, 31 years: beyond some 292 years, `time.sleep` raises OverflowError.
+_LONGEST_WAIT: Final = 1e9
 # Transient whether the hub or a proxy sent them.
 _TRANSIENT: Final = frozenset({408, 425, 429, 502, 503, 504})
 
@@ -47,18 +51,20 @@ def error_of(
 def seconds_until(retry_after: str | None, *, now: dt.datetime) -> float | None:
     """Return the seconds of a Retry-After header, which is a number or an HTTP date.
 
-    None if the header is missing or invalid. Source: RFC 9110 §10.2.3.
+    None if the header is missing or invalid, or names a time decades away. Source: RFC 9110 §10.2.3.
     """
     text = (retry_after or "").strip()
     if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=dt.UTC)
-    return max(0.0, (moment - now).total_seconds())
+        seconds = float(text)
+    else:
+        try:
+            moment = parsedate_to_datetime(text)
+        except (ValueError, TypeError, OverflowError):
+            return None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=dt.UTC)
+        seconds = max(0.0, (moment - now).total_seconds())
+    return seconds if seconds <= _LONGEST_WAIT else None
 
 
 def json_object(body: bytes) -> dict[str, Any]:
@@ -82,15 +88,34 @@ def json_lines(body: bytes, *, expected: int) -> list[dict[str, Any]]:
 
     Raises DefectError if a line is not an object or if there are not `expected` lines.
     """
-    results = [json_object(line) for line in body.splitlines() if line.strip()]
+    results = list(islice(json_objects(body), expected + 1))
     if len(results) != expected:
-        raise DefectError(f"the hub returned {len(results)} results for a batch of {expected} lines")
+        number = f"{len(results)} results" if len(results) < expected else f"more than {expected} results"
+        raise DefectError(f"the hub returned {number} for a batch of {expected} lines")
     return results
+
+
+def json_objects(body: bytes, *, most: int = MOST_SEPARATORS) -> Iterator[dict[str, Any]]:
+    """Yield the objects of an NDJSON response. Empty lines are skipped.
+
+    most: commas, opening brackets and ends of lines. Raises DefectError for more of them, and if a line is
+    not an object.
+    """
+    if _separators(body) + body.count(b"\n") > most:
+        raise DefectError("the hub's response has more lines and values than any response of a hub")
+    # Not `splitlines`: a list of empty lines takes eight times the body.
+    for line in io.BytesIO(body):
+        if line.strip():
+            yield json_object(line)
+
+
+def _separators(body: bytes) -> int:
+    return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
 def _json_or_none(body: bytes) -> object:
     # A value takes twenty times its text in memory, so the limit of a response bounds too little.
-    if body.count(b",") + body.count(b"[") + body.count(b"{") > MOST_SEPARATORS:
+    if _separators(body) > MOST_SEPARATORS:
         return None
     try:
         return json.loads(body)

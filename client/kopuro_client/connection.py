@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from kopuro_client.answers import json_object, json_page
 from kopuro_client.errors import AuthenticationError
@@ -13,6 +13,7 @@ from kopuro_client.tokens import TokenSource
 from kopuro_client.transport import HttpRequest, Transport, json_body
 
 Params = Mapping[str, str | int | None]
+_LARGEST_TEXT: Final = 1024 * 1024  # bytes of a public text: a checkpoint has a few signatures
 
 
 class Connection:
@@ -61,7 +62,13 @@ class Connection:
 
     def text(self, url: str) -> str:
         """Return a public text. Sends no token."""
-        request = HttpRequest(method="GET", url=url, headers={"Accept": "text/plain"}, repeatable=True)
+        request = HttpRequest(
+            method="GET",
+            url=url,
+            headers={"Accept": "text/plain"},
+            repeatable=True,
+            largest_answer=_LARGEST_TEXT,
+        )
         return self._transport.send(request).decode("utf-8", errors="replace")
 
     def public(

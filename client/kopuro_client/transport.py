@@ -63,6 +63,21 @@ class HttpRequest:
         return replace(self, headers={**self.headers, **more})
 
 
+class _Pool:
+    """Connections, and the number of attempts that wait for a response of one of them."""
+
+    def __init__(self) -> None:
+        self.users = 0
+        self.http = httpx.Client(
+            follow_redirects=False,  # bearer tokens go only to the URLs in the discovery document
+            headers={
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+                "User-Agent": "kopuro-client",
+            },
+        )
+
+
 class Transport:
     """Sends requests over pooled connections. Threads may share one.
 
@@ -94,17 +109,14 @@ class Transport:
         self._notice = notice
         self._away: dict[str, float] = {}  # host -> time since which it does not respond
         self._away_lock = threading.Lock()
-        self._http = httpx.Client(
-            follow_redirects=False,  # bearer tokens go only to the URLs in the discovery document
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip",
-                "User-Agent": "kopuro-client",
-            },
-        )
+        self._pool = _Pool()
+        self._pool_lock = threading.Lock()
+        self._is_closed = False
 
     def close(self) -> None:
-        self._http.close()
+        with self._pool_lock:
+            self._is_closed = True
+        self._pool.http.close()
 
     def send(self, request: HttpRequest) -> bytes:
         """Send a request and return the body of a successful response.
@@ -140,12 +152,34 @@ class Transport:
             attempt += 1
 
     def _in_time(self, request: HttpRequest) -> bytes:
+        with self._pool_lock:
+            pool = self._pool
+            pool.users += 1
         try:
             return self._deadline.run(
-                lambda: self._attempt(request), seconds=self._total_limit + request.wait
+                lambda: self._attempt(pool.http, request), seconds=self._total_limit + request.wait
             )
         except TimeoutError as error:
+            self._retire(pool)
             raise TransportError(f"no complete response in time from {_place(request.url)}") from error
+        finally:
+            self._leave(pool)
+
+    def _retire(self, pool: _Pool) -> None:
+        """Use other connections from now on: an attempt runs on, for as long as the hub sends something.
+
+        It ends when its connection is closed, which waits for the attempts of other threads.
+        """
+        with self._pool_lock:
+            if self._pool is pool and not self._is_closed:
+                self._pool = _Pool()
+
+    def _leave(self, pool: _Pool) -> None:
+        with self._pool_lock:
+            pool.users -= 1
+            is_over = pool.users == 0 and self._pool is not pool
+        if is_over:
+            pool.http.close()
 
     def _unanswered(self, request: HttpRequest, error: ClientError) -> None:
         place = _place(request.url)
@@ -164,7 +198,7 @@ class Transport:
         if since is not None and self._notice is not None:
             self._notice(f"{place} responds again after {self.clock() - since:.0f} seconds")
 
-    def _attempt(self, request: HttpRequest) -> bytes:
+    def _attempt(self, http: httpx.Client, request: HttpRequest) -> bytes:
         if request.prove is not None:
             request = replace(request, headers={**request.headers, **request.prove()})
         if request.compose is not None:
@@ -175,7 +209,7 @@ class Transport:
                     f"the value of the header {name} contains characters that HTTP does not allow there"
                 )
         try:
-            with self._http.stream(
+            with http.stream(
                 request.method,
                 request.url,
                 params={name: value for name, value in request.params.items() if value is not None},

@@ -24,9 +24,11 @@ from runtime.telemetry import trace
 
 FIELDS: Final = frozenset(
     {
-        "address", "attempt", "cause", "client", "consumer", "count", "event_type", "exchange", "exit_code",
-        "jti", "message_id", "method", "queue", "reason", "retry_after", "route", "routing_key",
-        "seconds", "slug", "status", "version",
+        "address", "attempt", "bytes", "cases", "cause", "change", "client", "configured", "consumer",
+        "count", "days", "event_type", "exchange", "exit_code", "in_force", "jti", "keys", "message_id",
+        "method", "organization", "present", "principal", "query", "queue", "reason", "record", "records",
+        "referral_id", "retry_after", "route", "routing_key", "rows", "rule", "seconds", "sender", "slug",
+        "status", "version", "withheld", "work",
     }
 )  # fmt: skip
 

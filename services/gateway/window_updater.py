@@ -109,8 +109,9 @@ class WindowUpdater:
         waiting = standing.waiting
         if self._window.copied:
             self._prove(standing)
-        if waiting and self._window.copied and self._lingers():
-            # The messages in the queue are copied again, the closed ones without their content.
+        if waiting > len(self._window.copied) or (waiting and self._window.copied and self._lingers()):
+            # The messages in the queue are copied again, the closed ones without their content. There are
+            # more than were copied if a consumer gave back what it had got before the queue was emptied.
             self._rebuild()
             return 0.0
         self._window, free = self._window.free(waiting, self._clock())

@@ -184,6 +184,7 @@ def test_prepared_addresses_are_those_of_the_containers(prepared: Path) -> None:
         assert f"{service}:9100" in scraped
         assert CONTAINERS[service]["environment"]["KOPURO_OPERATIONS_ADDRESS"].endswith(":9100")
     assert "127.0.0.1:8" not in proxy
+    assert re.findall(r"^ *(?:access|error)_log (\S+)", proxy, re.MULTILINE) == ["/dev/stdout", "/dev/stderr"]
     assert "127.0.0.1" not in scraped
 
 

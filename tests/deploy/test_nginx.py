@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
 
 from contracts.errors import Unavailable
 from runtime.entrypoints.resource import Resource
@@ -23,6 +25,8 @@ from tests.support.resource_paths import path_of
 TEXT = (DEPLOY / "nginx" / "kopuro.conf").read_text(encoding="utf-8")
 LOCATIONS = locations_in(TEXT)
 LONGEST_POLL_SECONDS = 30
+# Variables of nginx whose value no caller chooses.
+UNCHOSEN = {"bytes_sent", "remote_addr", "request_time", "status", "time_iso8601"}
 _BYTES = {"k": 1024, "m": 1024 * 1024}
 
 
@@ -64,6 +68,99 @@ def test_stopped_service_gets_the_problem_of_an_unavailable_service() -> None:
     problem = json.loads(body)
 
     assert {**Unavailable("").problem(), "detail": problem["detail"]} == problem
+
+
+def _map(source: str, name: str) -> dict[str, str]:
+    """Return the entries of `map $source $name`."""
+    (block,) = re.findall(rf"^map \${source} \${name} {{(.*?)}}$", TEXT, re.MULTILINE | re.DOTALL)
+    return {key.strip('"'): value.strip('"') for key, value in re.findall(r"(\S+)\s+(\S+);", block)}
+
+
+def _logged_resource(path: str) -> str:
+    """Return what the access log has of a path."""
+    resources = _map("uri", "kopuro_resource")
+    for pattern, value in resources.items():
+        if pattern.startswith("~"):
+            assert value == "$named"
+            if found := re.search(pattern[1:].replace("(?<", "(?P<"), path):
+                return found["named"]
+    return resources["default"]
+
+
+def test_access_log_names_the_resource_of_a_path_and_nothing_that_the_caller_chose() -> None:
+    marker = "Zhyldyz-Asanova-71"
+    paths = {path_of(entry.route().url) for name in SERVICES if name != "vault" for entry in _resources(name)}
+    logged = {path: _logged_resource(path) for path in paths}
+
+    assert {path for path, name in logged.items() if not (name != "-" and path.startswith(name))} == set()
+    for name in {*logged.values(), "/v1/", "/"}:
+        assert _logged_resource(f"{name}{marker}") == "-"
+        assert marker not in _logged_resource(f"{name}/{marker}")
+        assert marker not in _logged_resource(f"/{marker}{name}/{marker}")
+
+
+def test_access_log_has_only_methods_that_a_resource_has() -> None:
+    methods = {entry.route().method for name in SERVICES for entry in _resources(name)}
+
+    assert _map("request_method", "kopuro_method") == {"default": "-", **{one: one for one in methods}}
+
+
+def test_logs_repeat_nothing_of_a_request() -> None:
+    (form,) = re.findall(r"^log_format kopuro '(.*)';$", TEXT, re.MULTILINE)
+    variables = set(re.findall(r"\$(\w+)", form))
+
+    assert variables == {*UNCHOSEN, "kopuro_method", "kopuro_resource"}
+    # A message of the levels from `crit` down repeats the request line, Host and Referer.
+    assert re.findall(r"^ *(access_log|error_log) (.*);$", TEXT, re.MULTILINE) == [
+        ("access_log", "/var/log/nginx/kopuro.log kopuro"),
+        ("error_log", "/var/log/nginx/kopuro-error.log alert"),
+    ]
+
+
+def test_temporary_files_of_every_deployment_are_in_memory() -> None:
+    drop_in = "nginx.service.d/kopuro.conf"
+    settings = (DEPLOY / "nginx" / drop_in).read_text(encoding="utf-8")
+    guide = (DEPLOY / "README.md").read_text(encoding="utf-8")
+    compose = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text(encoding="utf-8"))
+
+    # Debian's nginx has all of its temporary files there.
+    assert re.findall(r"^(\w+)=(.*)$", settings, re.MULTILINE) == [
+        ("TemporaryFileSystem", "/var/lib/nginx:size=256m")
+    ]
+    assert f"install -D -m 644 deploy/nginx/{drop_in} /etc/systemd/system/{drop_in}\n" in guide
+    assert guide.index(drop_in) < guide.index("systemctl restart nginx")
+    assert "_temp_path" not in TEXT
+    # The image of the containers has them below `/tmp`, the only place to which they may write.
+    proxy = compose["services"]["proxy"]
+    (pod,) = [
+        one["spec"]["template"]["spec"]
+        for one in yaml.safe_load_all((DEPLOY / "kubernetes" / "base" / "proxy.yaml").read_bytes())
+        if one["kind"] == "Deployment"
+    ]
+    (container,) = pod["containers"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    writable = [mount for mount in container["volumeMounts"] if not mount.get("readOnly")]
+    assert proxy["read_only"]
+    assert {mount.partition(":")[0] for mount in proxy["tmpfs"]} == {mount["mountPath"] for mount in writable}
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert [volumes[mount["name"]].get("emptyDir", {}).get("medium") for mount in writable] == ["Memory"]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_accepts_the_setting_of_nginx(tmp_path: Path) -> None:
+    (tmp_path / "nginx.service").write_text(
+        f"[Service]\nExecStart={shutil.which('true')}\n", encoding="utf-8"
+    )
+    shutil.copytree(DEPLOY / "nginx" / "nginx.service.d", tmp_path / "nginx.service.d")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "nginx.service"],
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")

@@ -57,21 +57,22 @@ class HttpTarget:
         if parsed.scheme not in ("http", "https") or not parsed.hostname:
             raise InvalidArgumentError("the target is not an http, https, amqp or amqps URL of a host")
         self._url = url
+        self._is_secure = parsed.scheme == "https"
         self._deadline = Deadline()
-        self._http = httpx.Client(
-            follow_redirects=False,
-            trust_env=False,
-            verify=ssl.create_default_context() if parsed.scheme == "https" else True,
-            timeout=httpx.Timeout(ATTEMPT_LIMIT, connect=CONNECT_LIMIT),
-            headers={"Content-Type": MEDIA_TYPE, "User-Agent": "kopuro-listen"},
-        )
+        self._http = self._connections()
 
     def deliver(self, message: Message) -> None:
         """See `Target`."""
         body = json_body(message)
         try:
-            status = self._deadline.run(lambda: self._post(body), seconds=ATTEMPT_LIMIT + CONNECT_LIMIT)
-        except (TimeoutError, httpx.TimeoutException):
+            http = self._http
+            status = self._deadline.run(lambda: self._post(http, body), seconds=ATTEMPT_LIMIT + CONNECT_LIMIT)
+        except TimeoutError:
+            # The attempt runs on for as long as the target sends something, unless its connection is closed.
+            self._http.close()
+            self._http = self._connections()
+            raise NotAcceptedError("the target did not respond in time") from None
+        except httpx.TimeoutException:
             raise NotAcceptedError("the target did not respond in time") from None
         except httpx.ConnectError:
             raise NotAcceptedError("cannot connect to the target") from None
@@ -80,9 +81,18 @@ class HttpTarget:
         if not 200 <= status < 300:
             raise NotAcceptedError(f"the target responded {status}", is_refusal=status not in _DOWN)
 
-    def _post(self, body: bytes) -> int:
+    def _connections(self) -> httpx.Client:
+        return httpx.Client(
+            follow_redirects=False,
+            trust_env=False,
+            verify=ssl.create_default_context() if self._is_secure else True,
+            timeout=httpx.Timeout(ATTEMPT_LIMIT, connect=CONNECT_LIMIT),
+            headers={"Content-Type": MEDIA_TYPE, "User-Agent": "kopuro-listen"},
+        )
+
+    def _post(self, http: httpx.Client, body: bytes) -> int:
         # The body of the response is not read: only the status counts.
-        with self._http.stream("POST", self._url, content=body) as response:
+        with http.stream("POST", self._url, content=body) as response:
             return response.status_code
 
     def close(self) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import cast
+from typing import Final, cast
 
-from kopuro_client.answers import json_object
+from kopuro_client.answers import json_objects
 from kopuro_client.arguments import mapping, texts
 from kopuro_client.errors import DefectError
 from kopuro_client.paging import following
@@ -19,6 +19,9 @@ from kopuro_client.records import (
     StoryDocument,
 )
 from kopuro_client.resources.connected import Connected
+
+# Of a page of an export. The hub puts 8 Mi characters of content on it, which may be commas.
+_MOST_SEPARATORS: Final = 12_000_000
 
 
 class Audit(Connected):
@@ -110,7 +113,7 @@ class Audit(Connected):
         """
         params = {"from": since, "to": until, "type": event_type, "after": after, "limit": limit}
         content = self._connection.content(self._at("audit", "export"), params)
-        *entries, last = [json_object(line) for line in content.splitlines()] or [{}]
+        *entries, last = list(json_objects(content, most=_MOST_SEPARATORS)) or [{}]
         if not {"next", "size"} <= last.keys() or not isinstance(last.get("checkpoint"), str):
             raise DefectError("the hub's export is truncated")
         return cast(ExportPage, {"entries": entries, **last})

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import orjson
 
 from contracts import base64_text
+from runtime.bounded_response import BoundedResponse
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.tls import TlsFiles, handshake_fault
 
@@ -20,6 +21,10 @@ from runtime.tls import TlsFiles, handshake_fault
 ANSWER_SECONDS: Final = 5.0
 # A hub has a few hundred bindings, queues and users of some 300 bytes to some kB each.
 _MOST_BYTES: Final = 16 * 1024 * 1024
+
+
+class _Answer(BoundedResponse):
+    most = _MOST_BYTES + BoundedResponse.most
 
 
 class ManagementHttp:
@@ -49,6 +54,7 @@ class ManagementHttp:
         connections are closed. Raises BrokerUnavailable.
         """
         connection = self._connection()
+        connection.response_class = _Answer
         try:
             content = None if body is None else orjson.dumps(body)
             headers = self._headers | ({"X-Reason": reason} if reason else {})

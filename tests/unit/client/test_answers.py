@@ -13,7 +13,14 @@ from kopuro_client import (
     RefusedError,
     UnavailableError,
 )
-from kopuro_client.answers import MOST_SEPARATORS, error_of, json_lines, json_page, seconds_until
+from kopuro_client.answers import (
+    MOST_SEPARATORS,
+    error_of,
+    json_lines,
+    json_objects,
+    json_page,
+    seconds_until,
+)
 
 NOW = dt.datetime(2026, 5, 1, 12, 0, 0, tzinfo=dt.UTC)
 
@@ -83,6 +90,14 @@ def test_refusal_without_problem_body_is_refused_error(body: bytes) -> None:
         ("Fri, 01 May 2026 11:00:00 GMT", 0.0),
         ("soon", None),
         ("-3", None),
+        ("1000000000", 1e9),
+        ("1000000001", None),
+        ("9" * 400, None),
+        ("9" * 5000, None),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", None),
+        ("Fri, 01 May 99999999999999999999 12:00:00 GMT", None),
+        ("Fri, 01 May 2026 99999999999999999999:00:00 GMT", None),
+        ("Fri, 01 May 2026 12:00:00 +99999999999999", None),
         ("", None),
         (None, None),
     ],
@@ -104,8 +119,16 @@ def test_invalid_page_raises_defect_error(body: bytes) -> None:
 
 def test_batch_response_with_too_few_lines_raises_defect_error() -> None:
     assert json_lines(b'{"line":1}\n{"line":2}\n', expected=2) == [{"line": 1}, {"line": 2}]
-    with pytest.raises(DefectError):
+    with pytest.raises(DefectError, match="1 results for a batch of 2 lines"):
         json_lines(b'{"line":1}\n', expected=2)
+
+
+def test_batch_response_with_too_many_lines_raises_defect_error_at_the_first_of_them() -> None:
+    body = b'{"line":1}\r\n\n{"line":2}\n{"line":3}\nno JSON\n'
+    with pytest.raises(DefectError, match="more than 2 results for a batch of 2 lines"):
+        json_lines(body, expected=2)
+    with pytest.raises(DefectError, match="not a JSON object"):
+        json_lines(body, expected=4)
 
 
 def test_refusal_message_omits_repeated_title_and_status() -> None:
@@ -140,3 +163,18 @@ def test_response_of_millions_of_values_is_refused_before_it_takes_memory(values
     assert most < 1_000_000
     failed = error_of(status=422, reason="No", body=body, retry_after=None, now=dt.datetime.now(dt.UTC))
     assert isinstance(failed, RefusedError)
+
+
+@pytest.mark.parametrize("line", [b"\n", b"{}\n", b'{"a":[1,2,3,4]}\n', b"\r\n"])
+def test_response_of_millions_of_lines_is_refused_before_it_takes_memory(line: bytes) -> None:
+    body = line * (MOST_SEPARATORS + 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DefectError, match="more lines and values"):
+            json_lines(body, expected=1)
+        with pytest.raises(DefectError, match="more lines and values"):
+            list(json_objects(body))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1_000_000

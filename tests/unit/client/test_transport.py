@@ -21,6 +21,7 @@ from kopuro_client import (
 )
 from kopuro_client.transport import HttpRequest, json_body
 from tests.dripping import DrippingServer
+from tests.flooding import FloodingServer
 from tests.unit.client.conftest import FakeClock
 from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 
@@ -226,6 +227,44 @@ def test_response_sent_byte_by_byte_raises_transport_error(start: bytes, fake_cl
             bounded.send(request)
         assert 0.6 <= time.monotonic() - began < 2
         assert len(fake_clock.slept) == 1
+
+
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def test_attempt_at_a_response_without_end_is_over_with_its_connection(fake_clock: FakeClock) -> None:
+    with FloodingServer(b"", INTERIM) as hub:
+        bounded = Transport(total_limit=0.3, sleep=fake_clock.sleep, retry=RetryPolicy(attempts=2))
+        request = HttpRequest(method="GET", url=f"http://127.0.0.1:{hub.port}{HOME}", repeatable=True)
+        with pytest.raises(TransportError, match="no complete response in time"):
+            bounded.send(request)
+        for _ in range(2):
+            assert hub.ended.acquire(timeout=10)
+
+
+def test_attempt_without_end_ends_no_request_of_another_thread(hub: FakeHub) -> None:
+    began, may_respond = threading.Event(), threading.Event()
+
+    def later() -> Response:
+        began.set()
+        may_respond.wait(20)
+        return json_response({"held": True})
+
+    hub.script("GET", HOME, later, json_response({"next": True}))
+    shared = Transport(total_limit=0.3, retry=RetryPolicy(attempts=1))
+    results: list[bytes] = []
+    poll = HttpRequest(method="GET", url=hub.base + HOME, wait=30.0)
+    other = threading.Thread(target=lambda: results.append(shared.send(poll)))
+    with FloodingServer(b"", INTERIM) as flooding:
+        other.start()
+        assert began.wait(10)
+        with pytest.raises(TransportError, match="no complete response in time"):
+            shared.send(HttpRequest(method="GET", url=f"http://127.0.0.1:{flooding.port}{HOME}"))
+        assert b"next" in shared.send(poll)
+        may_respond.set()
+        other.join()
+        assert results == [b'{"held": true}']
+        assert flooding.ended.acquire(timeout=10)
 
 
 def test_long_poll_extends_the_total_limit_by_its_wait(hub: FakeHub) -> None:

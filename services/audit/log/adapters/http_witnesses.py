@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Final
 from urllib.parse import urlsplit
 
+from runtime.bounded_response import BoundedResponse, ResponseTooLarge
 from services.audit.log.ports import WitnessUnreachable
 
 # The deadline of a request, from connecting to the last byte of the response.
@@ -35,6 +36,7 @@ class HttpWitnesses:
             with self._connected(endpoint) as (raw, expired):
                 sock = _secured(raw, address.hostname) if secure else raw
                 connection = http.client.HTTPConnection(*endpoint)
+                connection.response_class = BoundedResponse
                 connection.sock = sock
                 try:
                     connection.request(
@@ -52,6 +54,10 @@ class HttpWitnesses:
                 if expired.is_set():
                     raise TimeoutError
                 return response.status, content
+        except ResponseTooLarge as error:
+            raise WitnessUnreachable(
+                f"The witness at {address.hostname} sent more than {BoundedResponse.most // 1024} KiB."
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             raise WitnessUnreachable(
                 f"The witness at {address.hostname} did not answer within {self._seconds:.0f} s."

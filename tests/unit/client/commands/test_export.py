@@ -15,8 +15,10 @@ import pyarrow
 import pytest
 from pyarrow.parquet import ParquetFile
 
+from kopuro_client.commands.export import PAGE
 from kopuro_client.commands.export_formats import COLUMNS, WRITERS
 from kopuro_client.records import ExportedEntry
+from services.audit.reports.handlers.export import CHARACTERS_A_PAGE
 from tests.unit.client.commands.conftest import Run
 from tests.unit.client.fake_hub import FakeHub, Response, json_response
 
@@ -62,6 +64,17 @@ def test_export_files_are_bounded_and_manifest_lists_their_hashes(
     assert [json.loads(line) for line in lines] == [entry(0), entry(1), entry(2)]
     assert (found["complete"], found["size"], found["checkpoint"]) == (True, 9, "note")
     assert [request.query["limit"] for request in hub.requests_to(PATH)] == ["3", "1", "3"]
+
+
+def test_export_reads_the_largest_page_of_a_hub_whatever_its_texts_are(
+    hub: FakeHub, run: Run, tmp_path: Path
+) -> None:
+    texts = 128
+    commas = "," * (CHARACTERS_A_PAGE // texts)
+    entries = [{**entry(index), "data": {"text": commas}} for index in range(texts)]
+    hub.script("GET", PATH, page(*entries, *range(texts, PAGE), following=None))
+    run("export", str(tmp_path / "x"))
+    assert manifest(tmp_path / "x")["files"][0]["entries"] == PAGE
 
 
 def test_export_of_leaf_that_names_nobody_takes_its_columns_from_the_head(

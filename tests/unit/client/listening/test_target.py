@@ -13,6 +13,7 @@ from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.listening.amqp_target import AmqpTarget
 from kopuro_client.listening.target import HttpTarget, NotAcceptedError, target_of
 from kopuro_client.records import Message
+from tests.flooding import FloodingServer
 from tests.unit.client.commands.samples import OFFER_OPENED
 from tests.unit.client.fake_hub import FakeHub, Response
 
@@ -49,6 +50,20 @@ def test_every_other_status_is_a_failure_and_redirects_are_not_followed(
         target.deliver(MESSAGE)
     assert raised.value.is_refusal is (status not in (429, 502, 503, 504))
     assert hub.requests_to("/elsewhere") == []
+
+
+def test_attempt_at_a_response_without_end_is_over_with_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(f"{HttpTarget.__module__}.ATTEMPT_LIMIT", 0.2)
+    monkeypatch.setattr(f"{HttpTarget.__module__}.CONNECT_LIMIT", 0.1)
+    with FloodingServer(b"", b"HTTP/1.1 100 Continue\r\n\r\n") as endpoint:
+        target = HttpTarget(f"http://127.0.0.1:{endpoint.port}/mine")
+        for _ in range(2):
+            with pytest.raises(NotAcceptedError, match="did not respond in time"):
+                target.deliver(MESSAGE)
+            assert endpoint.ended.acquire(timeout=10)
+        target.close()
 
 
 def test_unreachable_endpoint_is_a_failure_that_names_no_secret() -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import ast
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from runtime.telemetry import trace
 from runtime.telemetry.logs import FIELDS, JsonFormatter
 
 PERSON = "Aigerim Toktogulova"
+ROOT = Path(__file__).parents[4]
 
 
 def line(
@@ -51,6 +55,24 @@ def test_log_line_omits_unknown_fields() -> None:
     read = line("x", extra={"queue": "routing.0", "narrative": PERSON, "count": 2})
     assert (read["queue"], read["count"]) == ("routing.0", 2)
     assert PERSON not in json.dumps(read)
+
+
+def _given_fields() -> Iterator[tuple[str, str]]:
+    """Yield each name that the processes' code gives to a log line, with its place."""
+    for package in ("contracts", "runtime", "services"):
+        for file in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.keyword) and node.arg == "extra":
+                    assert isinstance(node.value, ast.Dict), f"{file}:{node.value.lineno}"
+                    for key in node.value.keys:
+                        assert isinstance(key, ast.Constant), f"{file}:{node.value.lineno}"
+                        yield str(key.value), f"{file.relative_to(ROOT)}:{node.value.lineno}"
+
+
+def test_every_field_that_a_line_is_given_is_in_it() -> None:
+    given = list(_given_fields())
+    assert len(given) > 50
+    assert [(name, place) for name, place in given if name not in FIELDS] == []
 
 
 def test_log_field_with_object_is_replaced_by_its_class() -> None:

@@ -238,6 +238,39 @@ def test_closed_message_that_its_consumer_gives_back_leaves_the_queue(bench: Ben
     assert bench.broker.ready[1].is_closed
 
 
+def test_content_that_was_with_a_consumer_while_the_queue_was_emptied_leaves_it_later(bench: Bench) -> None:
+    bench.arrive(3)
+    bench.turns(2)
+    bench.broker.deliver(1)
+    bench.hub.close_message(0)
+    bench.hub.close_message(1)
+    bench.time += ERASURE_SECONDS
+    bench.turns(3)
+    assert bench.broker.log.count("emptied") == 2
+    bench.broker.ready = [*bench.broker.held, *bench.broker.ready]
+    bench.broker.held = []
+    assert [one.is_closed for one in bench.broker.ready] == [False, True, True, False]
+    bench.turns(3)
+    assert ids(bench.broker.ready) == ["m0", "m1", "m2"]
+    assert [one.is_closed for one in bench.broker.ready] == [True, True, False]
+    bench.time += ERASURE_SECONDS
+    bench.turns(3)
+    assert bench.broker.log.count("emptied") == 3, "nothing else is repeated"
+
+
+def test_content_of_an_earlier_process_leaves_the_queue_once_its_consumer_gives_it_back(bench: Bench) -> None:
+    bench.arrive(2)
+    bench.turns(2)
+    bench.broker.deliver(1)
+    bench.hub.close_message(0)
+    bench.restarted()
+    bench.turns(2)
+    bench.broker.ready = [*bench.broker.held, *bench.broker.ready]
+    bench.broker.held = []
+    bench.turns(3)
+    assert [(one.id, one.is_closed) for one in bench.broker.ready] == [("m0", True), ("m1", False)]
+
+
 def test_revoked_organization_loses_access_and_its_queue_is_emptied(bench: Bench) -> None:
     bench.arrive(2)
     bench.turns(2)
