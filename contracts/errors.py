@@ -10,11 +10,13 @@ KopuroError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 PROBLEM_PREFIX = "urn:kopuro:problem:"
+_MEMBER_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _LONGEST_SEGMENT = 64  # characters of a name in a pointer: the name of an unknown member is caller input
 
 # Every problem a partner can receive: slug -> (title, default HTTP status). Published slugs never change.
@@ -84,6 +86,19 @@ class PointerError:
 def pointer(path: Sequence[str | int]) -> str:
     """Return a path as an RFC 6901 pointer; `()`, the whole document, gives `""`."""
     return "".join(f"/{_segment(part)}" for part in path)
+
+
+def has_form_of_a_member(name: str) -> bool:
+    """Return whether a caller's name of a member has the contract's form. Another may be a person's."""
+    return _MEMBER_NAME.fullmatch(name) is not None
+
+
+def path_to_show(path: Sequence[str | int]) -> Sequence[str | int]:
+    """Return the beginning of a path in a caller's document, up to the first name of another form."""
+    for place, part in enumerate(path):
+        if isinstance(part, str) and not has_form_of_a_member(part):
+            return path[:place]
+    return path
 
 
 def _segment(part: str | int) -> str:

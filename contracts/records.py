@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import re
 import typing
 from collections.abc import Callable, Hashable, Mapping
 from functools import cache
@@ -31,7 +30,7 @@ from marshmallow import Schema, ValidationError
 from contracts import moments
 from contracts.checked_reader import Undecided, checked_reader
 from contracts.error_budget import one_document
-from contracts.errors import PointerError, Refused, drop_frames, pointer
+from contracts.errors import PointerError, Refused, drop_frames, has_form_of_a_member, pointer
 from contracts.field_errors import MOST_ERRORS, UNKNOWN_FIELD
 from contracts.record_reader import WrongShape, reader_of
 from contracts.record_schema import schema_of
@@ -116,7 +115,7 @@ def pointer_errors(messages: Mapping[Any, Any]) -> list[PointerError]:
 
 def _is_other_text(key: object, child: object) -> bool:
     """Return whether an unknown member's name has no form of the contract's: it may be a person's."""
-    return child == [UNKNOWN_FIELD] and re.fullmatch(r"[a-z][a-z0-9_]{0,39}", str(key)) is None
+    return child == [UNKNOWN_FIELD] and not has_form_of_a_member(str(key))
 
 
 def _collect(node: Any, path: tuple[str, ...], found: list[PointerError]) -> None:

@@ -19,17 +19,30 @@ from sandbox.process import ServiceProcess
 # The only variables that services inherit: program search paths, locale, temporary directory.
 # The last one: eventlet's switch for its own resolver, whose import takes a fifth of a service's start.
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "EVENTLET_NO_GREENDNS")
-# Settings of services that the environment of `kopuro up` may change.
+# Settings of services that the environment of `kopuro up` may change: all but the files, addresses and names
+# that it gives them itself. Each service ignores those of others.
 _PASSED_ON = (
-    "KOPURO_DIGEST",
-    "KOPURO_RECEIPT_SECONDS",
-    "KOPURO_TRANSIT_KEY_SECONDS",
-    "KOPURO_REQUESTS_PER_MINUTE",
+    "KOPURO_APPLICATIONS",
+    "KOPURO_APPLICATION_DAYS",
+    "KOPURO_APPLICATION_TRACE_DAYS",
+    "KOPURO_CONNECTIONS",
+    "KOPURO_CONNECTIONS_PER_ADDRESS",
     "KOPURO_CUSTODY_MIB",
+    "KOPURO_DIGEST",
+    "KOPURO_FACTS_DAYS",
+    "KOPURO_KEY_PAUSE_SECONDS",
+    "KOPURO_LOG_COVER_PER_MINUTE",
+    "KOPURO_MAILBOX_DAYS",
+    "KOPURO_PROXIES",
+    "KOPURO_RECEIPT_SECONDS",
+    "KOPURO_REQUESTS_PER_MINUTE",
+    "KOPURO_RETENTION_DAYS",
     "KOPURO_SUBMISSIONS_BURST",
     "KOPURO_SUBMISSIONS_PER_MINUTE",
     "KOPURO_TRACES_ENDPOINT",
     "KOPURO_TRACES_RATIO",
+    "KOPURO_TRANSIT_KEY_SECONDS",
+    "KOPURO_WATCH_REPORT_DAYS",
 )
 
 

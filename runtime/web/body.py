@@ -58,8 +58,8 @@ def read_body(
         if chunked:
             return _read_chunks(environ["wsgi.input"], limit, count, check)
         return _read_exactly(environ["wsgi.input"], length, count, check)
-    except BadChunk:
-        raise Refused("malformed-request", "The chunked body is malformed.") from None
+    except BadChunk as fault:
+        raise Refused("malformed-request", f"The chunked body is malformed: {fault}.") from None
     except OSError:
         raise Refused("malformed-request", "The body ended before it was complete.") from None
 

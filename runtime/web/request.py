@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from contracts.errors import Defect, PointerError, Refused, pointer
+from contracts.errors import Defect, PointerError, Refused, path_to_show, pointer
 from contracts.json_limits import (
     MAXIMUM_DEPTH,
     MOST_VALUES,
@@ -97,11 +97,20 @@ def parse_json(body: bytes, *, most_values: int | None = MOST_VALUES, lines_befo
     if _BACKSLASH in body and b"\\u0000" in body:
         for path, value in walk(document):
             if _has_nul(value):
-                where = PointerError(pointer=pointer(path), detail="Must not contain a NUL character.")
+                shown = path_to_show(path)
+                detail = "Must not contain a NUL character."
+                if len(shown) < len(path):
+                    detail = "A text in here must not contain a NUL character."
+                where = PointerError(pointer=pointer(shown), detail=detail)
                 raise Refused("malformed-json", "A text contains a NUL character.", errors=(where,))
     repeated = repeated_name(body, document)
     if repeated is not None:
-        where = PointerError(pointer=pointer(repeated), detail="Appears more than once.")
+        *parents, name = repeated
+        shown = path_to_show(parents)
+        if len(shown) < len(parents):
+            where = PointerError(pointer=pointer(shown), detail="A name in here appears more than once.")
+        else:
+            where = PointerError(pointer=pointer((*parents, name)), detail="Appears more than once.")
         raise Refused("duplicate-name", "`errors` says which name appears twice.", errors=(where,))
     return document
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import socket
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from admin.embedded_broker import LOOPBACK
+from runtime.telemetry.logs import JsonFormatter
+from runtime.web.protocol import EventletLog, Protocol
 from tests.runtime.sample_process import SampleProcess
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
@@ -117,3 +120,57 @@ def test_no_byte_of_a_request_reaches_a_log_or_an_error_response(
     assert b"\r\nserver:" not in answer.lower()
     assert b"<html" not in answer.lower()
     assert b"Traceback" not in log
+
+
+class Silent:
+    """A connection's file that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def flush(self) -> None:
+        return
+
+
+def handler() -> Protocol:
+    """Return a connection's handler whose attributes are those that the library's methods read."""
+    made = Protocol.__new__(Protocol)
+    made.wfile = Silent()
+    made.client_address = (MARKER.decode(), 1)
+    made.command, made.request_version = MARKER.decode(), "HTTP/1.1"
+    made.requestline = MARKER.decode()
+    made.server = SimpleNamespace(log=EventletLog(), log_format="%(request_line)s")
+    return made
+
+
+def test_errors_of_the_library_are_problems_without_a_text(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The `send_error` of the library sends a page that repeats the request, and logs it."""
+    connection = handler()
+    connection.send_error(400, MARKER.decode(), explain=MARKER.decode())
+    assert connection.wfile.written.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in connection.wfile.written
+    assert b"<" not in connection.wfile.written
+    connection.log_error("code %d, message %s", 400, MARKER.decode())
+    connection.log_request(MARKER.decode())
+    told = "".join(capfd.readouterr()) + caplog.text
+    assert MARKER not in connection.wfile.written
+    assert MARKER.decode() not in told
+
+
+@pytest.mark.parametrize("name", ["debug", "info", "error"])
+def test_log_of_the_server_has_the_class_of_an_exception_alone(
+    name: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    try:
+        raise ValueError(MARKER.decode())
+    except ValueError:
+        getattr(EventletLog(), name)(MARKER.decode(), MARKER.decode())
+    formatted = [JsonFormatter("sample", ["tests"]).format(record) for record in caplog.records]
+    assert len(formatted) == (name != "debug")
+    assert all("ValueError" in line for line in formatted)
+    assert MARKER.decode() not in "".join([*formatted, *capfd.readouterr()])

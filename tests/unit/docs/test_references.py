@@ -1,6 +1,7 @@
 """References of the pages exist: files, headings, commands, make targets, variables, metrics."""
 
 import functools
+import json
 import re
 import shlex
 from pathlib import Path
@@ -188,3 +189,19 @@ def test_index_lists_every_page_and_decision() -> None:
 def test_pages_name_no_local_folder() -> None:
     homes = re.compile(r"(?:^|[\s`\"'(])/(?:home|Users|root|work|tmp)/")
     assert [name_of(page) for page in PAGES if homes.search(page.read_text(encoding="utf-8"))] == []
+
+
+def test_paths_of_the_published_log_are_resources_of_the_hub() -> None:
+    text = (ROOT / "docs" / "auditing.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| `/.*$", text.partition("## The published log")[2].partition("\n## ")[0], re.MULTILINE
+    )
+    named = [path for row in rows for path in re.findall(r"`(/[^`]+)`", row.split("|")[1])]
+    assert len(named) == 7
+    document = json.loads((ROOT / "contracts" / "openapi.json").read_text(encoding="utf-8"))
+    resources = [path.replace("{path}", "") for path in document["paths"]]
+    assert [path for path in named if not any(_is_below(path, one) for one in resources)] == []
+
+
+def _is_below(path: str, resource: str) -> bool:
+    return path.startswith(resource) if resource.endswith("/") else path == resource

@@ -22,12 +22,13 @@ def announced(stream: Any, length: int) -> dict[str, Any]:
     return {"CONTENT_LENGTH": str(length), "wsgi.input": stream}
 
 
-def chunked(body: bytes) -> dict[str, Any]:
+def chunked(body: bytes, size: int = SEGMENT) -> dict[str, Any]:
     chunks = b"".join(
         b"%x\r\n%b\r\n" % (len(part), part)
-        for part in (body[start : start + SEGMENT] for start in range(0, len(body), SEGMENT))
+        for part in (body[start : start + size] for start in range(0, len(body), size))
     )
-    return {"CONTENT_LENGTH": "", "wsgi.input": Chunks(io.BytesIO(chunks + b"0\r\n\r\n"))}
+    stream = io.BufferedReader(io.BytesIO(chunks + b"0\r\n\r\n"))
+    return {"CONTENT_LENGTH": "", "wsgi.input": Chunks(stream)}
 
 
 def test_further_segments_of_an_announced_body_are_counted() -> None:
@@ -69,3 +70,25 @@ def test_refused_body_is_read_no_further_and_counts_whole(is_chunked: bool, coun
     assert len(counted) == counted_in_all
     if not is_chunked:
         assert environ["wsgi.input"].tell() == 2 * SEGMENT
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 5000, 9000])
+def test_small_chunks_that_have_arrived_are_read_together(size: int) -> None:
+    """The buffer of a connection holds 8 KiB: a chunk that it cuts is read alone."""
+    body = bytes(index % 251 for index in range(10_000))
+    pieces: list[bytes] = []
+    assert read_body(chunked(body, size), LIMIT, check=pieces.append) == body
+    assert len(pieces) <= 2 + 2 * -(-len(body) * (size + 5) // size // 8192)
+
+
+def test_chunks_beyond_the_limit_are_refused_with_the_reason() -> None:
+    read_body(chunked(bytes(15_000), 1), LIMIT)
+    with pytest.raises(Refused, match=r"malformed: the body has too many chunks for its size\.$"):
+        read_body(chunked(bytes(16_000), 1), LIMIT)
+
+
+def test_others_run_between_small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    yields: list[float] = []
+    monkeypatch.setattr("runtime.web.chunks.time", SimpleNamespace(sleep=yields.append))
+    read_body(chunked(bytes(10_000), 1), LIMIT)
+    assert len(yields) >= 7  # a buffer of the connection has 1,365 of them

@@ -26,7 +26,7 @@ _PIECES = [
 
 def whole(request: bytes) -> tuple[RequestHead, bytes, bytes] | None:
     """Return head, body and rest of `request` as Kopuro reads it; None when refused or incomplete."""
-    file = io.BytesIO(request)
+    file = io.BufferedReader(io.BytesIO(request))
     try:
         head = read_head(file.readline)
         if head is None:

@@ -80,6 +80,23 @@ def test_nul_is_refused_with_pointer(body: bytes, where: str) -> None:
     assert [error.pointer for error in caught.value.errors] == [where]
 
 
+@pytest.mark.parametrize(
+    ("within", "where", "said"),
+    [
+        ('"\\u0000"', "/facts", "A text in here must not contain a NUL character."),
+        ('{"a": 1, "a": 1}', "/facts", "A name in here appears more than once."),
+    ],
+)
+@pytest.mark.parametrize("name", ["Zhyldyz Asanova", "жылдыз", "Asanova", "a" * 41])
+def test_fault_below_a_name_that_may_be_a_persons_does_not_repeat_it(
+    name: str, within: str, where: str, said: str
+) -> None:
+    with pytest.raises(Refused) as caught:
+        parse_json(f'{{"facts": {{"{name}": [{within}]}}}}'.encode())
+    assert [(error.pointer, error.detail) for error in caught.value.errors] == [(where, said)]
+    assert name not in str(caught.value.problem())
+
+
 def test_escaped_backslash_before_u0000_is_accepted() -> None:
     assert parse_json(b'"\\\\u0000"') == "\\u0000"
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.canonical import canonical_json
 from services.audit.log.domain.leaf import (
     committed_data,
     data_commitment,
@@ -71,6 +72,19 @@ def test_leaf_has_the_documented_bytes(vector: dict[str, Any]) -> None:
     key = said.pop("referral_key")
     assert fields_of(leaf, head) == {**said, "commitment": json.loads(leaf)["data"]}
     assert referral_key_of(leaf, head) == key
+
+
+def test_leaf_of_formats_1_and_2_has_the_documented_bytes() -> None:
+    page = (ROOT / "docs" / "auditing.md").read_text()
+    text = (
+        page.partition("A vector of a leaf of format 1 or 2")[2].partition("```json\n")[2].partition("```")[0]
+    )
+    vector: dict[str, str] = json.loads(text)
+    leaf, data = vector["leaf"].encode(), vector["data"]
+    assert leaf == EARLIER
+    assert leaf_hash(leaf).hex() == vector["leaf_hash"]
+    assert is_opened_by(leaf, bytes.fromhex(vector["salt"]), data)
+    assert canonical_json(json.loads(data)) == data.encode()
 
 
 @pytest.mark.parametrize("data", [EARLIER_DATA, json.dumps(json.loads(EARLIER_DATA), indent=1)])
