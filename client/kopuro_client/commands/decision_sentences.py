@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from kopuro_client.commands.code_words import CAPACITIES, Texts, values_in_words
 from kopuro_client.commands.labels import LANGUAGES
-from kopuro_client.commands.printable import moment, one_line
+from kopuro_client.commands.printable import day_or_moment, one_line
 from kopuro_client.records import Candidate, Decision, NobodyConsidered
 
 PHRASES: Final[Mapping[str, Texts]] = {
@@ -298,7 +298,7 @@ def why_first(decision: Decision, eligible: list[Candidate], language: str) -> s
     asked = contender["last_asked"] if contender else None
     values = {"organization": name, "equals": turn["equals"]}
     if asked is not None:
-        return phrase("turn", language, **values, time=moment(asked))
+        return phrase("turn", language, **values, time=day_or_moment(asked))
     contenders = turn["organizations"].items()
     never = {each for each, one in contenders if one["equal"] and one["last_asked"] is None}
     others = [one["score"] or 0.0 for one in eligible if one["organization"] in never - {name}]

@@ -14,7 +14,7 @@ from kopuro_client.commands.input_file import read_json_or_stdin
 from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.output import Output
-from kopuro_client.commands.printable import moment, one_line
+from kopuro_client.commands.printable import day_or_moment, one_line
 from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.commands.session import Session
 from kopuro_client.commands.simulation_words import left_out, rule_in_words, word
@@ -136,7 +136,7 @@ def _turn(first: FirstAsked | None, language: str) -> str:
         return phrase(first["why"], language, **values)
     if first["last_asked"] is None:
         return phrase("turn_never", language, **values)
-    return phrase("turn", language, **values, time=moment(first["last_asked"]))
+    return phrase("turn", language, **values, time=day_or_moment(first["last_asked"]))
 
 
 def _change(values: Sequence[float | None], language: str) -> str:
