@@ -32,6 +32,7 @@ from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
 from kopuro_client.commands.timeline import show_referral
 from kopuro_client.commands.whose_turn_words import reason_of, whose_turn
 from kopuro_client.errors import InvalidArgumentError
+from kopuro_client.records import Referral
 from kopuro_client.tracing.evidence import TraceRecords
 from kopuro_client.tracing.next_action import next_action
 
@@ -251,12 +252,14 @@ def place(
         seen = [offer["id"] for offer in waits_for(found)]
         what, taken = effect("not_asked", language), effect("taken", language)
         effects = effects_on(found, None, what, language, accepted=taken)
+        kept = _kept(session, found, language)
         considered = session.hub.candidates(referral, organization=organization)
         services = considered["candidates"]
         refused = bool(services) and not any(map(may_be_placed, services))
-        if refused:
-            effects = effects[:1]  # a refused placement changes nothing
-        effects.append(effect("refused" if refused else "asked", language, organization=organization))
+        if kept or refused:
+            effects = [effects[0], *kept]  # a refused placement changes nothing
+        if refused or not kept:
+            effects.append(effect("refused" if refused else "asked", language, organization=organization))
         covered = covered_needs(considered.get("covers", []), language)
         effects += [f"  {one}" for one in covered.values()]
         for candidate in services:
@@ -289,10 +292,26 @@ def _confirm(
     referral = session.hub.referral(referral_id)
     seen = waits_for(referral, organization)
     effects = effects_on(referral, organization, what, language, accepted=accepted)
+    if accepted is not None and (kept := _kept(session, referral, language)):
+        effects = [effects[0], *kept]
     if not seen and organization is None:
         effects.append(effect("nobody_has_it", language))
     confirm(session.out, effects, question(act, language), language)
     return [offer["id"] for offer in seen]
+
+
+def _kept(session: Session, referral: Referral, language: str) -> list[str]:
+    """Return a line if nobody can take the referral from its acceptor.
+
+    No line for an older hub, which does not tell whether a report is overdue.
+    """
+    acceptor = referral["acceptor"]
+    if acceptor is None or not waits_for(referral) or referral.get("overdue_since", "") is not None:
+        return []
+    record = session.hub.organization(acceptor)
+    if record["vetting"] != "vetted" or not record["active"]:
+        return []
+    return [effect("in_time", language, organization=acceptor)]
 
 
 ACTS_FOR = Annotated[

@@ -23,6 +23,11 @@ EFFECTS: Final[Mapping[str, Texts]] = {
         "сейчас этого направления нет ни у одной организации: хаб откажет",
         "азыр бул жолдомо бир да уюмда жок: хаб четке кагат",
     ),
+    "in_time": (
+        "{organization} has missed no report and is not suspended: the hub will refuse",
+        "{organization}: срок отчёта не пропущен, участие не приостановлено: хаб откажет",
+        "{organization}: отчёттун мөөнөтү өтө элек, катышуусу токтотулган эмес: хаб четке кагат",
+    ),
     "asked": (
         "{organization}: will be asked",
         "{organization}: получит предложение",
