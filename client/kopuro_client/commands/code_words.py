@@ -175,15 +175,15 @@ _PARTS: Final[Mapping[str, Texts]] = {
 
 # The alerts to the coordinators, by the type of the message.
 _ALERTS: Final[Mapping[str, Texts]] = {
-    "kopuro.referral.unplaced.v1": ("no organisation was found", "никто не найден", "эч ким табылган жок"),
-    "kopuro.referral.overdue.v1": ("overdue report", "просроченный отчёт", "отчёттун мөөнөтү өткөн"),
+    "kopuro.referral.unplaced.v1": ("about an unplaced referral", "никто не найден", "эч ким табылган жок"),
+    "kopuro.referral.overdue.v1": ("about an overdue report", "просроченный отчёт", "отчёттун мөөнөтү өткөн"),
     "kopuro.referral.unanswered.v1": (
-        "emergency without an answer",
+        "about an emergency without an answer",
         "экстренное направление без ответа",
         "жоопсуз өзгөчө шашылыш жолдомо",
     ),
     "kopuro.referral.acceptor_suspended.v1": (
-        "suspended or inactive acceptor",
+        "about a suspended or inactive acceptor",
         "участие принявшей организации приостановлено",
         "кабыл алган уюмдун катышуусу токтотулган",
     ),

@@ -434,8 +434,8 @@ def test_end_of_each_alert_is_named(hub: FakeHub, run: Run) -> None:
     ]
     hub.script("GET", f"/intake/v1/referrals/{ID}", json_response({**REFERRAL, "timeline": entries}))
     shown = " ".join(run("coordination", "show", ID, "--as", "coordinator").out.split())
-    assert "an alert to the coordinators was closed (overdue report, by kg.coordinator)" in shown
-    assert "an alert to the coordinators was closed (suspended or inactive acceptor)" in shown
+    assert "an alert to the coordinators was closed (about an overdue report, by kg.coordinator)" in shown
+    assert "an alert to the coordinators was closed (about a suspended or inactive acceptor)" in shown
 
 
 UNREADABLE = {
