@@ -78,6 +78,7 @@ def show_policy(
     """Print the policy in force as JSON, with all defaults."""
     from admin.routing.policies import applied_policies
     from kopuro_client.commands.output import Output
+    from kopuro_client.commands.printable import moment
     from kopuro_client.errors import InvalidArgumentError
 
     if every and version is not None:
@@ -90,11 +91,12 @@ def show_policy(
             out.document({"policies": [_applied(one) for one in applied]})
         else:
             columns = ("number", "version", "applied at", "by", "digest")
+            times = [moment(one.at.isoformat().replace("+00:00", "Z")) for one in applied]
             out.table(
                 columns,
                 [
-                    (one.number, one.document.version, one.at.isoformat(), one.by, one.document.digest)
-                    for one in applied
+                    (one.number, one.document.version, at, one.by, one.document.digest)
+                    for one, at in zip(applied, times, strict=True)
                 ],
             )
         return

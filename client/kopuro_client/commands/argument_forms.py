@@ -18,7 +18,12 @@ _INVALID: Final = frozenset(
     PROBLEM + slug for slug in ("invalid-parameter", "invalid-cursor", "invalid-submission")
 )
 # Options whose parameter or member has another name than they have, in every command that has them.
-_HUB_NAMES: Final = {"spoken": "language", "why_not": "organization", "note_from": "author"}
+_HUB_NAMES: Final = {
+    "spoken": "language",
+    "why_not": "organization",
+    "note_from": "author",
+    "wanted_id": "proposed_id",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +152,13 @@ def _in_the_input(given: Iterable[Given], problem: Problem) -> Problem:
     values = list(given)
     file = next((one for one in values if one.name == "file"), None)
     if file is None:
-        options = [one.shown for one in values if one.shown.startswith("--") and one.texts]
+        # Without a pointer, any of the options may be wrong.
+        wrong = {part for one in problem.errors for part in one.pointer.split("/") if part}
+        options = [
+            one.shown
+            for one in values
+            if one.shown.startswith("--") and one.texts and (not wrong or one.hub_names & wrong)
+        ]
         named = ", ".join(options) if options else "the arguments"
         document: object = None
     else:

@@ -173,6 +173,22 @@ _PARTS: Final[Mapping[str, Texts]] = {
     "languages": ("languages", "языки", "тилдер"),
 }
 
+# The alerts to the coordinators, by the type of the message.
+_ALERTS: Final[Mapping[str, Texts]] = {
+    "kopuro.referral.unplaced.v1": ("about an unplaced referral", "никто не найден", "эч ким табылган жок"),
+    "kopuro.referral.overdue.v1": ("about an overdue report", "просроченный отчёт", "отчёттун мөөнөтү өткөн"),
+    "kopuro.referral.unanswered.v1": (
+        "about an emergency without an answer",
+        "экстренное направление без ответа",
+        "жоопсуз өзгөчө шашылыш жолдомо",
+    ),
+    "kopuro.referral.acceptor_suspended.v1": (
+        "about a suspended or inactive acceptor",
+        "участие принявшей организации приостановлено",
+        "кабыл алган уюмдун катышуусу токтотулган",
+    ),
+}
+
 # The name of a detail -> the words of its codes.
 WORDS: Final[Mapping[str, Mapping[str, Texts]]] = {
     "cost": _COSTS,
@@ -186,6 +202,7 @@ WORDS: Final[Mapping[str, Mapping[str, Texts]]] = {
     "reason": _REASONS,
     "withdrawn_for": _WITHDRAWN_FOR,
     "part": _PARTS,
+    "message_type": _ALERTS,
 }
 
 # The name of a detail -> the vocabularies that have labels of its codes.

@@ -32,6 +32,7 @@ from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
 from kopuro_client.commands.timeline import show_referral
 from kopuro_client.commands.whose_turn_words import reason_of, whose_turn
 from kopuro_client.errors import InvalidArgumentError
+from kopuro_client.records import Referral
 from kopuro_client.tracing.evidence import TraceRecords
 from kopuro_client.tracing.next_action import next_action
 
@@ -115,7 +116,7 @@ def queue(
 
 
 def unplaced(session: Session, after: AFTER = None, limit: LIMIT = None, language: LANGUAGE = "en") -> None:
-    """List the referrals that are waiting for a coordinator."""
+    """List the referrals that no organisation could or would take, as `queue --kind unplaced` does."""
     names = ("referral", "urgency", "region", "needs", "since", "reason")
     show_page(
         session.out,
@@ -221,8 +222,8 @@ def move_on(
     language: LANGUAGE = "en",
 ) -> None:
     """Revoke the open offer, or an overdue acceptance, and ask the next candidate."""
-    what = effect("not_asked", language)
-    seen = _confirm(session, referral, organization, what, "move_on", language, yes=yes)
+    what, taken = effect("not_asked", language), effect("taken", language)
+    seen = _confirm(session, referral, organization, what, "move_on", language, accepted=taken, yes=yes)
     submitted = session.hub.move_on(
         referral, reason, organization=organization, offers=seen, idempotency_key=idempotency_key
     )
@@ -249,14 +250,18 @@ def place(
     if not yes:
         found = session.hub.referral(referral)
         seen = [offer["id"] for offer in waits_for(found)]
-        effects = effects_on(found, None, effect("not_asked", language), language)
-        effects.append(effect("asked", language, organization=organization))
+        what, taken = effect("not_asked", language), effect("taken", language)
+        effects = effects_on(found, None, what, language, accepted=taken)
+        kept = _kept(session, found, language)
         considered = session.hub.candidates(referral, organization=organization)
         services = considered["candidates"]
+        refused = bool(services) and not any(map(may_be_placed, services))
+        if kept or refused:
+            effects = [effects[0], *kept]  # a refused placement changes nothing
+        if refused or not kept:
+            effects.append(effect("refused" if refused else "asked", language, organization=organization))
         covered = covered_needs(considered.get("covers", []), language)
         effects += [f"  {one}" for one in covered.values()]
-        if services and not any(map(may_be_placed, services)):
-            effects.append(effect("refused", language))
         for candidate in services:
             effects += [f"  {candidate['service']}: {one}" for one in failed_rules(candidate, language)]
         confirm(session.out, effects, question("place", language), language)
@@ -274,18 +279,39 @@ def _confirm(
     act: str,
     language: str,
     *,
+    accepted: str | None = None,
     yes: bool,
 ) -> list[str] | None:
     """Return the ids of the offers that were shown; None if nothing was.
 
-    what: the effect on each organisation. act: the name of the question.
+    what: the effect on each organisation; accepted: that on the acceptor, if it is another one. act: the name
+    of the question.
     """
     if yes:
         return None
     referral = session.hub.referral(referral_id)
-    effects = effects_on(referral, organization, what, language)
+    seen = waits_for(referral, organization)
+    effects = effects_on(referral, organization, what, language, accepted=accepted)
+    if accepted is not None and (kept := _kept(session, referral, language)):
+        effects = [effects[0], *kept]
+    if not seen and organization is None:
+        effects.append(effect("nobody_has_it", language))
     confirm(session.out, effects, question(act, language), language)
-    return [offer["id"] for offer in waits_for(referral, organization)]
+    return [offer["id"] for offer in seen]
+
+
+def _kept(session: Session, referral: Referral, language: str) -> list[str]:
+    """Return a line if nobody can take the referral from its acceptor.
+
+    No line for an older hub, which does not tell whether a report is overdue.
+    """
+    acceptor = referral["acceptor"]
+    if acceptor is None or not waits_for(referral) or referral.get("overdue_since", "") is not None:
+        return []
+    record = session.hub.organization(acceptor)
+    if record["vetting"] != "vetted" or not record["active"]:
+        return []
+    return [effect("in_time", language, organization=acceptor)]
 
 
 ACTS_FOR = Annotated[

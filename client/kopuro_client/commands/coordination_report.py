@@ -154,6 +154,7 @@ def _month(session: Session, month: str | None, output: Path | None, language: s
         return
     figures = found["statement"]
     out.heading(figures["organization"], figures["month"])
+    out.text(word("weeks_counted", language, weeks=", ".join(figures["weeks"])))
     over = word("passed_over", language)
     rows = [
         (word("considered", language), _counted(figures["considered"], language)),

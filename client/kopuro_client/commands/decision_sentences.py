@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from kopuro_client.commands.code_words import CAPACITIES, Texts, values_in_words
 from kopuro_client.commands.labels import LANGUAGES
-from kopuro_client.commands.printable import moment, one_line
+from kopuro_client.commands.printable import day_or_moment, moment, one_line
 from kopuro_client.records import Candidate, Decision, NobodyConsidered
 
 PHRASES: Final[Mapping[str, Texts]] = {
@@ -332,11 +332,10 @@ def turn_phrase(language: str, values: Mapping[str, object], asked: str | None, 
     if asked is None:
         which = "turn_never" if tied < 2 else f"turn_by_{by}"
         return phrase(which, language, **values, never=tied)
-    day = asked.removesuffix("T00:00:00Z")
+    time = day_or_moment(asked)
     # Moments of one day may differ.
-    if tied < 2 or day != asked:
-        return phrase("turn", language, **values, time=moment(day))
-    return phrase(f"tie_by_{by}", language, **values, tied=tied, time=moment(asked))
+    which = f"tie_by_{by}" if tied > 1 and time == moment(asked) else "turn"
+    return phrase(which, language, **values, tied=tied, time=time)
 
 
 def _filled(texts: Texts, language: str, values: Mapping[str, Any]) -> str:

@@ -13,15 +13,30 @@ EFFECTS: Final[Mapping[str, Texts]] = {
     "reminded": ("reminded", "получит напоминание", "эскертүү алат"),
     "more_time": ("will have time until {time}", "получит время до {time}", "{time} чейин убакыт алат"),
     "not_asked": ("will no longer be asked", "предложение будет отозвано", "сунуш кайтарылып алынат"),
+    "taken": (
+        "loses the referral and the access to its case",
+        "потеряет направление и доступ к делу",
+        "жолдомодон жана ишке жетүүдөн ажырайт",
+    ),
+    "nobody_has_it": (
+        "no organisation has this referral now: the hub will refuse",
+        "сейчас этого направления нет ни у одной организации: хаб откажет",
+        "азыр бул жолдомо бир да уюмда жок: хаб четке кагат",
+    ),
+    "in_time": (
+        "{organization} has missed no report and is not suspended: the hub will refuse",
+        "{organization}: срок отчёта не пропущен, участие не приостановлено: хаб откажет",
+        "{organization}: отчёттун мөөнөтү өтө элек, катышуусу токтотулган эмес: хаб четке кагат",
+    ),
     "asked": (
         "{organization}: will be asked",
         "{organization}: получит предложение",
         "{organization}: сунуш алат",
     ),
     "refused": (
-        "the hub will refuse: some of these rules cannot be overridden:",
-        "хаб откажет: некоторые из этих правил нельзя обойти:",
-        "хаб четке кагат: бул эрежелердин айрымдарын айланып өтүүгө болбойт:",
+        "{organization}: the hub will refuse, because some of these rules cannot be overridden:",
+        "{organization}: хаб откажет, потому что некоторые из этих правил нельзя обойти:",
+        "{organization}: хаб четке кагат, анткени бул эрежелердин айрымдарын айланып өтүүгө болбойт:",
     ),
     "ended": ("it has ended already", "оно уже завершено", "ал мурда эле аяктаган"),
     "loses_case": ("loses the case", "потеряет доступ к делу", "ишке жетүүдөн ажырайт"),
@@ -164,9 +179,9 @@ EFFECTS: Final[Mapping[str, Texts]] = {
         "кимге чалууну жазып алыңыз, кийин өчүрүлөт: {contact}",
     ),
     "application_refused": (
-        "{name} ({state}): permanently refused; it may apply again",
-        "{name} ({state}): окончательный отказ; заявку можно подать снова",
-        "{name} ({state}): биротоло четке кагылат; кайра арыз берсе болот",
+        "{name} ({state}): will be refused, which cannot be undone; the organisation may apply again",
+        "{name} ({state}): будет отказ, отменить его нельзя; организация может подать новую заявку",
+        "{name} ({state}): четке кагылат, муну жокко чыгарууга болбойт; уюм жаңы арыз бере алат",
     ),
     "closing": (
         "{organization}: every service of the hub refuses it within 5 seconds, and it gets no token",

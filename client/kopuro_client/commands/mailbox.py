@@ -300,9 +300,13 @@ def summary(message: Message, hub: Kopuro) -> dict[str, Any]:
 
 
 def _refusal(problem: Mapping[str, Any]) -> str:
-    """Return the detail of a problem, with its pointers: `Correct /status. /status: Must be one of ...`."""
-    where = [f"{one['pointer']}: {one['detail']}" for one in problem.get("errors") or ()]
-    return " ".join([str(problem.get("detail") or problem.get("title")), *where])
+    """Return the detail of a problem, with its pointers: `Correct /status. /status: Must be one of ...`.
+
+    An error that the detail says already is left out.
+    """
+    said = str(problem.get("detail") or problem.get("title"))
+    errors = [one for one in problem.get("errors") or () if one["detail"] != said]
+    return " ".join([said, *(f"{one['pointer']}: {one['detail']}" for one in errors)])
 
 
 def _note_text(note: str, hub: Kopuro) -> str:

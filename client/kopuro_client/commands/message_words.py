@@ -71,6 +71,30 @@ REASONS: Final[Mapping[str, Mapping[str, Texts]]] = {
         "removed": ("the service is gone", "услуги больше нет", "кызмат жоюлган"),
         "withdrawn": ("a coordinator withdrew it", "координатор отозвал", "координатор кайтарып алды"),
     },
+    # What ended the message, or what it asked for.
+    "message.closed": {
+        "declined": ("the offer was declined", "предложение отклонено", "сунуш четке кагылды"),
+        "expired": ("the offer expired", "срок предложения истёк", "сунуштун мөөнөтү өттү"),
+        "revoked": ("the offer was revoked", "предложение отозвано", "сунуш кайтарып алынды"),
+        "acceptance_revoked": (
+            "the acceptance was revoked",
+            "принятие направления отменено",
+            "кабыл алуу жокко чыгарылды",
+        ),
+        "handed_back": ("the referral was handed back", "направление возвращено", "жолдомо кайтарылды"),
+        "completed": ("the referral is completed", "направление завершено", "жолдомо аяктады"),
+        "acted_on": (
+            "no action is left",
+            "действий больше не требуется",
+            "мындан ары аракет талап кылынбайт",
+        ),
+        "retracted": ("the report was retracted", "сообщение отозвано", "билдирүү кайтарып алынды"),
+        "opted_out": (
+            "the recipient receives no further reports",
+            "получатель больше не принимает сообщения",
+            "алуучу мындан ары билдирүү албайт",
+        ),
+    },
 }
 
 

@@ -18,13 +18,14 @@ _NAMES: Final = frozenset({"organization", "to", "why_not", "parent", "sender"})
 _UNKNOWN: Final = frozenset({PROBLEM + "not-found", PROBLEM + "unknown-organization"})
 _MOST: Final = 3
 _LIKENESS: Final = 0.6
+_BEGINNING: Final = 5  # the country, a dot and two letters
 # How many ids are compared at a time, in their order: at most five requests.
 _COMPARED: Final = 1_000
 _PAGE: Final = 200
 
 
 def nearest_organizations(hub: Kopuro, organization: str) -> list[str]:
-    """Return at most three ids of the directory that are most like this one, the nearest first.
+    """Return at most three ids of the directory that begin with this one, or that are most like it.
 
     The first organisations of the country in the id are compared, and without a like one the first of all.
     Capital letters do not matter: no id has any. Empty if the directory does not answer.
@@ -38,7 +39,9 @@ def nearest_organizations(hub: Kopuro, organization: str) -> list[str]:
             continue
         except ClientError:
             return []
-        if near := get_close_matches(organization.lower(), known, n=_MOST, cutoff=_LIKENESS):
+        wanted = organization.lower()
+        longer = [one for one in known if len(wanted) >= _BEGINNING and one.startswith(wanted)]
+        if near := longer[:_MOST] or get_close_matches(wanted, known, n=_MOST, cutoff=_LIKENESS):
             return near
     return []
 

@@ -146,7 +146,7 @@ def approve_service(
     """
     ask(
         session.out,
-        lambda: effects_of_approval(session, organization, service, needs, language),
+        lambda: effects_of_approval(session, organization, service, needs, language, is_new=True),
         question("approve_service", language),
         language,
         yes=yes,

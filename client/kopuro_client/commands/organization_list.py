@@ -66,5 +66,5 @@ def _show_services(out: Output, services: Iterable[Service], language: str) -> N
         name = phrase("service", language, organization=one.get("organization"), service=one["id"])
         status = in_words("status", one["capacity"]["status"], language)
         spoken = in_words("languages", [*one["languages"], *one["interpretation"]], language)
-        show_wrapped(out, f"{name}; {status}; {spoken}")
+        show_wrapped(out, f"{name}; {status}; {spoken}", following="      ")
         show_wrapped(out, in_words("region", one["areas"], language), first="    ")

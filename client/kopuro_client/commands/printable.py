@@ -37,6 +37,15 @@ def moment(text: object) -> str:
     return re.sub(r"^(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(\.\d+)?", r"\1 \2", one_line(text))
 
 
+def day_or_moment(text: object) -> str:
+    """Return a time as `moment` does; of one at midnight in UTC only the day.
+
+    The hub tells no more than the day where a time would reveal another referral.
+    """
+    shown = moment(text)
+    return shown.removesuffix(" 00:00:00Z")
+
+
 def json_text(value: object, *, indent: int | None = None) -> str:
     """Return the value as JSON with unsafe characters escaped and all others verbatim."""
     # json.dumps has escaped newlines and tabs in the data; the remaining ones are indentation.

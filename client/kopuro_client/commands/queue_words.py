@@ -26,22 +26,22 @@ REASONS: Final[Mapping[str, Texts]] = {
         "{age} мурун сунушталган, мөөнөттүн жарымы жоопсуз өттү",
     ),
     "report_overdue": (
-        "the report is overdue since {since}",
+        "the report has been overdue since {since}",
         "отчёт просрочен с {since}",
         "отчёттун мөөнөтү {since} өткөн",
     ),
     "report_awaited": (
-        "a report is awaited since {since}",
+        "a report has been awaited since {since}",
         "отчёт ожидается с {since}",
         "отчёт {since} баштап күтүлүүдө",
     ),
     "case_overdue": (
-        "the case cannot be read; a new one from the sender is overdue since {since}",
+        "the case cannot be read; a new one from the sender has been overdue since {since}",
         "дело не читается; новое от отправителя просрочено с {since}",
         "иш окулбайт; жөнөтүүчүдөн жаңысынын мөөнөтү {since} өткөн",
     ),
     "case_awaited": (
-        "the case cannot be read; a new one from the sender is awaited since {since}",
+        "the case cannot be read; a new one from the sender has been awaited since {since}",
         "дело не читается; новое от отправителя ожидается с {since}",
         "иш окулбайт; жөнөтүүчүдөн жаңысы {since} баштап күтүлүүдө",
     ),
@@ -131,7 +131,7 @@ CHANGES: Final[Mapping[str, Texts]] = {
 }
 
 WORDS: Final[Mapping[str, Texts]] = {
-    "emergency": ("emergency", "экстренные", "шашылыш"),
+    "emergency": ("emergency", "экстренные", "өзгөчө шашылыш"),
     "overdue": ("overdue", "просроченные", "мөөнөтү өткөн"),
     "acceptor_suspended": (
         "acceptor suspended",
@@ -161,7 +161,7 @@ WORDS: Final[Mapping[str, Texts]] = {
     "minutes": ("{minutes} min", "{minutes} мин", "{minutes} мүн"),
     "and": (" and ", " и ", " жана "),
     "counts": ("referrals", "направления", "жолдомолор"),
-    "emergencies": ("emergencies", "экстренные", "шашылыш"),
+    "emergencies": ("emergencies", "экстренные", "өзгөчө шашылыш"),
     "its_service": ("service {service}", "услуга {service}", "{service} кызматы"),
     "none": ("no items", "ничего нет", "эч нерсе жок"),
     "more": ("more: {option}", "дальше: {option}", "уландысы: {option}"),

@@ -23,12 +23,18 @@ def waits_for(referral: Referral, organization: str | None = None) -> list[Offer
     ]
 
 
-def effects_on(referral: Referral, organization: str | None, what: str, language: str) -> list[str]:
-    """Return the referral, and the effect on each organisation for which it waits."""
+def effects_on(
+    referral: Referral, organization: str | None, what: str, language: str, *, accepted: str | None = None
+) -> list[str]:
+    """Return the referral, and the effect on each organisation for which it waits.
+
+    accepted: the effect on its acceptor, if it is another one.
+    """
     return [
         _about(referral, language),
         *(
-            f"{offer['organization']} ({_state(referral, offer, language)}): {what}"
+            f"{offer['organization']} ({_state(referral, offer, language)}): "
+            f"{what if accepted is None or offer['state'] == 'open' else accepted}"
             for offer in waits_for(referral, organization)
         ),
     ]

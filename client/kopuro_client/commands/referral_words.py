@@ -234,7 +234,7 @@ STEPS: Final[Mapping[str, Texts]] = {
     "referral.unanswered": (
         "nobody has accepted this emergency; a coordinator was alerted",
         "экстренный случай никем не принят; координатор предупреждён",
-        "шашылыш учурду эч ким кабыл алган жок; координаторго билдирилди",
+        "өзгөчө шашылыш учурду эч ким кабыл алган жок; координаторго билдирилди",
     ),
     "referral.handed_back": (
         "{organization} handed the referral back",
@@ -252,9 +252,9 @@ STEPS: Final[Mapping[str, Texts]] = {
         "{organization} башка бөлүгүнөн баш тартты",
     ),
     "alert.closed": (
-        "coordinators no longer need to act",
-        "координатору больше ничего делать не нужно",
-        "координатордон эми эч нерсе талап кылынбайт",
+        "an alert to the coordinators was closed",
+        "оповещение координаторов закрыто",
+        "координаторлорго жөнөтүлгөн билдирүү жабылды",
     ),
     "case.refused": (
         "the vault could not use the case",
@@ -307,6 +307,7 @@ _OF_NOBODY: Final[Mapping[str, Texts]] = {
 
 # The details of a step that its sentence does not say, in the order in which they follow it.
 DETAILS: Final[Mapping[str, Texts]] = {
+    "message_type": ("{value}", "{value}", "{value}"),
     "answer": ("{value}", "{value}", "{value}"),
     "act": ("{value}", "{value}", "{value}"),
     "result": ("{value}", "{value}", "{value}"),

@@ -43,9 +43,11 @@ def _failure(code: ExitCode, detail: str, *, as_json: bool, errors: tuple[FieldE
 
 
 def _lines(sentence: str, errors: tuple[FieldError, ...]) -> str:
-    return "\n".join(
-        [
-            f"kopuro: {one_line(sentence)}",
-            *(f"  {entry.pointer or WHOLE}: {one_line(entry.detail)}" for entry in errors),
-        ]
-    )
+    """Return the sentence and a line for each error, except for one that the sentence says already."""
+    said = one_line(sentence)
+    lines = [
+        f"  {entry.pointer or WHOLE}: {one_line(entry.detail)}"
+        for entry in errors
+        if not said.startswith(f"refused: {one_line(entry.detail)} [")
+    ]
+    return "\n".join([f"kopuro: {said}", *lines])

@@ -14,6 +14,7 @@ WORDS: Final[Mapping[str, Texts]] = {
     "every_month": ("month", "месяц", "ай"),
     "hours": ("{hours}:{minutes} h", "{hours}:{minutes} ч", "{hours}:{minutes} саат"),
     "weeks": ("weeks", "недель", "жума саны"),
+    "weeks_counted": ("weeks counted: {weeks}", "учтены недели: {weeks}", "эсептелген жумалар: {weeks}"),
     "not_issued": (
         "not issued yet: the figures may grow, and the log does not have them",
         "ещё не выпущено: числа могут вырасти, и в журнале их нет",

@@ -115,7 +115,7 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
     "not_always_open": (
         "It is not open at all hours, as an emergency requires.",
         "Она не работает круглосуточно, как того требует экстренный случай.",
-        "Ал күнү-түнү иштебейт, ал эми шашылыш учур муну талап кылат.",
+        "Ал күнү-түнү иштебейт, ал эми өзгөчө шашылыш учур муну талап кылат.",
     ),
     "storage_not_allowed": (
         "The person does not allow the case to be stored in its country ({country}).",

@@ -8,16 +8,29 @@ from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.organization_words import standing
 from kopuro_client.commands.session import Session
+from kopuro_client.errors import InvalidArgumentError
 
 
 def effects_of_approval(
-    session: Session, organization: str, service: str, needs: Sequence[str], language: str
+    session: Session,
+    organization: str,
+    service: str,
+    needs: Sequence[str],
+    language: str,
+    *,
+    is_new: bool = False,
 ) -> list[str]:
     """Return the standing, the present and the new needs, the needs that are dropped and the open offers.
 
     needs: what the service would be approved for, as codes. The offers are read only if a need is dropped.
+    is_new: nobody has requested the approval yet. Then raises InvalidArgumentError for a service that the
+    organisation does not have.
     """
     record = session.hub.organization(organization)
+    services = [one["id"] for one in record["services"]]
+    if is_new and service not in services:
+        names = ", ".join(services) or "none"
+        raise InvalidArgumentError(f"{organization} has no service {service}; its services: {names}")
     present = next((one for one in record["approved_services"] if one["service"] == service), None)
     old = [] if present is None else present["needs"]
     effects = [effect("standing", language, organization=organization, standing=standing(record, language))]

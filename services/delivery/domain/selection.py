@@ -41,7 +41,8 @@ TYPES: Final = _types_by_name()
 _ALL: Final = frozenset().union(*TYPES.values())
 _KIND: Final = (
     "a message of the mailbox, with prefix and version or without them, such as `offer.opened` or"
-    f" `kopuro.offer.opened.v1`. The messages are: {', '.join(TYPES)}"
+    f" `kopuro.offer.opened.v1`. The messages are: {', '.join(TYPES)};"
+    " `message.closed` has the type of the message that it replaces"
 )
 
 

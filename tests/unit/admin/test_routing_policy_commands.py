@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,8 @@ def test_applied_policy_is_shown_with_its_operator(
     assert main(["routing", "policy", "show", "--all", "--json"]) == 0
     [row] = json.loads(capsys.readouterr().out)["policies"]
     assert (row["number"], row["applied_by"], row["policy"]) == (1, getpass.getuser(), shown)
+    assert main(["routing", "policy", "show", "--all"]) == 0
+    assert re.search(r"v1 +\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ ", capsys.readouterr().out)
     # The output of `show` can be changed and applied.
     assert main(["routing", "policy", "apply", written(tmp_path, **{**shown, "version": "v2"})]) == 0
     capsys.readouterr()

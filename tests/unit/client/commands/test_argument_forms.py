@@ -272,6 +272,34 @@ def test_refusal_of_a_body_without_a_file_names_the_options(hub: FakeHub, run: R
     assert "The time is past." in ran.err
 
 
+def test_refusal_of_an_absent_member_names_no_given_option(hub: FakeHub, run: Run) -> None:
+    detail = "The reason 'other' requires a note."
+    hub.script("POST", f"/intake/v1/referrals/{ID}/hand-back", refused("/note", detail, "Correct /note."))
+    ran = run("referral", "hand-back", ID, "--reason", "other")
+    assert ran.code == 3
+    assert "refused: Correct the arguments. [" in ran.err
+    assert f"/note: {detail}" in ran.err
+
+
+def test_refusal_says_once_what_its_only_error_says(hub: FakeHub, run: Run) -> None:
+    said = "A reason is required."
+    hub.script("POST", f"/routing/v1/coordination/{ID}/offer", refused("/reason", said, said))
+    ran = run("coordination", "place", ID, "ru.far", "--yes", "--as", "coordinator")
+    assert (ran.code, ran.err) == (3, f"kopuro: refused: {said} [urn:kopuro:problem:invalid-submission]\n")
+
+
+def test_refusal_of_an_application_names_each_wrong_option(hub: FakeHub, run: Run, tmp_path: Path) -> None:
+    wrong = {"pointer": "/proposed_id", "detail": "Must be an organisation id."}
+    mail = {"pointer": "/contact/email", "detail": "Must be an e-mail address."}
+    answer = problem(422, "invalid-submission", "Correct 2 members.", errors=[wrong, mail])
+    hub.script("POST", "/directory/v1/applications", answer)
+    given = ("--name", "Example", "--kind", "ngo", "--country", "KG", "--language", "ky")
+    contact = ("--description", "Advice.", "--contact", "A. Invented", "--email", "office", "--id", "talas")
+    ran = run("organization", "apply", *given, *contact, "--reference-file", str(tmp_path / "reference"))
+    assert ran.code == 2
+    assert "--id: Must be an organisation id.; --email: Must be an e-mail address." in ran.err
+
+
 def test_long_value_is_not_repeated(hub: FakeHub, run: Run) -> None:
     errors = [{"pointer": "/region", "detail": "Must be a code of the vocabulary 'regions'."}]
     answer = problem(400, "invalid-parameter", "Invalid", detail="", errors=errors)

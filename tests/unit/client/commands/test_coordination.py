@@ -274,6 +274,12 @@ def test_nearest_ids_are_found_if_the_directory_refuses_the_country(
     assert nearest_organizations(client, text)[0] == "ru.moscow-centre"
 
 
+def test_beginning_of_an_id_finds_the_whole_id_before_like_ones(hub: FakeHub, client: Kopuro) -> None:
+    known = [{"id": one} for one in ("ru.primark", "ru.primorye-seafarers-house", "ru.far")]
+    hub.script("GET", "/directory/v1/organizations", json_response({"items": known, "next": None}))
+    assert nearest_organizations(client, "ru.primor") == ["ru.primorye-seafarers-house"]
+
+
 @pytest.mark.parametrize("known", [[], [{"id": "kz.other"}]])
 def test_refusal_without_a_like_organization_names_none(
     hub: FakeHub, run: Run, known: list[dict[str, str]]
@@ -367,6 +373,69 @@ def test_place_shows_what_it_revokes_and_overrides(hub: FakeHub, run: Run, termi
     (request,) = hub.requests_to(f"{ADDRESS}/offer")
     (seen,) = [offer["id"] for offer in REFERRAL["offers"] if offer["state"] == "open"]
     assert request.json() == {"organization": "ru.far", "reason": "no_answer", "offers": [seen]}
+
+
+@pytest.mark.parametrize("act", ["move-on", "place"])
+def test_act_on_an_acceptance_says_that_the_acceptor_loses_the_referral(
+    hub: FakeHub, run: Run, act: str
+) -> None:
+    accepted = [REFERRAL["offers"][0] | {"state": "accepted"}]
+    held = {**REFERRAL, "status": "accepted", "acceptor": "ru.moscow-centre", "offers": accepted}
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(held))
+    hub.script("GET", f"{ADDRESS}/candidates", json_response(CANDIDATES))
+    others = ("ru.far",) if act == "place" else ()
+    ran = run("coordination", act, ID, *others, "--reason", "no_answer", "--as", "coordinator")
+    assert "ru.moscow-centre (accepted): loses the referral and the access to its case\n" in ran.err
+    assert "no longer be asked" not in ran.err
+
+
+@pytest.mark.parametrize("act", ["move-on", "place"])
+@pytest.mark.parametrize(
+    ("overdue_since", "vetting", "is_kept"),
+    [(None, "vetted", True), (None, "suspended", False), ("2026-05-01T10:00:00Z", "vetted", False)],
+)
+def test_act_that_would_take_a_referral_from_an_acceptor_in_time_says_that_the_hub_will_refuse(
+    hub: FakeHub, run: Run, act: str, overdue_since: str | None, vetting: str, is_kept: bool
+) -> None:
+    accepted = [REFERRAL["offers"][0] | {"state": "accepted"}]
+    held = {**REFERRAL, "status": "accepted", "acceptor": "ru.moscow-centre", "offers": accepted}
+    answer = json_response({**held, "overdue_since": overdue_since})
+    hub.script("GET", f"/intake/v1/referrals/{ID}", answer)
+    record = {"id": "ru.moscow-centre", "vetting": vetting, "active": True}
+    hub.script("GET", "/directory/v1/organizations/ru.moscow-centre", json_response(record))
+    hub.script("GET", f"{ADDRESS}/candidates", json_response(CANDIDATES))
+    others = ("ru.far",) if act == "place" else ()
+    err = run("coordination", act, ID, *others, "--reason", "no_answer", "--as", "coordinator").err
+    refusal = "ru.moscow-centre has missed no report and is not suspended: the hub will refuse\n"
+    assert (refusal in err) is is_kept
+    assert ("loses the referral" in err) is not is_kept
+    assert ("ru.far: will be asked" in err) is (act == "place" and not is_kept)
+
+
+@pytest.mark.parametrize("act", ["nudge", "move-on"])
+def test_act_on_a_referral_that_nobody_has_says_that_the_hub_will_refuse(
+    hub: FakeHub, run: Run, act: str
+) -> None:
+    unplaced = {**REFERRAL, "status": "unplaced", "offers": []}
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(unplaced), json_response(REFERRAL))
+    line = ("coordination", act, ID, "--reason", "no_answer", "--as", "coordinator")
+    warning = "no organisation has this referral now: the hub will refuse\n"
+    assert warning in run(*line).err
+    assert warning not in run(*line).err
+
+
+def test_end_of_each_alert_is_named(hub: FakeHub, run: Run) -> None:
+    entries = [
+        {"time": "2026-05-01T09:05:00Z", "fact": "alert.closed", "organization": None, "detail": detail}
+        for detail in (
+            {"message_type": "kopuro.referral.overdue.v1", "by": "kg.coordinator"},
+            {"message_type": "kopuro.referral.acceptor_suspended.v1"},
+        )
+    ]
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response({**REFERRAL, "timeline": entries}))
+    shown = " ".join(run("coordination", "show", ID, "--as", "coordinator").out.split())
+    assert "an alert to the coordinators was closed (about an overdue report, by kg.coordinator)" in shown
+    assert "an alert to the coordinators was closed (about a suspended or inactive acceptor)" in shown
 
 
 UNREADABLE = {
@@ -557,7 +626,9 @@ def test_candidate_with_a_rule_that_nobody_overrides_is_not_offered_for_placemen
     assert "may place" not in run("coordination", "candidates", ID, "--as", "coordinator").out
     answering(terminal, "n")
     err = run("coordination", "place", ID, "ru.far", "--as", "coordinator").err
-    assert "the hub will refuse: some of these rules cannot be overridden:" in err
+    assert "ru.far: the hub will refuse, because some of these rules cannot be overridden:" in err
+    assert "will be asked" not in err
+    assert "will no longer be asked" not in err
     assert OVERRIDABLE == COORDINATOR_MAY_OVERRIDE
 
 

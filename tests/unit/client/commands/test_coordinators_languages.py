@@ -18,7 +18,9 @@ from contracts.vocabularies import codes, label
 from kopuro_client.commands import _application
 from kopuro_client.commands.code_words import CAPACITIES, OFFER_STATES, VOCABULARIES, WORDS
 from kopuro_client.commands.decision_sentences import CRITERIA
+from kopuro_client.commands.labels import LANGUAGES, inside
 from kopuro_client.commands.queue_words import REASONS
+from kopuro_client.commands.queue_words import WORDS as QUEUE_WORDS
 from kopuro_client.commands.referral_words import STEPS, step
 from kopuro_client.commands.rule_sentences import SENTENCES
 from kopuro_client.commands.simulation_words import LEFT_OUT, RULES
@@ -385,3 +387,8 @@ def test_step_that_may_concern_no_organization_has_a_sentence_without_one() -> N
     for fact in optional:
         entry: Any = {"time": TIME, "fact": fact, "organization": None, "detail": {}}
         assert step(entry, "en") is not None, fact
+
+
+@pytest.mark.parametrize("name", ["emergency", "emergencies"])
+def test_kyrgyz_word_for_emergencies_is_not_the_one_for_urgent_referrals(name: str) -> None:
+    assert QUEUE_WORDS[name][LANGUAGES.index("ky")] == inside("urgencies", "emergency", "ky")

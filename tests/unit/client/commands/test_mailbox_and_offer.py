@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kopuro_client import generate_key, open_sealed, public_key, seal
+from kopuro_client.commands.labels import LANGUAGES
 from kopuro_client.commands.mailbox import fact_of
 from kopuro_client.commands.message_words import message_words
 from kopuro_client.commands.printable import moment, one_line
@@ -18,6 +19,10 @@ from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 MAILBOX = "/delivery/v1/mailbox"
 ACKNOWLEDGE = f"{MAILBOX}/{OFFER_OPENED['id']}/acknowledge"
 SUBMITTED = json_response({"id": "s1", "status": "submitted"}, status=202)
+_CLOSED = Path(__file__).parents[4] / "contracts" / "schemas" / "events" / "message.closed.v1.json"
+REASONS_OF_END = json.loads(_CLOSED.read_text(encoding="utf-8"))["$defs"]["MessageClosed"]["properties"][
+    "reason"
+]["enum"]
 
 
 def test_mailbox_list_shows_offer_details(hub: FakeHub, run: Run) -> None:
@@ -102,6 +107,43 @@ def test_mailbox_list_shows_which_message_was_closed_and_why(hub: FakeHub, run: 
     reason = "reason=the person withdrew the consent"
     for word in ("message.closed", "closed=offer.opened", reason, OFFER_OPENED["id"]):
         assert word in line
+
+
+@pytest.mark.parametrize(
+    ("language", "reason"),
+    [
+        ("en", "reason=no action is left"),
+        ("ru", "причина=действий больше не требуется"),
+        ("ky", "себеби=мындан ары аракет талап кылынбайт"),
+    ],
+)
+def test_end_of_an_alert_is_in_words(hub: FakeHub, run: Run, language: str, reason: str) -> None:
+    data = {
+        "referral_id": REFERRAL["id"],
+        "message_type": "kopuro.referral.unplaced.v1",
+        "reason": "acted_on",
+        "closed_at": "2026-05-01T12:00:00Z",
+    }
+    closed = {**OFFER_OPENED, "type": "kopuro.message.closed.v1", "data": data}
+    hub.script("GET", MAILBOX, json_response({"items": [closed], "next": None}))
+    assert reason in run("mailbox", "list", "--language", language).out
+
+
+@pytest.mark.parametrize("reason", REASONS_OF_END)
+def test_every_reason_of_an_end_is_in_words(reason: str) -> None:
+    for language in LANGUAGES:
+        words = message_words("message.closed", {"reason": reason}, language)
+        assert reason not in words.values()
+
+
+def test_refusal_says_once_what_its_only_error_says(hub: FakeHub, run: Run) -> None:
+    said = "A reason is required."
+    problem = {"detail": said, "errors": [{"pointer": "/reason", "detail": said}]}
+    data = {"referral_id": REFERRAL["id"], "problem": problem}
+    refused = {**OFFER_OPENED, "type": "kopuro.placement.refused.v1", "data": data}
+    hub.script("GET", MAILBOX, json_response({"items": [refused], "next": None}))
+    [line] = run("mailbox", "list").out.splitlines()
+    assert line.count(said) == 1
 
 
 def test_watch_prints_one_line_per_message_until_silence(hub: FakeHub, run: Run) -> None:

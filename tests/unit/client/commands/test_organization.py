@@ -266,6 +266,13 @@ def test_approve_service_says_that_an_excluded_organization_is_asked_about_nothi
     assert "it is asked about nothing while it is not a vetted and active member" in run(*APPROVE).err
 
 
+def test_approve_service_names_the_services_in_place_of_an_unknown_one(hub: FakeHub, run: Run) -> None:
+    _approved_for(hub)
+    ran = run(*APPROVE[:3], "hose", *APPROVE[4:])
+    assert (ran.code, hub.requests_to(APPROVAL)) == (2, [])
+    assert ran.err == "kopuro: kg.osh has no service hose; its services: house\n"
+
+
 def test_first_approval_of_a_service_drops_nothing(hub: FakeHub, run: Run) -> None:
     _approved_for(hub)
     err = run(*APPROVE).err

@@ -76,6 +76,14 @@ def test_offers_without_proof_are_named(
     assert "2 offers have no proof: 1 erased, 1 not listed" in found.out
 
 
+def test_month_names_the_weeks_that_its_figures_count(hub: FakeHub, run: Run, made: dict[str, Any]) -> None:
+    figures = {**made["statement"], "weeks": made["statement"]["weeks"][:2], "complete": False}
+    hub.script("GET", MONTH, json_response({"statement": figures, "issued": None}))
+    ran = run("organization", "statement", "--month", figures["month"])
+    assert ran.out.splitlines()[1] == f"weeks counted: {figures['weeks'][0]}, {figures['weeks'][1]}"
+    assert "not issued yet" in ran.err
+
+
 @pytest.mark.parametrize("proofs", [True, False])
 def test_figures_of_a_running_month_are_not_verified(
     run: Run,

@@ -117,3 +117,10 @@ def test_every_mailbox_message_has_only_versions_of_the_pinned_contract() -> Non
     # A message of a later version needs a contract "2", and a conversion for the consumers that pin "1".
     assert CONTRACTS == ("1",)
     assert {kind.rsplit(".v", 1)[1] for kinds in TYPES.values() for kind in kinds} == {"1"}
+
+
+def test_refusal_of_closed_messages_says_which_type_they_have() -> None:
+    with pytest.raises(Refused) as refused:
+        types_of(["message.closed"])
+    (error,) = refused.value.errors
+    assert error.detail.endswith("; `message.closed` has the type of the message that it replaces.")

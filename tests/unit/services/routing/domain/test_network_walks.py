@@ -60,7 +60,7 @@ from contracts.organization import Capacity
 from contracts.records import load, plain
 from services.routing.domain import rules
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.consequences import CONSEQUENCES
+from services.routing.domain.consequences import CONSEQUENCES, declined_for_person
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.escalation_steps import Escalation, EscalationStep, StepAct
 from services.routing.domain.lifecycle import act_when_due, apply, remind

@@ -290,6 +290,12 @@ def _names(phrase: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(phrase) if name}
 
 
+@pytest.mark.parametrize("language", [one for one in LANGUAGES if one not in ("en", "ru")])
+def test_unanswered_emergency_has_the_urgency_of_its_label(language: str) -> None:
+    words = words_of(language)
+    assert words.label("urgency", "emergency").lower() in words.phrases["referral.unanswered"].lower()
+
+
 def test_phrases_have_the_same_placeholders_in_every_language() -> None:
     english, *others = (words_of(language).phrases for language in LANGUAGES)
     for phrases in others:
