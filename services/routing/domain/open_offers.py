@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from contracts.codes import ReferralStatus, Urgency
+from contracts.codes import ReferralStatus
 from contracts.errors import PointerError, Refused
 from contracts.facts import (
     Fact,
@@ -26,13 +26,11 @@ from services.routing.domain.offer_closing import (
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.report_words import rule_label
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
-from services.routing.domain.splitting import may_still_be_split, parts_to_take, require_not_split, split
+from services.routing.domain.splitting import parts_to_take, require_not_split, split
 from services.routing.domain.transition import Transition, TransitionContext
 
 # How often an emergency with fewer open offers than the policy wants is decided again.
 TOP_UP_EVERY = dt.timedelta(minutes=1)
-# How often another unplaced referral is decided again that could be split.
-SPLIT_EVERY = dt.timedelta(minutes=10)
 # The most open offers of a referral, whatever steps the policy names.
 MOST_OPEN = 20
 
@@ -161,7 +159,7 @@ def ask_next(
             after,
             updated_at=context.now,
             waits_for=decision.lack_only_a_place,
-            due_at=_decided_again_at(after, decision, context),
+            due_at=decision.retry_at,
         )
         opened = (
             ReferralUnplaced(
@@ -210,24 +208,8 @@ def ask_again(
         return Transition(referral=after, facts=opened, decisions=(decision,))
     if referral.open_offers:
         return Transition(referral=replace(referral, due_at=_top_up_at(decision, context)))
-    due_at = _decided_again_at(referral, decision, context)
-    return Transition(referral=replace(referral, waits_for=decision.lack_only_a_place, due_at=due_at))
-
-
-def _decided_again_at(
-    referral: Referral, decision: Decision, context: TransitionContext
-) -> dt.datetime | None:
-    """Return when an unplaced referral is decided again if nothing else causes it; None if never.
-
-    What changes for the first need causes a decision by itself. Help for a further need lets the referral be
-    split, so one that could be is decided again regularly. An earlier time than needed stays.
-    """
-    if not may_still_be_split(referral):
-        return decision.retry_at
-    regular = TOP_UP_EVERY if referral.facts.urgency is Urgency.emergency else SPLIT_EVERY
-    times = [context.now + regular]
-    times += [at for at in (decision.retry_at, referral.due_at) if at is not None and at > context.now]
-    return min(times)
+    after = replace(referral, waits_for=decision.lack_only_a_place, due_at=decision.retry_at)
+    return Transition(referral=after)
 
 
 def _top_up_at(decision: Decision, context: TransitionContext) -> dt.datetime:

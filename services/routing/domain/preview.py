@@ -99,7 +99,8 @@ def preview(
         found = given.directory.organization(name)
         assert found is not None
         kind = kind_to_opt_in(found, given.directory)
-        if kind is not None:
+        # Its kind may have changed since the rules were read.
+        if kind is not None and kind.value in by_kind:
             by_kind[kind.value].add(name)
     return Preview(
         candidates=band_of(candidates),

@@ -110,16 +110,16 @@ REFERRAL_TRANSITIONS: Mapping[ReferralStatus, Mapping[ReferralEvent, ReferralSta
 class Referral:
     """A referral as routing stores it. It holds no personal data.
 
-    due_at: with an acceptor, when its missing progress report becomes overdue; otherwise when it is decided
-    again if nothing else causes that, None if never. overdue_since: when the report became overdue, None if
-    it is not. acceptor_suspended_since: when the acceptor was reported as no longer in good standing, None
-    while it is in good standing and without an acceptor. correlation_id: the id of the message that submitted
-    the referral. waits_for: (organisation, service) of the candidates that lacked only a place when the
-    referral became unplaced. has_facts: False once the facts have been reduced; then only needs (groups),
-    urgency and region (country) are true. chain: None unless the sender refers another referral onward with
-    this one. part: None unless this is a part. parts: into how many it was split, even if it has rejoined; 0
-    for one that was not. consent_revoked: whether the person has withdrawn the consent, before or after the
-    end. traceparent: the span in which the submission was handled, None without a trace. left_out: by
+    due_at: with an acceptor, when its missing progress report becomes overdue; otherwise when time alone may
+    make a candidate available, None if it cannot. overdue_since: when the report became overdue, None if it
+    is not. acceptor_suspended_since: when the acceptor was reported as no longer in good standing, None while
+    it is in good standing and without an acceptor. correlation_id: the id of the message that submitted the
+    referral. waits_for: (organisation, service) of the candidates that lacked only a place when the referral
+    became unplaced. has_facts: False once the facts have been reduced; then only needs (groups), urgency and
+    region (country) are true. chain: None unless the sender refers another referral onward with this one.
+    part: None unless this is a part. parts: into how many it was split, even if it has rejoined; 0 for one
+    that was not. consent_revoked: whether the person has withdrawn the consent, before or after the end.
+    traceparent: the span in which the submission was handled, None without a trace. left_out: by
     organisation, the reason about the person with which it declined or handed back another part. turn_at: its
     turn in the coordinators' queues, None before it is stored (`coordination_queue.turns_of`).
     """

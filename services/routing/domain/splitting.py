@@ -34,11 +34,6 @@ def may_be_split(facts: ReferralFacts) -> bool:
     return facts.consent.several_organizations and facts.to is None and len(set(facts.needs)) > 1
 
 
-def may_still_be_split(referral: Referral) -> bool:
-    """Return whether the referral may be split, is whole and has not been split before."""
-    return referral.part is None and not referral.parts and may_be_split(referral.facts)
-
-
 def is_divided(parts: Collection[Part]) -> bool:
     """Return whether the parts are more than one, and somebody could be asked about at least one of them."""
     return len(parts) > 1 and any(part.organizations for part in parts)
@@ -51,7 +46,9 @@ def parts_to_take(referral: Referral, context: TransitionContext) -> tuple[Part,
     One with an open offer or an acceptor waits for that organisation. A part is not split again, nor is a
     referral that has rejoined.
     """
-    if referral.acceptor is not None or referral.open_offers or not may_still_be_split(referral):
+    is_awaited = referral.acceptor is not None or referral.open_offers
+    was_split = referral.part is not None or referral.parts
+    if is_awaited or was_split or not may_be_split(referral.facts):
         return ()
     parts = context.parts(referral)
     return parts if is_divided(parts) else ()

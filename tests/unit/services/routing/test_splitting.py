@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -63,17 +62,9 @@ from tests.unit.services.routing.samples import (
     organization,
     service,
 )
-from tests.unit.services.routing.workbench import (
-    Workbench,
-    changed_record,
-    delivery,
-    event,
-    opened,
-    workbench,
-)
+from tests.unit.services.routing.workbench import Workbench, delivery, event, opened, workbench
 
 _COMPLETED = ReferralCompleted.type
-MINUTE = dt.timedelta(minutes=1)
 
 
 def helping(name: str, *needs: str) -> Organization:
@@ -375,29 +366,6 @@ def test_changed_directory_splits_an_unplaced_referral_and_closes_its_alert(data
         events, _ = SqlWeekEvents().read(transaction, CalendarWeek.of(NOW), 0, NOW)
     # The whole and its part are one person: the whole, which was unplaced first, counts.
     assert [one.need for one in events.unplaced] == [LEGAL]
-    bench.close()
-
-
-@pytest.mark.parametrize(("urgency", "minutes"), [(Urgency.routine, 10), (Urgency.emergency, 1)])
-def test_unplaced_referral_is_split_soon_after_help_for_its_second_need_appears(
-    database_url: str, urgency: Urgency, minutes: int
-) -> None:
-    bench = workbench(database_url, helping("ru.work", WORK))
-    whole, alone = new_id(), new_id()
-    bench.take(several(whole, LEGAL, SHELTER, urgency=urgency))
-    bench.take(several(alone, LEGAL, urgency=urgency))
-    due = NOW + minutes * MINUTE
-    # A review meanwhile does not postpone the next decision.
-    assert bench.commands.decide_unplaced_again(NOW + minutes * MINUTE / 2) == 0
-    bench.network.absorb(changed_record(helping("ru.home", SHELTER)))
-    assert bench.fire(due - dt.timedelta(microseconds=1)) == []
-    offered = opened(bench.fire(due))
-    assert [(offer.referral_id, offer.organization) for offer in offered] == [(part_id(whole, 2), "ru.home")]
-    assert status(bench, whole, alone) == ["split", "unplaced"]
-    # Neither the unplaced part nor the referral with one need is decided again without a cause.
-    with bench.database.read() as transaction:
-        later = bench.store.due_referrals(transaction, NOW + DAY, 10)
-    assert set(later) <= {part_id(whole, 2)}
     bench.close()
 
 

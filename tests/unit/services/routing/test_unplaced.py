@@ -27,12 +27,15 @@ from contracts.facts import (
     AnswerSubmitted,
     Fact,
     OfferOpened,
+    OrganizationChanged,
     OutcomeSubmitted,
     ReferralUnplaced,
     WithdrawalSubmitted,
 )
 from contracts.organization import Capacity, Organization
+from contracts.records import plain
 from runtime.identifiers import new_id
+from runtime.messaging.replica import ReplicaRecord
 from runtime.storage.migrate import differences
 from services.routing.adapters.tables import DECISIONS, DEMAND, SEEKING, WAITING
 from services.routing.domain.fairness import Fairness
@@ -45,15 +48,7 @@ from services.routing.migrations import seeking as seeking_migration
 from services.routing.migrations import service_loads
 from services.routing.migrations import waiting as waiting_migration
 from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization, service
-from tests.unit.services.routing.workbench import (
-    Workbench,
-    changed_record,
-    event,
-    opened,
-    sender,
-    submitted,
-    workbench,
-)
+from tests.unit.services.routing.workbench import Workbench, event, opened, sender, submitted, workbench
 
 VICTIM = "uz.victim"
 
@@ -69,6 +64,18 @@ def bench(database_url: str) -> Iterator[Workbench]:
     bench = workbench(database_url, small("ru.one"), small("ru.two"), sender(VICTIM))
     yield bench
     bench.close()
+
+
+def changed_record(changed: Organization) -> list[ReplicaRecord]:
+    """The change of one organisation, as the replica delivers it."""
+    return [
+        ReplicaRecord(
+            type=OrganizationChanged.type,
+            key=changed.id,
+            change=999,
+            data={"revision": 999, "organization": plain(changed)},
+        )
+    ]
 
 
 def again(bench: Workbench, at: dt.datetime = NOW) -> list[Fact]:

@@ -200,18 +200,6 @@ def sender(name: str) -> Organization:
     return replace(organization(name), services=())
 
 
-def changed_record(changed: Organization) -> list[ReplicaRecord]:
-    """The change of one organisation, as the replica delivers it."""
-    return [
-        ReplicaRecord(
-            type=OrganizationChanged.type,
-            key=changed.id,
-            change=999,
-            data={"revision": 999, "organization": plain(changed)},
-        )
-    ]
-
-
 def workbench(database_url: str, *receivers: Organization | str) -> Workbench:
     """Migrate the database and return a workbench on it."""
     database = Database.open(database_url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,7 @@ from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.consent_rules import kind_to_opt_in
 from services.routing.domain.decision import Trigger, decide
 from services.routing.domain.experience import NO_EXPERIENCE, Experience
+from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.parts import parts_of
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.preview import MOST_LISTED, Band, Preview, band_of, preview
@@ -106,6 +108,18 @@ def test_consented_kind_counts_where_it_alone_could_take_a_part() -> None:
     found = previewed(*members, wanted=wanted)
     assert [part.candidates for part in found.parts] == [Band.few, Band.few]
     assert found.only_by_kind == {"consular_representative": Band.few}
+
+
+def test_kind_may_change_while_a_preview_is_made() -> None:
+    known = network(organization("ru.one"))
+
+    def in_turns(services: Sequence[OfferedService]) -> Iterator[OfferedService]:
+        yield from services
+        known.put_organization(organization("ru.one", kind=CONSULATE))
+
+    found = preview(circumstances(known, facts()), NO_EXPERIENCE, in_turns)
+    assert found.candidates is Band.few
+    assert found.only_by_kind == {}
 
 
 def test_needs_of_different_organizations_are_listed_in_parts() -> None:
