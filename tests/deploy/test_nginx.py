@@ -6,17 +6,22 @@ import json
 import os
 import re
 import shutil
+import socket
+import ssl
 import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-import yaml
 
+from admin.embedded_broker import LOOPBACK
 from contracts.errors import Unavailable
 from runtime.entrypoints.resource import Resource
 from runtime.web.deadlines import KEEPALIVE_SECONDS
+from sandbox.ports import free_ports
 from tests.deploy.nginx_locations import locations_in
 from tests.deploy.settings_names import DEPLOY, SERVICES
 from tests.support.certificates import PrivateCa
@@ -117,61 +122,81 @@ def test_logs_repeat_nothing_of_a_request() -> None:
     ]
 
 
-def test_temporary_files_of_every_deployment_are_in_memory() -> None:
-    drop_in = "nginx.service.d/kopuro.conf"
-    settings = (DEPLOY / "nginx" / drop_in).read_text(encoding="utf-8")
-    guide = (DEPLOY / "README.md").read_text(encoding="utf-8")
-    compose = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text(encoding="utf-8"))
-
-    # Debian's nginx has all of its temporary files there.
-    assert re.findall(r"^(\w+)=(.*)$", settings, re.MULTILINE) == [
-        ("TemporaryFileSystem", "/var/lib/nginx:size=256m")
+def test_bodies_and_responses_are_in_no_temporary_file() -> None:
+    """Cases have no transit seal in the proxy, and one address could fill the disk that all share."""
+    assert re.findall(
+        r"^    (proxy_request_buffering|proxy_max_temp_file_size) (\S+);$", TEXT, re.MULTILINE
+    ) == [
+        ("proxy_request_buffering", "off"),
+        ("proxy_max_temp_file_size", "0"),
     ]
-    assert f"install -D -m 644 deploy/nginx/{drop_in} /etc/systemd/system/{drop_in}\n" in guide
-    assert guide.index(drop_in) < guide.index("systemctl restart nginx")
-    assert "_temp_path" not in TEXT
-    # The image of the containers has them below `/tmp`, the only place to which they may write.
-    proxy = compose["services"]["proxy"]
-    (pod,) = [
-        one["spec"]["template"]["spec"]
-        for one in yaml.safe_load_all((DEPLOY / "kubernetes" / "base" / "proxy.yaml").read_bytes())
-        if one["kind"] == "Deployment"
-    ]
-    (container,) = pod["containers"]
-    volumes = {volume["name"]: volume for volume in pod["volumes"]}
-    writable = [mount for mount in container["volumeMounts"] if not mount.get("readOnly")]
-    assert proxy["read_only"]
-    assert {mount.partition(":")[0] for mount in proxy["tmpfs"]} == {mount["mountPath"] for mount in writable}
-    assert container["securityContext"]["readOnlyRootFilesystem"]
-    assert [volumes[mount["name"]].get("emptyDir", {}).get("medium") for mount in writable] == ["Memory"]
+    # Nothing else turns them on again, or keeps copies.
+    assert re.findall(r"\b(?:proxy_store|proxy_cache|client_body_in_file_only)\b", TEXT) == []
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
-def test_systemd_accepts_the_setting_of_nginx(tmp_path: Path) -> None:
-    (tmp_path / "nginx.service").write_text(
-        f"[Service]\nExecStart={shutil.which('true')}\n", encoding="utf-8"
-    )
-    shutil.copytree(DEPLOY / "nginx" / "nginx.service.d", tmp_path / "nginx.service.d")
-    done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", "nginx.service"],
-        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+def test_unfinished_body_reaches_the_service_and_no_file(tmp_path: Path) -> None:
+    """A body that is larger than every buffer, of which the end is missing."""
+    sent = 600_000
+    with socket.create_server((LOOPBACK, 0)) as service:
+        service.settimeout(20)
+        port = free_ports(1)[0]
+        text = configuration(tmp_path)
+        text = re.sub(r"listen 443 ssl;\n.*", f"listen {LOOPBACK}:{port} ssl;", text)
+        text = re.sub(r"(kopuro_intake *{ server) [^;]*", rf"\1 {LOOPBACK}:{service.getsockname()[1]}", text)
+        paths = "".join(
+            f"{kind}_temp_path {tmp_path}/files-{kind};"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        (tmp_path / "kopuro.conf").write_text(text, encoding="utf-8")
+        user = "user root;" if os.geteuid() == 0 else ""
+        (tmp_path / "nginx.conf").write_text(
+            f"{user} daemon off; master_process off; pid {tmp_path}/pid;\n"
+            f"error_log stderr;\nevents {{}}\nhttp {{ {paths} include {tmp_path}/kopuro.conf; }}\n",
+            encoding="utf-8",
+        )
+        with subprocess.Popen(["nginx", "-c", str(tmp_path / "nginx.conf")]) as nginx:
+            try:
+                with unfinished_body(port, sent), service.accept()[0] as received:
+                    service_got = 0
+                    received.settimeout(30)
+                    while service_got < sent:
+                        service_got += len(received.recv(65536))
+                open_files = [os.readlink(one) for one in Path(f"/proc/{nginx.pid}/fd").iterdir()]
+            finally:
+                nginx.terminate()
+    assert [name for name in open_files if "files-" in name] == []
+    assert [path for path in tmp_path.rglob("*") if path.parent.name.startswith("files-")] == []
 
-    assert (done.returncode, done.stderr) == (0, "")
+
+@contextmanager
+def unfinished_body(port: int, size: int) -> Iterator[None]:
+    """Send a part of a body and keep the connection open."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    head = b"POST /v1/referrals HTTP/1.1\r\nHost: hub.example\r\nContent-Length: 1000000\r\n\r\n"
+    while True:
+        try:
+            plain = socket.create_connection((LOOPBACK, port))
+            break
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+    with context.wrap_socket(plain, server_hostname="hub.example") as client:
+        client.sendall(head + b"x" * size)
+        yield
+
+
+def configuration(directory: Path) -> str:
+    """Return the configuration with a certificate and logs in the directory."""
+    certificate = PrivateCa(directory).issue("hub.example")
+    text = TEXT.replace("/etc/kopuro/tls/hub.pem", str(certificate.certificate))
+    text = text.replace("/etc/kopuro/tls/hub.key", str(certificate.key))
+    return text.replace("/var/log/nginx", str(directory))
 
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
 def test_nginx_accepts_the_configuration(tmp_path: Path) -> None:
-    ca = PrivateCa(tmp_path)
-    certificate = ca.issue("hub.example")
-    text = TEXT.replace("/etc/kopuro/tls/hub.pem", str(certificate.certificate))
-    text = text.replace("/etc/kopuro/tls/hub.key", str(certificate.key)).replace(
-        "/var/log/nginx", str(tmp_path)
-    )
-    (tmp_path / "kopuro.conf").write_text(text, encoding="utf-8")
+    (tmp_path / "kopuro.conf").write_text(configuration(tmp_path), encoding="utf-8")
     whole = (
         f"pid {tmp_path}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{ include {tmp_path}/kopuro.conf; }}\n"
     )
