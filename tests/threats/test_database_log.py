@@ -6,7 +6,9 @@ each error, and values in its details.
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
@@ -21,7 +23,7 @@ from tests.journey.waiting import until
 from tests.servers import PostgresServer
 
 CANARY = "Zhyldyz-Asanova-71"
-_LOGGED = re.compile(r"^log_\w+$")
+_LOGGED = re.compile(r"^(?:log_\w+|track_activities)$")
 
 
 def _settings_of_deployments() -> dict[str, dict[str, str]]:
@@ -86,6 +88,23 @@ def test_log_repeats_no_value_of_a_failed_statement(server: tuple[PostgresServer
     log = (running.directory / "log").read_text(encoding="utf-8")
     assert "terminating connection due to administrator command" in log
     assert (CANARY in log) is not is_deployed
+
+
+def test_log_repeats_no_statement_of_a_killed_process(server: tuple[PostgresServer, bool]) -> None:
+    """The server logs what a process ran that the kernel kills for want of memory."""
+    running, is_deployed = server
+    log = running.directory / "log"
+    with closing(_connected(running.create_database())) as connection:
+        before = len(log.read_text(encoding="utf-8"))
+        process = connection.get_backend_pid()
+        killed = threading.Timer(0.5, os.kill, (process, signal.SIGKILL))
+        killed.start()
+        with pytest.raises(psycopg2.OperationalError):
+            _execute(connection, "SELECT %s, pg_sleep(60)", CANARY)
+    until(lambda: "was terminated by signal 9" in log.read_text(encoding="utf-8")[before:], "the log's line")
+    until(lambda: "ready to accept connections" in log.read_text(encoding="utf-8")[before:], "the server")
+
+    assert (CANARY in log.read_text(encoding="utf-8")[before:]) is not is_deployed
 
 
 def _end_a_backend(url: str) -> None:
