@@ -96,12 +96,13 @@ def asked_before(referral: Referral) -> frozenset[str]:
     return (
         frozenset(before)
         | declined_for_person(referral).keys()
-        | {
-            offer.organization
-            for offer in referral.offers
-            if offer.state is not OfferState.revoked or offer.reason not in _SAY_NOTHING
-        }
+        | {offer.organization for offer in referral.offers if _had_its_turn(offer)}
     )
+
+
+def _had_its_turn(offer: Offer) -> bool:
+    """Return whether the offer's holder could answer it, or lost it through an act of its own."""
+    return offer.state is not OfferState.revoked or offer.reason not in _SAY_NOTHING
 
 
 def declined_for_person(referral: Referral) -> dict[str, str]:
@@ -120,10 +121,10 @@ def declined_for_person(referral: Referral) -> dict[str, str]:
 def declined_as_full(referral: Referral) -> dict[str, dt.datetime]:
     """Return when each organisation declined that may be asked again for this referral.
 
-    The latest offer to an organisation counts, of a part before those of the whole. After a hand-back it is
-    not asked again.
+    The latest offer counts that an organisation had its turn to answer, of a part before those of the whole.
+    After a hand-back it is not asked again.
     """
-    latest = {offer.organization: offer for offer in referral.offers}
+    latest = {offer.organization: offer for offer in referral.offers if _had_its_turn(offer)}
     before = {} if referral.part is None else referral.part.declined_as_full
     own = {
         organization: offer.closed_at

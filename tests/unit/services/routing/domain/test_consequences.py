@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from contracts.codes import Answer, DeclineReason, HandBackReason
+from contracts.codes import Answer, DeclineReason, HandBackReason, OfferState
 from contracts.facts import (
     AnswerSubmitted,
     DirectoryCorrectionSuggested,
@@ -18,6 +18,7 @@ from contracts.facts import (
 from services.routing.domain.consequences import CONSEQUENCES, declined_as_full
 from services.routing.domain.lifecycle import act_when_due, apply, remind
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
+from services.routing.domain.offer import ACCEPTED_ELSEWHERE, APPROVAL_ENDED, ORGANIZATION_SUSPENDED
 from tests.support.events import message_of
 from tests.unit.services.routing.samples import (
     DAY,
@@ -130,6 +131,16 @@ def test_second_decline_is_final_unless_it_is_for_lack_of_capacity_too() -> None
     driver.now = offer.deadline
     driver.take(act_when_due(driver.known, offer.id, driver.now, driver.context()))
     assert declined_as_full(driver.known) == {}
+
+
+@pytest.mark.parametrize("reason", [ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED, APPROVAL_ENDED])
+def test_lost_offer_leaves_the_earlier_decline_for_lack_of_capacity(reason: str) -> None:
+    """The organisation lost its second offer through no act of its own: it may be asked again."""
+    driver = offered("ru.one")
+    driver.apply(answer(driver, DeclineReason.no_capacity))
+    (declined,) = driver.known.offers
+    lost = replace(declined, id="second", state=OfferState.revoked, reason=reason, closed_at=NOW + HOUR)
+    assert declined_as_full(replace(driver.known, offers=(declined, lost))) == {"ru.one": NOW}
 
 
 def test_unplaced_referral_is_due_when_the_declined_capacity_no_longer_counts() -> None:
