@@ -180,13 +180,14 @@ def _chain(onward_from: str | None, rest: str | None) -> Chain | None:
 def _part_value(part: PartOf | None) -> str | None:
     if part is None:
         return None
-    rest = {
+    rest: dict[str, object] = {
         "position": part.position,
         "count": part.count,
         "asked": part.asked,
-        "declined_as_full": {name: microseconds(at) for name, at in part.declined_as_full.items()},
         "whole_needs": part.whole_needs,
     }
+    if part.declined_as_full:  # earlier builds cannot read it
+        rest["declined_as_full"] = {name: microseconds(at) for name, at in part.declined_as_full.items()}
     return orjson.dumps(rest).decode()
 
 

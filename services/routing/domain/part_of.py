@@ -14,10 +14,10 @@ class PartOf:
     """The place of a part in the referral that was split.
 
     referral_id: the referral that was split. position: from 1. count: the number of its parts. asked: the
-    organisations that had been asked about the whole referral, and are not asked about the part.
-    declined_as_full: when some of these declined the whole for lack of capacity; they are asked once they
-    have room. whole_needs: the needs of the whole referral; the acceptor of a part learns them all from the
-    one case. Empty once the facts have been reduced.
+    organisations that had been asked about the whole referral, and count as asked about the part.
+    declined_as_full: when some of these declined the whole for lack of capacity; they are asked again once
+    they have room. whole_needs: the needs of the whole referral; the acceptor of a part learns them all from
+    the one case. Empty once the facts have been reduced.
     """
 
     referral_id: str
