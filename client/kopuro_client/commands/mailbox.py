@@ -302,11 +302,16 @@ def summary(message: Message, hub: Kopuro) -> dict[str, Any]:
 def _refusal(problem: Mapping[str, Any]) -> str:
     """Return the detail of a problem, with its pointers: `Correct /status. /status: Must be one of ...`.
 
-    An error that the detail says already is left out.
+    An error that the detail says already has its pointer only: `A reason is required. (/reason)`.
     """
     said = str(problem.get("detail") or problem.get("title"))
-    errors = [one for one in problem.get("errors") or () if one["detail"] != said]
-    return " ".join([said, *(f"{one['pointer']}: {one['detail']}" for one in errors)])
+    words = [said]
+    for one in problem.get("errors") or ():
+        if one["detail"] != said:
+            words.append(f"{one['pointer']}: {one['detail']}")
+        elif one["pointer"]:
+            words.append(f"({one['pointer']})")
+    return " ".join(words)
 
 
 def _note_text(note: str, hub: Kopuro) -> str:

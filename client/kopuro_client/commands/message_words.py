@@ -71,7 +71,7 @@ REASONS: Final[Mapping[str, Mapping[str, Texts]]] = {
         "removed": ("the service is gone", "услуги больше нет", "кызмат жоюлган"),
         "withdrawn": ("a coordinator withdrew it", "координатор отозвал", "координатор кайтарып алды"),
     },
-    # What ended the message, or what it asked for.
+    # The reasons name what ended the message, or what it asked for.
     "message.closed": {
         "declined": ("the offer was declined", "предложение отклонено", "сунуш четке кагылды"),
         "expired": ("the offer expired", "срок предложения истёк", "сунуштун мөөнөтү өттү"),

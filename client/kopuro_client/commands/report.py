@@ -43,11 +43,13 @@ def _failure(code: ExitCode, detail: str, *, as_json: bool, errors: tuple[FieldE
 
 
 def _lines(sentence: str, errors: tuple[FieldError, ...]) -> str:
-    """Return the sentence and a line for each error, except for one that the sentence says already."""
+    """Return the sentence and a line for each error; only the place of one that the sentence says already."""
     said = one_line(sentence)
-    lines = [
-        f"  {entry.pointer or WHOLE}: {one_line(entry.detail)}"
-        for entry in errors
-        if not said.startswith(f"refused: {one_line(entry.detail)} [")
-    ]
-    return "\n".join([f"kopuro: {said}", *lines])
+    lines = [f"kopuro: {said}"]
+    for entry in errors:
+        detail = one_line(entry.detail)
+        if not said.startswith(f"refused: {detail} ["):
+            lines.append(f"  {entry.pointer or WHOLE}: {detail}")
+        elif entry.pointer:
+            lines.append(f"  {entry.pointer}")
+    return "\n".join(lines)

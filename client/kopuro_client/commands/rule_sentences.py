@@ -148,9 +148,9 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Ал орун жоктугунан баш тарткан ({declined_at}); {until} тартып кайра сунуштоого болот.",
     ),
     "held_before": (
-        "It has had this person's case earlier in the chain of onward referrals and passed it on.",
-        "Дело этого человека уже было у неё раньше в цепочке передач, и она передала его дальше.",
-        "Бул адамдын иши жөнөтүүлөр чынжырында мурда анда болгон, ал аны башкага жөнөткөн.",
+        "It has had this person's case earlier in the chain of onward referrals.",
+        "Дело этого человека уже было у неё раньше в цепочке передач.",
+        "Бул адамдын иши жөнөтүүлөр чынжырында мурда анда болгон.",
     ),
 }
 

@@ -23,8 +23,8 @@ def effects_of_approval(
     """Return the standing, the present and the new needs, the needs that are dropped and the open offers.
 
     needs: what the service would be approved for, as codes. The offers are read only if a need is dropped.
-    is_new: nobody has requested the approval yet. Then raises InvalidArgumentError for a service that the
-    organisation does not have.
+    is_new: nobody has requested the approval yet. Raises InvalidArgumentError if it is new and the
+    organisation does not have the service.
     """
     record = session.hub.organization(organization)
     services = [one["id"] for one in record["services"]]

@@ -20,7 +20,7 @@ from kopuro_client.records import (
 )
 from kopuro_client.resources.connected import Connected
 
-# Of a page of an export. The hub puts 8 Mi characters of content on it, which may be commas.
+# The most on a page of an export: the hub puts 8 Mi characters of content on it, which may be commas.
 _MOST_SEPARATORS: Final = 12_000_000
 
 

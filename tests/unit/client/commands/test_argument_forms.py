@@ -285,7 +285,8 @@ def test_refusal_says_once_what_its_only_error_says(hub: FakeHub, run: Run) -> N
     said = "A reason is required."
     hub.script("POST", f"/routing/v1/coordination/{ID}/offer", refused("/reason", said, said))
     ran = run("coordination", "place", ID, "ru.far", "--yes", "--as", "coordinator")
-    assert (ran.code, ran.err) == (3, f"kopuro: refused: {said} [urn:kopuro:problem:invalid-submission]\n")
+    assert ran.code == 3
+    assert ran.err == f"kopuro: refused: {said} [urn:kopuro:problem:invalid-submission]\n  /reason\n"
 
 
 def test_refusal_of_an_application_names_each_wrong_option(hub: FakeHub, run: Run, tmp_path: Path) -> None:

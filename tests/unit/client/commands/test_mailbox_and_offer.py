@@ -144,6 +144,7 @@ def test_refusal_says_once_what_its_only_error_says(hub: FakeHub, run: Run) -> N
     hub.script("GET", MAILBOX, json_response({"items": [refused], "next": None}))
     [line] = run("mailbox", "list").out.splitlines()
     assert line.count(said) == 1
+    assert f"{said} (/reason)" in line
 
 
 def test_watch_prints_one_line_per_message_until_silence(hub: FakeHub, run: Run) -> None:
