@@ -71,7 +71,7 @@ def mapped_files(pid: int) -> set[Path]:
 
 
 def test_shared_memory_of_killed_database_server_is_in_its_directory() -> None:
-    """Of this server alone: the servers and `initdb` of other tests that run now use /dev/shm too."""
+    """Servers and `initdb` of other tests use /dev/shm meanwhile: only this server's own files count."""
     with PostgresServer() as server:
         assert server.pid is not None
         mapped = mapped_files(server.pid)

@@ -69,11 +69,16 @@ class FailingBroker(MemoryBroker):
 
 
 def relay_of(
-    database: Database, hub: Broker, metrics: MessagingMetrics | None = None, **options: Any
+    database: Database,
+    hub: Broker,
+    metrics: MessagingMetrics | None = None,
+    *,
+    outbox: Outbox | None = None,
+    **options: Any,
 ) -> Relay:
     return Relay(
         database=database,
-        outbox=Outbox(TABLES.outbox),
+        outbox=outbox or Outbox(TABLES.outbox),
         broker=hub,
         signer=signer("test"),
         metrics=metrics or MessagingMetrics(CollectorRegistry()),
@@ -166,14 +171,7 @@ def test_relay_reads_the_outbox_once_for_a_wave_that_empties_it(
     monkeypatch.setattr(relay_module, "IDLE_SECONDS", 30.0)
     hub, outbox = MemoryBroker(), CountingOutbox(TABLES.outbox)
     hub.declare(ANSWERS)
-    relay = Relay(
-        database=database,
-        outbox=outbox,
-        broker=hub,
-        signer=signer("test"),
-        metrics=MessagingMetrics(CollectorRegistry()),
-        stalled_loops=StalledLoops(),
-    )
+    relay = relay_of(database, hub, outbox=outbox)
     with running(relay):
         for number in range(3):
             until(lambda: waiting(database) == [])
@@ -538,15 +536,7 @@ def idle_relay(
     with opened(url) as database:
         with database.write() as connection:
             METADATA.create_all(connection)
-        relay = Relay(
-            database=database,
-            outbox=outbox,
-            broker=hub,
-            signer=signer("test"),
-            metrics=MessagingMetrics(CollectorRegistry()),
-            stalled_loops=StalledLoops(),
-        )
-        with running(relay):
+        with running(relay_of(database, hub, outbox=outbox)):
             yield looks
 
 

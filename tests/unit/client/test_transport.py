@@ -20,8 +20,7 @@ from kopuro_client import (
     UnavailableError,
 )
 from kopuro_client.transport import HttpRequest, json_body
-from tests.dripping import DrippingServer
-from tests.flooding import FloodingServer
+from tests.endless_servers import DrippingServer, FloodingServer
 from tests.unit.client.conftest import FakeClock
 from tests.unit.client.fake_hub import FakeHub, Response, json_response, problem
 

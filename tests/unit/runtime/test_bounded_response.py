@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from runtime.bounded_response import BoundedResponse, ResponseTooLarge
-from tests.flooding import FloodingServer
+from tests.endless_servers import FloodingServer
 
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -13,7 +13,7 @@ from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.listening.amqp_target import AmqpTarget
 from kopuro_client.listening.target import HttpTarget, NotAcceptedError, target_of
 from kopuro_client.records import Message
-from tests.flooding import FloodingServer
+from tests.endless_servers import FloodingServer
 from tests.unit.client.commands.samples import OFFER_OPENED
 from tests.unit.client.fake_hub import FakeHub, Response
 

@@ -11,7 +11,7 @@ import pytest
 
 from kopuro_client.tlog.keys import SigningKey
 from kopuro_client.witness import Witness, WitnessRecord, serve, server
-from tests.dripping import PAUSE
+from tests.endless_servers import PAUSE
 from tests.support.raw_http import exchange
 
 MARKER = b"secret-marker"

@@ -108,6 +108,17 @@ wanted = st.sampled_from([(LEGAL,), (SHELTER, LEGAL), (LEGAL, SHELTER)])
 indexes = st.integers(min_value=0, max_value=100)
 
 
+def answer_to(offer: Offer, reason: DeclineReason | None = None) -> AnswerSubmitted:
+    """An acceptance, or a decline for the reason."""
+    return AnswerSubmitted(
+        referral_id=offer.referral_id,
+        offer_id=offer.id,
+        organization=offer.organization,
+        answer=Answer.accept if reason is None else Answer.decline,
+        reason=reason,
+    )
+
+
 class NetworkWalk(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
@@ -253,14 +264,7 @@ class NetworkWalk(RuleBasedStateMachine):
     def answer(self, index: int, reason: DeclineReason | None, in_time: bool) -> None:
         if (offer := self.an_offer(index)) is None:
             return
-        submission = AnswerSubmitted(
-            referral_id=offer.referral_id,
-            offer_id=offer.id,
-            organization=offer.organization,
-            answer=Answer.accept if reason is None else Answer.decline,
-            reason=reason,
-        )
-        self.apply(submission, offer.referral_id, offer.opened_at if in_time else None)
+        self.apply(answer_to(offer, reason), offer.referral_id, offer.opened_at if in_time else None)
 
     @rule(index=indexes, reason=st.sampled_from(HandBackReason))
     def hand_back(self, index: int, reason: HandBackReason) -> None:
@@ -312,16 +316,7 @@ class NetworkWalk(RuleBasedStateMachine):
         if (one := self.some(index, lambda one: one.part is not None and bool(one.open_offers))) is None:
             return
         offer = one.open_offers[0]
-        self.apply(
-            AnswerSubmitted(
-                referral_id=one.id,
-                offer_id=offer.id,
-                organization=offer.organization,
-                answer=Answer.accept,
-            ),
-            one.id,
-            offer.opened_at,
-        )
+        self.apply(answer_to(offer), one.id, offer.opened_at)
         done = OutcomeSubmitted(referral_id=one.id, organization=offer.organization, outcome=outcome)
         self.apply(done, one.id)
 
@@ -332,17 +327,7 @@ class NetworkWalk(RuleBasedStateMachine):
             return
         assert one.part is not None
         offer = one.open_offers[0]
-        self.apply(
-            AnswerSubmitted(
-                referral_id=one.id,
-                offer_id=offer.id,
-                organization=offer.organization,
-                answer=Answer.decline,
-                reason=DeclineReason.conflict_of_interest,
-            ),
-            one.id,
-            offer.opened_at,
-        )
+        self.apply(answer_to(offer, DeclineReason.conflict_of_interest), one.id, offer.opened_at)
         for part_id in self.referrals[one.part.referral_id].part_ids:
             placed = PlacementSubmitted(
                 referral_id=part_id,

@@ -232,7 +232,7 @@ def test_late_acceptance_is_refused_once_a_part_has_an_acceptor_or_has_ended(
     before = dict(family.referrals)
     ((_, refused),) = family.apply(accepted)
     assert isinstance(refused, AnswerRefused)
-    # Not that there are parts, nor that somebody accepted one.
+    # It says neither that there are parts nor that somebody accepted one.
     assert refused.problem["detail"] == ALREADY_EXPIRED
     assert family.referrals == before
 

@@ -10,8 +10,7 @@ import pytest
 
 from services.audit.log.adapters.http_witnesses import HttpWitnesses
 from services.audit.log.ports import WitnessUnreachable
-from tests.dripping import DrippingServer
-from tests.flooding import FloodingServer
+from tests.endless_servers import DrippingServer, FloodingServer
 
 SECONDS = 0.5
 

@@ -20,7 +20,7 @@ from services.audit.log.domain.witness_policy import Witness, WitnessPolicy
 from services.audit.log.handlers import cosigner
 from services.audit.log.handlers.cosigner import ROUND_SECONDS, Cosigner
 from services.audit.log.handlers.published_log import CHECKPOINT, COSIGNED
-from tests.dripping import DrippingServer
+from tests.endless_servers import DrippingServer
 from tests.unit.services.audit.fake_witness import FakeWitness
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, events
 
