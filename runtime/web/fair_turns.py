@@ -13,7 +13,7 @@ from typing import Final
 from eventlet import hubs
 from eventlet.event import Event
 
-A_ROUND: Final = 4  # requests of one caller; each needs a millisecond at the most
+A_ROUND: Final = 4  # requests of one caller; each needs about a millisecond
 
 
 class FairTurns:
