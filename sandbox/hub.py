@@ -182,7 +182,7 @@ class Hub:
         )
         if self._amqp:
             assert self._broker is not None
-            stages.append([self.processes.gateway(self._broker)])
+            stages.append([self.processes.gateway(self._broker.identity)])
         else:  # of an earlier start
             (self.files.environments / f"{GATEWAY}.env").unlink(missing_ok=True)
         if self._partners:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from admin.embedded_broker import LOOPBACK
+from admin.embedded_broker import LOOPBACK, BrokerIdentity
 from admin.environment_files import write_environment
 from admin.manifest_files import current_key_file
 from kopuro_client.errors import InvalidArgumentError
@@ -118,19 +118,20 @@ class HubProcesses:
             log=self._files.log(service),
         )
 
-    def gateway(self, broker: PrivateBroker) -> ServiceProcess:
+    def gateway(self, broker: BrokerIdentity) -> ServiceProcess:
         """Return the gateway's process. It has no service's key and no right in the hub's virtual host."""
         ports = self._files.ports(GATEWAY)
         environment = {
             **self.inherited(),
-            "KOPURO_AMQP_URI": broker.identity.partners_uri(HUB),
-            "KOPURO_BROKER_MANAGEMENT_URI": broker.identity.management_uri(HUB),
+            "KOPURO_AMQP_URI": broker.partners_uri(HUB),
+            "KOPURO_BROKER_MANAGEMENT_URI": broker.management_uri(HUB),
             "KOPURO_HTTP_ADDRESS": f"{LOOPBACK}:{ports.http}",
             "KOPURO_OPERATIONS_ADDRESS": f"{LOOPBACK}:{ports.operations}",
             "KOPURO_HUB": HUB,
             "KOPURO_DISCOVERY": str(self._files.discovery),
             "KOPURO_GATEWAY_KEY": str(self._files.key(GATEWAY)),
         }
+        environment |= self.passed_on()
         own = {name: value for name, value in environment.items() if name.startswith("KOPURO_")}
         write_environment(self._files.environments / f"{GATEWAY}.env", own)
         return ServiceProcess(

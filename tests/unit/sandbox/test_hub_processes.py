@@ -7,20 +7,30 @@ from pathlib import Path
 
 import pytest
 
+from admin.embedded_broker import BrokerIdentity
 from runtime.secret_files import SECRETS, SUFFIX
 from runtime.tls import BROKER, DATABASE, variables
 from runtime.variable_names import VARIABLES
 from sandbox import network
-from sandbox.hub_files import SERVICES, HubFiles
+from sandbox.hub_files import GATEWAY, SERVICES, HubFiles
 from sandbox.hub_processes import HubProcesses
 
 # `kopuro up` has an option or a file of its own for these, or does without.
 _NOT_PASSED_ON = {
     "KOPURO_POLICY",
-    "KOPURO_BROKER_MANAGEMENT_URI",
-    "KOPURO_GATEWAY_KEY",
     *(secret + SUFFIX for secret in SECRETS),
 }
+
+BROKER_IDENTITY = BrokerIdentity(
+    node="kopuro@localhost",
+    amqp_port=20001,
+    distribution_port=20002,
+    user="kopuro-user",
+    password="password",
+    cookie="COOKIE",
+    passwords={GATEWAY: "password"},
+    management_port=20003,
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +41,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> HubFiles:
 
 
 def environments(files: HubFiles, environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Yield the lines of each service's environment file, by variable."""
+    """Yield the lines of the environment files of each service and of the gateway, by variable."""
     processes = HubProcesses(files, environment, policy=None, approvals="one-person")
     for service in SERVICES:
         processes.service(service, "amqp://broker", None)
+    processes.gateway(BROKER_IDENTITY)
+    for service in (*SERVICES, GATEWAY):
         lines = Path(files.environments / f"{service}.env").read_text(encoding="utf-8").splitlines()
         yield {name: value.strip("\"'") for name, _, value in (line.partition("=") for line in lines)}
 
