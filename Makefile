@@ -32,9 +32,9 @@ demo: setup ## run five sample referrals through a private hub
 up: setup ## run a hub on this machine until Ctrl-C; DATA=dir sets its directory
 	@$(BIN)/kopuro up --data-dir $(DATA)
 
-test: setup ## run all tests, with real RabbitMQ, SQLite and PostgreSQL, and partners' scripts with curl and Node
+test: setup ## run the tests, with real RabbitMQ, SQLite and PostgreSQL, curl and Node; LONG=1 takes every combination
 	@tests/partners/install-tools
-	$(BIN)/python -m pytest -n auto
+	$(if $(LONG),KOPURO_LONG_TESTS=1 )$(BIN)/python -m pytest -n auto
 
 crash: setup ## kill audit at 200 random moments (`make test` does 15)
 	KOPURO_CRASH_KILLS=200 $(BIN)/python -m pytest -s tests/crash/test_audit.py

@@ -24,6 +24,7 @@ from tests.bytecode import compile_ahead
 from tests.distribution import Distribution, turn
 from tests.faults.tcp_proxy import TcpProxy
 from tests.fork_server import ForkServer
+from tests.long_run import left_to_long_run
 from tests.servers import PostgresServer
 from tests.support import derandomized_examples, machine_certificates, migrated, temporary_files
 from tests.support.kopuro_forks import Kopuro
@@ -79,8 +80,12 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start slow tests first."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the repetitions to the long run, and start slow tests first."""
+    left = left_to_long_run(items)
+    config.hook.pytest_deselected(items=left)
+    omitted = {item.nodeid for item in left}
+    items[:] = [item for item in items if item.nodeid not in omitted]
     items.sort(key=lambda item: turn(item.nodeid))
 
 

@@ -1,6 +1,6 @@
 """Seeded trials of every kind of tampering with every kind of file: the verifier detects all of them.
 
-KOPURO_LONG_TESTS=1 runs twenty times as many trials. The trials omit what a log may do: delete partial tiles
+`make test LONG=1` runs twenty times as many trials. The trials omit what a log may do: delete partial tiles
 of smaller sizes, and publish a newest checkpoint that witnesses have not signed yet beside a valid
 `cosigned-checkpoint`.
 """
@@ -8,7 +8,6 @@ of smaller sizes, and publish a newest checkpoint that witnesses have not signed
 from __future__ import annotations
 
 import json
-import os
 import random
 import struct
 from collections import Counter
@@ -30,6 +29,7 @@ from kopuro_client.tlog import (
     TrustPolicy,
     verify_log,
 )
+from tests.long_run import times
 from tests.unit.client.tlog.log_writer import (
     LOG,
     ORIGIN,
@@ -45,7 +45,7 @@ from tests.unit.client.tlog.log_writer import (
 )
 
 SEED = 4
-MANY = 20 if os.environ.get("KOPURO_LONG_TESTS") else 1
+MANY = times(1, 20)
 SIZE = 600
 POLICY = TrustPolicy.parse(policy_text())
 LEAVES = entries(SIZE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import random
 import signal
 import subprocess
@@ -13,10 +12,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from kopuro_client.tlog import SigningKey
+from tests.long_run import times
 from tests.unit.client.tlog.log_writer import LOG, ORIGIN, WITNESSES, Log, entries
 from tests.unit.client.witness.test_witness import body
 
-KILLS = 200 if os.environ.get("KOPURO_LONG_TESTS") else 6
+KILLS = times(6, 200)
 GROWING = Log(entries(400), keys=(LOG,))
 FORK = Log(entries(400, tree="fork"), keys=(LOG,))
 
