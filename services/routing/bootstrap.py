@@ -34,7 +34,7 @@ from services.routing.deadlines import DeadlineTimer
 from services.routing.domain.coverage import stale_services
 from services.routing.domain.digest import DigestPeriod
 from services.routing.domain.policy import RoutingPolicy
-from services.routing.domain.policy_document import PolicyDocument, document_of, parse_policy
+from services.routing.domain.policy_document import ConfiguredPolicy, configured_policy, document_of
 from services.routing.handlers.commands import RoutingCommands
 from services.routing.handlers.coordination_queries import CoordinationQueries
 from services.routing.handlers.coordinator_submissions import CoordinatorSubmissions
@@ -252,6 +252,8 @@ def build(settings: Settings) -> Application[RoutingParts]:
     )
 
 
-def read_policy(path: Path | None) -> PolicyDocument:
+def read_policy(path: Path | None) -> ConfiguredPolicy:
     """Return the policy of a JSON file, or the default policy. Raises Refused as `parse_policy` does."""
-    return document_of(RoutingPolicy()) if path is None else parse_policy(path.read_bytes())
+    if path is None:
+        return ConfiguredPolicy(document=document_of(RoutingPolicy()))
+    return configured_policy(path.read_bytes())

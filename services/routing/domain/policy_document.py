@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
@@ -56,6 +56,34 @@ class PolicyDocument:
         return self.policy.version
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConfiguredPolicy:
+    """The policy that a hub without one begins with. written: the members of its file, without defaults."""
+
+    document: PolicyDocument
+    written: Mapping[str, Any] = field(default_factory=dict)
+
+    def is_kept_by(self, other: PolicyDocument) -> bool:
+        """Return whether the other policy has all that the file says.
+
+        Members that the file omits may differ: a release may change their defaults, and a hub keeps those
+        with which its policy was applied.
+        """
+        return _same(self.written, self.document.content, other.content)
+
+
+def _same(written: Mapping[str, Any], here: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
+    return all(
+        name in there
+        and (
+            _same(value, here[name], there[name])
+            if isinstance(value, Mapping) and isinstance(there[name], Mapping)
+            else here[name] == there[name]
+        )
+        for name, value in written.items()
+    )
+
+
 def document_of(policy: RoutingPolicy) -> PolicyDocument:
     """Return the policy's document."""
     content = plain(policy)
@@ -82,6 +110,14 @@ def parse_policy(text: bytes) -> PolicyDocument:
         where = PointerError(pointer=pointer(path), detail="The name appears twice in its object.")
         raise Refused("duplicate-name", "Remove the repeated name.", errors=(where,))
     return checked_policy(load(RoutingPolicy, written), names_version="version" in written)
+
+
+def configured_policy(text: bytes) -> ConfiguredPolicy:
+    """Return the policy of a JSON document with the members that it has.
+
+    Raises Refused as `parse_policy` does.
+    """
+    return ConfiguredPolicy(document=parse_policy(text), written=orjson.loads(text))
 
 
 def checked_policy(policy: RoutingPolicy, *, names_version: bool, within: str = "") -> PolicyDocument:

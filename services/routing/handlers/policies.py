@@ -19,7 +19,7 @@ from runtime.storage.change_poll import ChangePoll
 from runtime.storage.database import Database
 from services.routing.domain.applied_policy import AppliedPolicy, StoredVersion, applied_fact
 from services.routing.domain.policy import RoutingPolicy
-from services.routing.domain.policy_document import PolicyDocument
+from services.routing.domain.policy_document import ConfiguredPolicy, PolicyDocument
 from services.routing.ports import PolicyStore
 
 _log = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class LivePolicy:
     def __init__(
         self,
         policies: Policies,
-        configured: PolicyDocument,
+        configured: ConfiguredPolicy,
         clock: Clock,
         after_commit: Callable[[], None],
     ) -> None:
@@ -142,12 +142,13 @@ class LivePolicy:
 
     def start(self, spawn: Spawn) -> None:
         """Load the policy in force, and follow it. Raises DatabaseUnavailable, and Defect."""
-        self._applied = self._policies.first(self._configured, self._clock.now())
+        configured = self._configured.document
+        self._applied = self._policies.first(configured, self._clock.now())
         self._after_commit()
-        if self._applied.document.digest != self._configured.digest:
+        if not self._configured.is_kept_by(self._applied.document):
             _log.warning(
                 "the configured policy is not in force: apply it with `kopuro routing policy apply`",
-                extra={"in_force": self._applied.document.version, "configured": self._configured.version},
+                extra={"in_force": self._applied.document.version, "configured": configured.version},
             )
         self._polling.start(spawn)
 

@@ -32,7 +32,7 @@ from services.routing.adapters.tables import DIRECTORY_CHANGES, REPLICA
 from services.routing.domain.directory import Directory
 from services.routing.domain.places import OffersPerSender
 from services.routing.domain.policy import RoutingPolicy, Weights
-from services.routing.domain.policy_document import document_of
+from services.routing.domain.policy_document import ConfiguredPolicy, document_of
 from services.routing.handlers.policies import LivePolicy, Policies
 from services.routing.live_directory import directory_entry
 from tests.support.migrated import upgrade
@@ -63,7 +63,8 @@ class RoutedNetwork:
             outbox=self.bench.outbox,
             source="/kg/routing",
         )
-        self.live = LivePolicy(self.policies, document_of(RoutingPolicy()), self.bench.clock, lambda: None)
+        configured = ConfiguredPolicy(document=document_of(RoutingPolicy()))
+        self.live = LivePolicy(self.policies, configured, self.bench.clock, lambda: None)
         self.live.start(lambda _: None)
         self.bench.policy = self.live.current
         self.replica = Replica(

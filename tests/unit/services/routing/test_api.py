@@ -214,10 +214,10 @@ def test_unknown_referral_is_refused_in_the_words_of_the_reader(
 
 
 def test_policy_without_a_file_is_the_default(tmp_path: Path) -> None:
-    assert read_policy(None).policy == RoutingPolicy()
+    assert read_policy(None).document.policy == RoutingPolicy()
     file = tmp_path / "policy.json"
     file.write_text('{"version": "2027-1", "emergency_offers": 5}')
-    assert read_policy(file).policy == RoutingPolicy(version="2027-1", emergency_offers=5)
+    assert read_policy(file).document.policy == RoutingPolicy(version="2027-1", emergency_offers=5)
 
 
 def test_invalid_policy_file_is_refused(tmp_path: Path) -> None:

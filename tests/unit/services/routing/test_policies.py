@@ -14,7 +14,7 @@ from contracts.facts import RoutingPolicyApplied
 from services.routing.adapters.policies import SqlPolicyStore
 from services.routing.adapters.tables import POLICIES
 from services.routing.domain.policy import Deadlines, RoutingPolicy
-from services.routing.domain.policy_document import document_of
+from services.routing.domain.policy_document import ConfiguredPolicy, configured_policy, document_of
 from services.routing.handlers.policies import LivePolicy, Policies
 from tests.unit.services.routing.samples import HOUR, NOW
 from tests.unit.services.routing.workbench import Workbench, opened, submitted, workbench
@@ -45,8 +45,9 @@ def rewrite_second(bench: Workbench) -> None:
         transaction.execute(update(POLICIES).where(POLICIES.c.number == 2).values(content=forged))
 
 
-def started(bench: Workbench, configured: RoutingPolicy | None = None) -> LivePolicy:
-    live = LivePolicy(policies(bench), document_of(configured or RoutingPolicy()), bench.clock, lambda: None)
+def started(bench: Workbench, configured: ConfiguredPolicy | None = None) -> LivePolicy:
+    configured = configured or ConfiguredPolicy(document=FIRST)
+    live = LivePolicy(policies(bench), configured, bench.clock, lambda: None)
     live.start(lambda _: None)
     return live
 
@@ -77,7 +78,29 @@ def test_policy_takes_effect_in_every_process_without_a_restart(bench: Workbench
 def test_policy_in_force_stays_after_a_restart_with_another_configured_policy(bench: Workbench) -> None:
     started(bench)
     policies(bench).apply(SECOND, by="ann", now=NOW)
-    assert started(bench, RoutingPolicy(version="configured")).current() == SECOND.policy
+    configured = configured_policy(b'{"version": "configured"}')
+    assert started(bench, configured).current() == SECOND.policy
+
+
+@pytest.mark.parametrize(
+    ("configured", "warned"),
+    [
+        (None, False),
+        (b'{"version": "v2", "routine": {"answer": 7200, "progress": 86400}}', False),
+        # The file omits what the applied policy states.
+        (b'{"version": "v2"}', False),
+        (b'{"version": "v2", "routine": {"answer": 7201, "progress": 86400}}', True),
+        (b'{"version": "2026-1"}', True),
+    ],
+)
+def test_start_warns_of_a_configured_policy_that_is_not_in_force(
+    bench: Workbench, caplog: pytest.LogCaptureFixture, configured: bytes | None, warned: bool
+) -> None:
+    """A hub without KOPURO_POLICY, and one whose file omits a member with a new default, have no warning."""
+    started(bench)
+    policies(bench).apply(SECOND, by="ann", now=NOW)
+    started(bench, None if configured is None else configured_policy(configured))
+    assert ("the configured policy is not in force" in caplog.text) is warned
 
 
 def test_each_policy_is_on_record_with_its_content_and_operator(bench: Workbench) -> None:
