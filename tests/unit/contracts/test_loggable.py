@@ -31,6 +31,7 @@ from services.directory.domain.client_key import KeySet
 from services.intake.domain.command import COMMANDS
 from services.routing.api import PlacementRequest
 from tests.golden_messages.examples import EXAMPLES, ORGANIZATION
+from tests.long_run import times
 from tests.support.events import message_of
 from tests.unit.contracts.both_readers import NOON, by_reader, by_schema
 from tests.unit.contracts.drawn_records import json_values, records_of
@@ -103,7 +104,9 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 @pytest.mark.parametrize("cls", RECORDS, ids=lambda cls: cls.__name__)
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=times(8, 30),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(data=st.data())
 def test_record_is_read_as_by_its_schema_and_what_loads_is_loggable(cls: type, data: st.DataObject) -> None:
