@@ -12,7 +12,7 @@ from tests.simulation.seeds import failure_of, regressions
 from tests.simulation.story import Story
 
 _SECONDS = float(times(3, 10))
-_FIXED = times(24, 80)
+_FIXED = times(16, 80)
 
 
 @pytest.mark.parametrize("seed", dict.fromkeys((*regressions(), *range(_FIXED))))

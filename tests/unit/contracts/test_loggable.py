@@ -206,7 +206,7 @@ def past_and_future(document: Any, cls: type) -> set[str]:
 def test_every_time_in_partner_input_is_bounded() -> None:
     """Fails for a new field without bounds."""
     for cls in DOORS:
-        for field in times(schema_of(cls), set()):
+        for field in moments(schema_of(cls), set()):
             for value in ("0001-01-01", "0001-01-01T00:00:00Z", "9998-01-01", "9998-01-01T00:00:00Z"):
                 with pytest.raises(
                     Exception, match=r"Must be from|Must not be before|Must not be in the future|Must be a"
@@ -214,7 +214,7 @@ def test_every_time_in_partner_input_is_bounded() -> None:
                     field.deserialize(value)
 
 
-def times(schema: Any, seen: set[Any]) -> Iterator[Any]:
+def moments(schema: Any, seen: set[Any]) -> Iterator[Any]:
     for field in schema._declared_fields.values():
         while isinstance(field, fields.List):
             field = field.inner
@@ -222,7 +222,7 @@ def times(schema: Any, seen: set[Any]) -> Iterator[Any]:
             yield field
         elif isinstance(field, fields.Nested) and field.schema.__class__ not in seen:
             seen.add(field.schema.__class__)
-            yield from times(field.schema.__class__, seen)
+            yield from moments(field.schema.__class__, seen)
 
 
 def test_past_times_are_refused_when_in_the_future() -> None:
