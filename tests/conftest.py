@@ -24,7 +24,7 @@ from tests.bytecode import compile_ahead
 from tests.distribution import Distribution, turn
 from tests.faults.tcp_proxy import TcpProxy
 from tests.fork_server import ForkServer
-from tests.long_run import left_to_long_run
+from tests.long_run import left_to_long_run, times
 from tests.servers import PostgresServer
 from tests.support import derandomized_examples, machine_certificates, migrated, temporary_files
 from tests.support.kopuro_forks import Kopuro
@@ -36,7 +36,9 @@ from tests.support.umask import UMASKS, umask
 _MEMORY_FOR_FILES = 1 << 30
 
 # The time of an example depends on the machine, not on the code.
-settings.register_profile("kopuro", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "kopuro", max_examples=times(25, 100), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("kopuro")
 
 

@@ -31,7 +31,7 @@ def _document(name: str = "compose.yaml") -> dict[str, Any]:
     """The compose file, with its variables, anchors and merges resolved."""
     text = (COMPOSE / name).read_text(encoding="utf-8").replace("$$", "$")
     text = re.sub(r"\$\{(\w+):([-?])([^}]*)\}", lambda found: found[3] if found[2] == "-" else "kg", text)
-    loaded: dict[str, Any] = yaml.safe_load(text)
+    loaded: dict[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader)
     return loaded
 
 

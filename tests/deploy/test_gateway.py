@@ -47,7 +47,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _document(name: str) -> dict[str, Any]:
     text = (DEPLOY / "compose" / name).read_text(encoding="utf-8")
     text = re.sub(r"\$\{(\w+):([-?])([^}]*)\}", lambda found: found[3] if found[2] == "-" else "kg", text)
-    loaded: dict[str, Any] = yaml.safe_load(text)
+    loaded: dict[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader)
     return loaded
 
 

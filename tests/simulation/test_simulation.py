@@ -7,11 +7,12 @@ import time
 
 import pytest
 
+from tests.long_run import times
 from tests.simulation.seeds import failure_of, regressions
 from tests.simulation.story import Story
 
-_SECONDS = 10.0
-_FIXED = 80
+_SECONDS = float(times(3, 10))
+_FIXED = times(16, 80)
 
 
 @pytest.mark.parametrize("seed", dict.fromkeys((*regressions(), *range(_FIXED))))

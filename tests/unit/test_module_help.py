@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import runpy
 import sys
 import warnings
@@ -22,7 +21,7 @@ FOLDERS = (
     "services",
     "tests",
 )
-_MAIN = re.compile(r'^if __name__ == "__main__":', re.MULTILINE)
+_MAIN = b'\nif __name__ == "__main__":'
 # Started by another program only, with arguments that it composes.
 CHILDREN = frozenset(
     {
@@ -38,7 +37,7 @@ def programs() -> list[str]:
     names = []
     for folder in FOLDERS:
         for file in (ROOT / folder).rglob("*.py"):
-            if _MAIN.search(file.read_text(encoding="utf-8")) and "peers" not in file.parts:
+            if _MAIN in file.read_bytes() and "peers" not in file.parts:
                 parts = file.relative_to(ROOT).with_suffix("").parts
                 names.append(".".join(parts).removeprefix("client.").removesuffix(".__main__"))
     return sorted(set(names) - CHILDREN)

@@ -17,11 +17,12 @@ from admin.environment_files import (
     write_environment,
 )
 from kopuro_client.errors import InvalidArgumentError
+from tests.long_run import times
 
 values = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp")), max_size=30)
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(15, 40))
 @given(st.dictionaries(st.from_regex(r"KOPURO_[A-Z]{1,8}", fullmatch=True), values, max_size=4))
 def test_written_variables_are_read_back(variables: dict[str, str]) -> None:
     # The parser strips the ends of lines; the writer quotes every value that could lose something.

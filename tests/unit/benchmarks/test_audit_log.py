@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections import Counter
 from itertools import islice
@@ -19,6 +20,7 @@ from benchmarks.stopwatch import Stopwatch
 from services.audit.log.domain.entry import entry_of
 from services.audit.log.domain.facets import facets_of
 
+Measured = tuple[dict[str, Any], dict[str, Any]]
 EFFORT = LogPlan(size=800, sample=200, batch=100, proofs=20, warm_up=0.0)
 
 
@@ -51,30 +53,33 @@ def test_batches_have_their_size_and_are_consecutive() -> None:
     assert len({message.id for message in (*first, *second)}) == 14
 
 
-def test_benchmark_grows_publishes_proves_and_verifies_a_log(tmp_path: Path) -> None:
-    proving = {"proofs": EFFORT.proofs, "warm_up": EFFORT.warm_up, "seed": 7}
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    """A log in a directory, with the figures of growing, publishing, proving and verifying it."""
     told: dict[str, Any] = {
-        "directory": str(tmp_path),
+        "directory": str(tmp_path_factory.mktemp("measured")),
         "size": EFFORT.size,
         "sample": EFFORT.sample,
         "batch": EFFORT.batch,
-        "proving": proving,
+        "proving": {"proofs": EFFORT.proofs, "warm_up": EFFORT.warm_up, "seed": 7},
     }
-    found = {
-        task: run("benchmarks.audit_kopuro", task, told) for task in ("grow", "publish", "prove", "verify")
-    }
+    tasks = ("grow", "publish", "prove", "verify")
+    return told, {task: run("benchmarks.audit_kopuro", task, told) for task in tasks}
+
+
+def test_benchmark_grows_publishes_proves_and_verifies_a_log(measured: Measured) -> None:
+    told, found = measured
     assert found["grow"].keys() == {"empty", "full", "overall", "empty_cpu_us", "full_cpu_us", "mib"}
     assert all(figure > 0 for figures in found.values() for figure in figures.values())
     assert found["verify"]["entries"] == 1_000
-    with sqlite3.connect(tmp_path / "audit.sqlite") as database:
+    with sqlite3.connect(Path(told["directory"]) / "audit.sqlite") as database:
         assert database.execute("SELECT count(*) FROM entries").fetchone() == (1_000,)
 
 
-def test_log_that_fails_verification_gives_no_figure(tmp_path: Path) -> None:
-    told: dict[str, Any] = {"directory": str(tmp_path), "size": 200, "sample": 100, "batch": 100}
-    run("benchmarks.audit_kopuro", "grow", told)
-    run("benchmarks.audit_kopuro", "publish", told)
-    entries = tmp_path / "published" / "tile" / "entries" / "000"
+def test_log_that_fails_verification_gives_no_figure(measured: Measured, tmp_path: Path) -> None:
+    told = {**measured[0], "directory": str(tmp_path / "damaged")}
+    damaged = shutil.copytree(measured[0]["directory"], told["directory"])
+    entries = Path(damaged) / "published" / "tile" / "entries" / "000"
     content = entries.read_bytes()
     entries.chmod(0o600)
     entries.write_bytes(content.replace(b'"format":3', b'"format":4', 1))

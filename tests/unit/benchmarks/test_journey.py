@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.journey import close_loops
 from benchmarks.kopuro_hub import KopuroHub
 
 
+@pytest.mark.long_run  # tests/unit/benchmarks/test_history.py closes a few loops twice
 def test_twenty_referrals_are_all_closed(tmp_path: Path, vhost: str) -> None:
     hub = KopuroHub(tmp_path / "hub", vhost)
     hub.start()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from benchmarks.matching import ANSWERED, DECIDE, RECORDED, measure_matching
+from tests.long_run import times
+
+SERVICES = times(500, 2_000)
 
 
 def test_sql_gives_the_same_order_scores_turns_and_evidence(postgres_database: str) -> None:
     """`measure_matching` raises if one answer differs."""
     databases = {"SQLite", "SQLite, normalised", "PostgreSQL", "PostgreSQL, normalised"}
-    found = measure_matching(2_000, decisions=60, postgresql=postgres_database)
-    assert found.services > 2_000
+    found = measure_matching(SERVICES, decisions=times(30, 60), postgresql=postgres_database)
+    assert found.services > SERVICES
     assert found.candidates[0] >= 1
     for asked in (found.explained, found.eligible):
         assert set(asked) == databases

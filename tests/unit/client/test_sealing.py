@@ -22,6 +22,7 @@ from kopuro_client import (
 )
 from kopuro_client.records import Jwk
 from kopuro_client.sealing import CONTENT_ENCRYPTION, KEY_MANAGEMENT, MAX_SEALED, key_for
+from tests.long_run import times
 
 CASE = {"name": "Айгуль Т.", "phones": ["+996700000000"], "narrative": "Паспорт у работодателя."}
 KEY = generate_key()
@@ -169,7 +170,7 @@ def test_case_without_json_form_is_not_sealed() -> None:
 SEALED = seal(CASE, public_key(KEY))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=times(60, 300), deadline=None)
 @given(st.data())
 def test_malformed_sealed_case_raises_only_sealing_error(data: st.DataObject) -> None:
     header = data.draw(

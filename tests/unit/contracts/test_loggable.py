@@ -31,6 +31,7 @@ from services.directory.domain.client_key import KeySet
 from services.intake.domain.command import COMMANDS
 from services.routing.api import PlacementRequest
 from tests.golden_messages.examples import EXAMPLES, ORGANIZATION
+from tests.long_run import times
 from tests.support.events import message_of
 from tests.unit.contracts.both_readers import NOON, by_reader, by_schema
 from tests.unit.contracts.drawn_records import json_values, records_of
@@ -103,7 +104,9 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 @pytest.mark.parametrize("cls", RECORDS, ids=lambda cls: cls.__name__)
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=times(8, 30),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(data=st.data())
 def test_record_is_read_as_by_its_schema_and_what_loads_is_loggable(cls: type, data: st.DataObject) -> None:
@@ -203,7 +206,7 @@ def past_and_future(document: Any, cls: type) -> set[str]:
 def test_every_time_in_partner_input_is_bounded() -> None:
     """Fails for a new field without bounds."""
     for cls in DOORS:
-        for field in times(schema_of(cls), set()):
+        for field in moments(schema_of(cls), set()):
             for value in ("0001-01-01", "0001-01-01T00:00:00Z", "9998-01-01", "9998-01-01T00:00:00Z"):
                 with pytest.raises(
                     Exception, match=r"Must be from|Must not be before|Must not be in the future|Must be a"
@@ -211,7 +214,7 @@ def test_every_time_in_partner_input_is_bounded() -> None:
                     field.deserialize(value)
 
 
-def times(schema: Any, seen: set[Any]) -> Iterator[Any]:
+def moments(schema: Any, seen: set[Any]) -> Iterator[Any]:
     for field in schema._declared_fields.values():
         while isinstance(field, fields.List):
             field = field.inner
@@ -219,7 +222,7 @@ def times(schema: Any, seen: set[Any]) -> Iterator[Any]:
             yield field
         elif isinstance(field, fields.Nested) and field.schema.__class__ not in seen:
             seen.add(field.schema.__class__)
-            yield from times(field.schema.__class__, seen)
+            yield from moments(field.schema.__class__, seen)
 
 
 def test_past_times_are_refused_when_in_the_future() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kopuro_client.commands import _application, main
+from tests.long_run import combinations
 
 APPLICATION = _application()
 
@@ -19,8 +20,11 @@ def _paths(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]
         yield from _paths(below, (*path, name))
 
 
-@pytest.mark.parametrize("path", list(_paths(APPLICATION)), ids=lambda path: " ".join(path) or "kopuro")
-@pytest.mark.parametrize("columns", ["80", "200"])
+@pytest.mark.parametrize(
+    ("path", "columns"),
+    combinations(list(_paths(APPLICATION)), ["80", "200"]),
+    ids=lambda value: value if isinstance(value, str) else " ".join(value) or "kopuro",
+)
 def test_help_names_values_plainly(
     path: tuple[str, ...], columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -50,9 +54,11 @@ def test_help_shows_kind_of_each_value(
             assert re.search(pattern, text), (path, pattern)
 
 
-@pytest.mark.parametrize("path", list(_paths(APPLICATION)), ids=lambda path: " ".join(path) or "kopuro")
-def test_help_paragraph_is_one_line(path: tuple[str, ...]) -> None:
-    command = APPLICATION
-    for name in path:
-        command = command.commands[name]
-    assert [part for part in (command.help or "").split("\n\n") if "\n" in part] == []
+def test_help_paragraph_is_one_line() -> None:
+    broken = []
+    for path in _paths(APPLICATION):
+        command = APPLICATION
+        for name in path:
+            command = command.commands[name]
+        broken += [(path, part) for part in (command.help or "").split("\n\n") if "\n" in part]
+    assert broken == []

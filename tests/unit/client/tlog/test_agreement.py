@@ -15,9 +15,10 @@ from kopuro_client.tlog import (
     verify_consistency,
     verify_inclusion,
 )
+from tests.long_run import times
 from tests.unit.client.tlog import log_writer
 
-TREES = 10_000
+TREES = times(2_000, 10_000)
 SEED = 20261121
 
 

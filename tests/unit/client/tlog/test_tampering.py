@@ -1,6 +1,6 @@
 """Seeded trials of every kind of tampering with every kind of file: the verifier detects all of them.
 
-`make test LONG=1` runs twenty times as many trials. The trials omit what a log may do: delete partial tiles
+`make test LONG=1` runs eighty times as many trials. The trials omit what a log may do: delete partial tiles
 of smaller sizes, and publish a newest checkpoint that witnesses have not signed yet beside a valid
 `cosigned-checkpoint`.
 """
@@ -45,7 +45,7 @@ from tests.unit.client.tlog.log_writer import (
 )
 
 SEED = 4
-MANY = times(1, 20)
+MANY = times(1, 80)
 SIZE = 600
 POLICY = TrustPolicy.parse(policy_text())
 LEAVES = entries(SIZE)
@@ -207,22 +207,22 @@ def a_cosigned_fork(chance: random.Random) -> Files:
 @pytest.mark.parametrize(
     ("trial", "times"),
     [
-        (a_flipped_bit, 500),
-        (a_file_deleted, 40),
-        (a_file_cut_short, 200),
-        (a_file_made_longer, 200),
-        (two_files_swapped, 60),
-        (entries_reordered, 60),
-        (an_entry_changed, 60),
-        (an_entry_inserted, 60),
-        (an_entry_deleted, 60),
-        (bytes_moved_between_entries, 40),
-        (a_rollback, 40),
-        (a_fork_that_is_shorter, 40),
-        (a_fork_that_is_longer, 40),
-        (a_cosigned_checkpoint_changed, 200),
-        (a_cosigned_checkpoint_without_its_witnesses, 20),
-        (a_cosigned_fork, 20),
+        (a_flipped_bit, 125),
+        (a_file_deleted, 10),
+        (a_file_cut_short, 50),
+        (a_file_made_longer, 50),
+        (two_files_swapped, 15),
+        (entries_reordered, 15),
+        (an_entry_changed, 15),
+        (an_entry_inserted, 15),
+        (an_entry_deleted, 15),
+        (bytes_moved_between_entries, 10),
+        (a_rollback, 10),
+        (a_fork_that_is_shorter, 10),
+        (a_fork_that_is_longer, 10),
+        (a_cosigned_checkpoint_changed, 50),
+        (a_cosigned_checkpoint_without_its_witnesses, 5),
+        (a_cosigned_fork, 5),
     ],
 )
 def test_log_tampering_is_detected(tree: Tree, trial: Trial, times: int) -> None:
@@ -280,7 +280,7 @@ def test_bundle_tampering_is_detected() -> None:
     chance = random.Random(SEED)
     assert Bundle.parse(compact(BUNDLE)).verify(POLICY)
     tried: Counter[str] = Counter()
-    trials = [*flipped_bundles(chance, 800 * MANY), *forged_bundles(chance, 150 * MANY)]
+    trials = [*flipped_bundles(chance, 200 * MANY), *forged_bundles(chance, 36 * MANY)]
     for kind, written in trials:
         if written == compact(BUNDLE):
             continue
@@ -288,7 +288,7 @@ def test_bundle_tampering_is_detected() -> None:
         with pytest.raises(ClientError):
             Bundle.parse(written).verify(POLICY)
     print(f"bundles: {tried.total()} of {tried.total()} detected: {dict(tried)}")  # noqa: T201  # -rP shows it
-    assert tried.total() > 900 * MANY
+    assert tried.total() > 225 * MANY
 
 
 def test_memory_tampering_is_detected(tmp_path: Path) -> None:
@@ -298,8 +298,8 @@ def test_memory_tampering_is_detected(tmp_path: Path) -> None:
     file = memory.file(ORIGIN)
     written = file.read_bytes()
     chance = random.Random(SEED)
-    for _ in range(500 * MANY):
+    for _ in range(125 * MANY):
         file.write_bytes(flip(written, chance))
         with pytest.raises(ClientError):
             memory.recall(ORIGIN)
-    print(f"remembered checkpoints: {500 * MANY} of {500 * MANY} detected")  # noqa: T201  # -rP shows it
+    print(f"remembered checkpoints: {125 * MANY} of {125 * MANY} detected")  # noqa: T201  # -rP shows it

@@ -15,6 +15,7 @@ from contracts.errors import Refused
 from runtime.web.chunks import BadChunk, Chunks
 from runtime.web.head import LONGEST_LINE, BadHead, RequestHead, environment, read_head
 from runtime.web.path import decode_path
+from tests.long_run import times
 
 _SECOND = b"GET /second HTTP/1.1\r\nHost: y\r\n\r\n"
 _PIECES = [
@@ -58,7 +59,7 @@ def other(request: bytes) -> tuple[bytes, bytes, bytes, bytes]:
     return head.method, head.target, body, connection.trailing_data[0]
 
 
-@settings(max_examples=400)
+@settings(max_examples=times(100, 400))
 @given(st.lists(st.sampled_from(_PIECES), max_size=14).map(b"".join), st.booleans())
 @example(b"Host: x\r\nContent-Length: 2\r\n\r\n{}", True)
 @example(b"Host: x\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\n{}\r\n0\r\nX-Name: a\r\n\r\n", True)

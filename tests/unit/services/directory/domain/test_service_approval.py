@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from contracts.codes import Settlement, Sex
 from contracts.organization import ApprovedService, Organization, Service
 from services.directory.domain.service_approval import with_approvals_that_hold
+from tests.long_run import times
 from tests.unit.services.directory.samples import NOON, organization, service_record
 
 REGIONS = ("KG-GO", "KG-N", "KZ-10")
@@ -41,7 +42,7 @@ def served_by(service: Service) -> set[tuple[str, str, str]]:
     }
 
 
-@settings(max_examples=400)
+@settings(max_examples=times(100, 400))
 @given(first=SERVICES, later=st.lists(RECORDS, max_size=6))
 def test_approval_never_covers_people_whom_its_service_was_not_for(
     first: dict[str, object], later: list[Organization]

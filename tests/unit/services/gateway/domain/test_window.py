@@ -14,6 +14,7 @@ from services.gateway.domain.window import (
     Window,
     rebuilt,
 )
+from tests.long_run import times
 
 EMPTY = 0
 
@@ -203,7 +204,7 @@ STEP = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=times(40, 150), deadline=None)
 @given(st.lists(STEP, min_size=60, max_size=120))
 def test_no_interleaving_acknowledges_a_message_that_its_reader_has_not(walk: list[tuple[str, int]]) -> None:
     hub = Hub()
@@ -216,7 +217,7 @@ def test_no_interleaving_acknowledges_a_message_that_its_reader_has_not(walk: li
         assert set(hub.mailbox) <= hub.done | coming
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=times(20, 50), deadline=None)
 @given(st.lists(STEP, max_size=60))
 def test_consumer_that_keeps_up_gets_everything_acknowledged_in_the_end(walk: list[tuple[str, int]]) -> None:
     hub = Hub()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 import sqlite3
 from typing import Any
@@ -113,8 +114,7 @@ def test_sqlite_counts_engagements_by_indexes_without_closed_rows(
 
 def _steps(count: int, kind: QueueKind, wanted: QueueFilter) -> int:
     """Count SQLite's virtual machine instructions for one page, in tens."""
-    connection = sqlite3.connect(":memory:", check_same_thread=False)
-    fill(Database(create_engine("sqlite://", creator=lambda: connection)), count)
+    connection = _filled(count)
     steps = 0
 
     def step() -> int:
@@ -125,8 +125,16 @@ def _steps(count: int, kind: QueueKind, wanted: QueueFilter) -> int:
     text = query(kind, wanted).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
     connection.set_progress_handler(step, 10)
     assert connection.execute(str(text)).fetchall()
-    connection.close()
+    connection.set_progress_handler(None, 10)
     return steps
+
+
+@functools.cache
+def _filled(count: int) -> sqlite3.Connection:
+    """A database of so many referrals, which all queries of a page read."""
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    fill(Database(create_engine("sqlite://", creator=lambda: connection)), count)
+    return connection
 
 
 def test_postgresql_page_reads_no_closed_referral(postgres_database: str) -> None:

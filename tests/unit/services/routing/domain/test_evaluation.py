@@ -31,6 +31,7 @@ from services.routing.domain.evaluation import Evaluation
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, ServiceLoad
 from services.routing.domain.places import Demand, OffersPerSender
 from services.routing.domain.shortlist import Shortlist
+from tests.long_run import times
 from tests.unit.services.routing.samples import (
     DAY,
     KEY,
@@ -174,7 +175,7 @@ def networks(draw: st.DrawFn) -> Circumstances:
     )
 
 
-@settings(max_examples=150)
+@settings(max_examples=times(30, 150))
 @given(networks())
 def test_candidates_fail_the_same_rules_together_as_alone(
     given: Circumstances,

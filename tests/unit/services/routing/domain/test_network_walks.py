@@ -74,6 +74,7 @@ from services.routing.domain.referral import Referral
 from services.routing.domain.referral_circumstances import circumstances_of
 from services.routing.domain.standing import revoke_suspended
 from services.routing.domain.transition import Transition, TransitionContext
+from tests.long_run import times
 from tests.support.events import message_of
 from tests.support.walks import quarters_of
 from tests.unit.services.routing.samples import (
@@ -86,7 +87,7 @@ from tests.unit.services.routing.samples import (
     service,
 )
 
-WALKS = settings(max_examples=250, stateful_step_count=25, deadline=None, derandomize=True)
+WALKS = settings(max_examples=times(60, 250), stateful_step_count=25, deadline=None, derandomize=True)
 NAMES = ("ru.one", "ru.two", "ru.three", "ru.four")
 LEGAL, SHELTER = "legal.wage_claim", "basic_needs"
 # Which needs each organisation meets. One of them covers both in some walks.

@@ -21,6 +21,7 @@ from services.routing.domain.places import (
     place_refused,
 )
 from services.routing.domain.waiting import WaitingQueue, WaitingReferral, in_turn
+from tests.long_run import times
 from tests.unit.services.routing.samples import NOW
 
 EMERGENCY, URGENT, ROUTINE = Urgency.emergency, Urgency.urgent, Urgency.routine
@@ -227,7 +228,7 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=times(30, 150), deadline=None)
 @given(ACTIONS, st.integers(1, 8))
 def test_every_sender_gets_its_share_of_places(
     actions: list[tuple[str, object, object]], maximum: int

@@ -16,6 +16,7 @@ from services.routing.domain.fairness import Fairness
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 from services.routing.domain.observed_record import observation_of
 from services.routing.domain.policy import RoutingPolicy, Weights
+from tests.long_run import times
 from tests.unit.services.routing.domain.reference_decision import reference
 from tests.unit.services.routing.domain.test_evaluation import FACTS, NAMES, PARENT, networks
 from tests.unit.services.routing.samples import (
@@ -50,7 +51,7 @@ POLICIES = st.builds(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=times(20, 100))
 @given(networks(), st.data())
 def test_decision_equals_the_reference_for_every_referral_of_one_directory(
     first: Circumstances, data: st.DataObject

@@ -17,6 +17,7 @@ from services.routing.domain.observation import NOTHING_OBSERVED, Observation, S
 from services.routing.domain.observations import Observations
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.shortlist import NOTHING_FOUND, Shortlist
+from tests.long_run import times
 from tests.unit.services.routing.domain.test_evaluation import FACTS, NAMES, OBSERVED, ORGANIZATIONS
 from tests.unit.services.routing.samples import (
     NOW,
@@ -79,7 +80,7 @@ class Walk:
         return replace(made, directory_version=0)
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(20, 60))
 @given(st.lists(CHANGES, min_size=1, max_size=12), st.lists(FACTS, min_size=1, max_size=3))
 def test_decisions_between_changes_equal_those_of_a_fresh_directory(
     changes: list[Any], asked: list[Any]
@@ -92,7 +93,7 @@ def test_decisions_between_changes_equal_those_of_a_fresh_directory(
             assert dump(walk.decided(walk.directory, about)) == dump(walk.decided(fresh, about))
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(20, 60))
 @given(st.lists(CHANGES, min_size=1, max_size=12), st.lists(FACTS, min_size=1, max_size=3))
 def test_record_that_is_read_after_later_changes_is_that_of_the_decisions_time(
     changes: list[Any], asked: list[Any]

@@ -55,6 +55,7 @@ from contracts.facts import (
 from services.routing.domain.lifecycle import act_when_due, remind
 from services.routing.domain.referral import Referral
 from services.routing.domain.tally import REASONS, UNPLACED_REASONS
+from tests.long_run import times
 from tests.support.walks import quarters_of
 from tests.unit.services.routing.samples import (
     REFERRAL,
@@ -65,7 +66,7 @@ from tests.unit.services.routing.samples import (
     service,
 )
 
-WALKS = settings(max_examples=250, stateful_step_count=30, deadline=None, derandomize=True)
+WALKS = settings(max_examples=times(60, 250), stateful_step_count=30, deadline=None, derandomize=True)
 RECEIVERS = (
     organization("ru.one"),
     organization("ru.two", service(), service(id="near", areas=("RU-MOW", "RU-SPE"))),

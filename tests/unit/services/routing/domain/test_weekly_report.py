@@ -29,6 +29,7 @@ from services.routing.domain.weekly_report import (
     statements_of,
 )
 from services.routing.domain.withholding import THRESHOLD
+from tests.long_run import times
 
 WEEK = CalendarWeek.parse("2026-W09")
 MADE = WEEK.end + dt.timedelta(hours=1)
@@ -267,7 +268,7 @@ def truth(events: WeekEvents, table: str) -> Counter[tuple[str, ...]]:
     return Counter({(name,): count for name, count in getattr(events, table).items()})
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(15, 40))
 @given(weeks())
 def test_report_shows_only_sums_of_whole_rows_of_five_or_more(events: WeekEvents) -> None:
     report = made(events)
@@ -285,7 +286,7 @@ def test_report_shows_only_sums_of_whole_rows_of_five_or_more(events: WeekEvents
     assert report.gaps.total == report.rules.total
 
 
-@settings(max_examples=20)
+@settings(max_examples=times(10, 20))
 @given(st.lists(counts, min_size=5, max_size=6), st.sampled_from(SeriesSpan))
 def test_series_is_computed_from_what_the_weeks_show(submitted: list[int], every: SeriesSpan) -> None:
     reports = []

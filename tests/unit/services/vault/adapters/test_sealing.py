@@ -17,6 +17,7 @@ from joserfc.jwk import OKPKey
 from contracts.jose import CONTENT_ENCRYPTION, KEY_MANAGEMENT, decoded, encoded, thumbprint
 from services.vault.adapters import sealing
 from services.vault.adapters.sealing import Unopened, opened, sealed
+from tests.long_run import times
 
 ALGORITHMS = [KEY_MANAGEMENT, CONTENT_ENCRYPTION]
 RAW = bytes(range(1, 33))
@@ -35,7 +36,7 @@ def sealed_by_joserfc(plaintext: bytes, **members: str) -> str:
     return jwe.encrypt_compact(header, plaintext, JOSERFC_KEY, algorithms=ALGORITHMS)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=times(20, 50), deadline=None)
 @given(plaintext=st.binary(min_size=1, max_size=300))
 def test_sealed_text_opens_with_joserfc(plaintext: bytes) -> None:
     found = jwe.decrypt_compact(sealed(plaintext, X), JOSERFC_KEY, algorithms=ALGORITHMS)
@@ -44,7 +45,7 @@ def test_sealed_text_opens_with_joserfc(plaintext: bytes) -> None:
     assert found.headers()["cty"] == "application/json"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=times(20, 50), deadline=None)
 @given(plaintext=st.binary(min_size=1, max_size=300), apu=st.binary(max_size=20), apv=st.binary(max_size=20))
 def test_text_sealed_by_joserfc_opens(plaintext: bytes, apu: bytes, apv: bytes) -> None:
     compact = sealed_by_joserfc(plaintext, apu=encoded(apu), apv=encoded(apv))

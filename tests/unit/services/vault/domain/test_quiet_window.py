@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.vault.domain.quiet_window import IN_PROGRESS, MOST_BETWEEN, QuietWindow, WaitingForVault
+from tests.long_run import times
 
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
@@ -61,7 +62,7 @@ _STEPS = st.lists(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=times(50, 200))
 @given(_STEPS)
 @example(["arrive", "take", "postpone"])
 @example(["arrive", "take", *["arrive"] * 9])

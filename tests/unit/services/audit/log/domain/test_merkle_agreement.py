@@ -19,6 +19,7 @@ from services.audit.log.domain.merkle import (
     prove_inclusion,
     root,
 )
+from tests.long_run import times
 
 # The shape of a tree is its size alone; drawn lists would nearly all be short ones.
 leaves = st.builds(
@@ -26,7 +27,7 @@ leaves = st.builds(
     st.integers(1, 300),
     st.binary(max_size=40),
 )
-often = settings(max_examples=300, deadline=None)
+often = settings(max_examples=times(60, 300), deadline=None)
 
 
 def reader(data: list[bytes]) -> HashReader:

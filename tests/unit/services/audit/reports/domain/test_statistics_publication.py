@@ -18,6 +18,7 @@ from services.audit.reports.domain.statistics_counts import (
     Statistics,
     statistics_of,
 )
+from tests.long_run import times
 
 SEXES, URGENCIES = ("female", "male", "other", "unknown"), ("urgent", "routine", "emergency")
 Cell = tuple[str, str]
@@ -108,7 +109,7 @@ def constraints(table: Mapping[Cell, int]) -> list[tuple[set[Cell], int]]:
 CELLS = list(product(SEXES[:3], URGENCIES[:2]))
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(15, 40))
 @given(st.lists(st.integers(0, 7) | st.integers(0, 3), min_size=6, max_size=6))
 def test_every_small_count_has_another_value_in_a_table_with_the_same_published_rows(
     counts: list[int],
