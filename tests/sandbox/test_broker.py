@@ -343,7 +343,9 @@ def test_confirmed_messages_survive_a_crash_and_a_supervised_restart_and_nothing
     assert own_processes(broker) == []
 
 
-@pytest.mark.parametrize("end", [PrivateBroker.kill, PrivateBroker.stop])
+@pytest.mark.parametrize(
+    "end", [PrivateBroker.kill, pytest.param(PrivateBroker.stop, marks=pytest.mark.long_run)]
+)
 def test_program_started_by_the_node_ends_with_it(data: Path, end: Callable[[PrivateBroker], None]) -> None:
     broker = PrivateBroker(data)
     broker.start()
