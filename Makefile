@@ -36,7 +36,7 @@ test: setup ## run the tests, with real RabbitMQ, SQLite and PostgreSQL, curl an
 	@tests/partners/install-tools
 	$(if $(LONG),KOPURO_LONG_TESTS=1 )$(BIN)/python -m pytest -n auto
 
-crash: setup ## kill audit at 200 random moments (`make test` does 15)
+crash: setup ## kill audit at 200 random moments (`make test` does 8, with LONG=1 15)
 	KOPURO_CRASH_KILLS=200 $(BIN)/python -m pytest -s tests/crash/test_audit.py
 
 mutation: setup ## remove each guarantee from a copy of the code; the tests must fail each time

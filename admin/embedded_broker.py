@@ -150,6 +150,11 @@ class BrokerFiles:
         return self.root / "mnesia"
 
     @property
+    def unused(self) -> Path:
+        """An empty file, there until the node has started once: nobody has used it."""
+        return self.root / "unused"
+
+    @property
     def logs(self) -> Path:
         return self.root / "log"
 

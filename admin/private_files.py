@@ -38,6 +38,16 @@ def replace_content(path: Path, text: str) -> None:
     draft.replace(path)
 
 
+def delete_durably(path: Path) -> None:
+    """Delete a file; it does not come back after a crash of the machine."""
+    path.unlink()
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def give_to_owner_of(path: Path, model: Path) -> None:
     """Give a file the owner and group of another one. Raises OSError where only root could."""
     _give(path, model.stat())

@@ -14,7 +14,7 @@ from typing import Self
 import amqp
 
 from admin.embedded_broker import DEFAULT_VHOST, LOOPBACK, BrokerFiles, BrokerIdentity
-from admin.private_files import OwnerLock, make_private, write_private
+from admin.private_files import OwnerLock, delete_durably, make_private, write_private
 from contracts.broker_rights import GATEWAY, USERS
 from sandbox.broker_configuration import MARKER, START, contents, control_environment, environment
 from sandbox.broker_log import cause_of_failure
@@ -139,6 +139,7 @@ class PrivateBroker:
         if self._hub is not None:
             users = (*USERS, GATEWAY) if self._partners else USERS
             self._identity = self._identity.with_passwords(users)
+        self._begin_again_if_unused()
         for directory in (self.files.home, self.files.mnesia, self.files.logs):
             make_private(directory)
         search_path = os.environ.get("PATH", os.defpath)
@@ -195,7 +196,11 @@ class PrivateBroker:
                     ) from error
                 time.sleep(0.05)
             else:
-                return
+                break
+        if self._hub is not None:
+            self.flush_declarations()
+        if self.files.unused.exists():
+            delete_durably(self.files.unused)
 
     def exit_code(self) -> int | None:
         return None if self._process is None else self._process.exit_code()
@@ -224,6 +229,16 @@ class PrivateBroker:
         if self._process is not None:
             self._process.kill()
             self._end_programs(start)
+
+    def _begin_again_if_unused(self) -> None:
+        """Delete what a first start has left that was killed, and mark the first start.
+
+        A node killed within a second of declaring its queues never has them again (`flush_declarations`).
+        """
+        if not self.files.mnesia.exists():
+            write_private(self.files.unused, "")
+        elif self.files.unused.exists():
+            shutil.rmtree(self.files.mnesia)
 
     def _end_programs(self, start: str) -> None:
         """SIGKILL what is left of a start of the node. Raises TimeoutError when a process survives it.

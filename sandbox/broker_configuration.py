@@ -63,6 +63,8 @@ lists:foreach(fun(Library) ->
     end
 end, [{}]).
 """
+# Of the process that looks: the node and its programs run in the broker's directory. Linux only.
+WORKING_DIRECTORY: Final = Path("/proc/self/cwd")
 # Erlang reports a crashed process with all that it keeps and its last message: what a stranger sent before
 # login, or a message that cannot be decoded. RabbitMQ's own events have its domain; only these are logged.
 # There is no space after `fun`, because the server's script splits its arguments at each.
@@ -154,24 +156,27 @@ def environment(
     Erlang searches first for a module, in this order.
     The caller's environment is not inherited, since its RABBITMQ_… variables would change the node.
     """
+    node = _named_in_ascii(files)
+    if plugins is not None:
+        plugins = node.root / plugins.relative_to(files.root)
     return {
         **({} if plugins is None else {"RABBITMQ_PLUGINS_DIR": str(plugins)}),
         "PATH": path,
         "LANG": "C.UTF-8",
-        "HOME": str(files.home),
+        "HOME": str(node.home),
         MARKER: str(files.root),
         "RABBITMQ_NODENAME": identity.node,
-        "RABBITMQ_CONFIG_FILE": str(files.configuration),
-        "RABBITMQ_CONFIG_FILES": str(files.root / "conf.d"),
-        "RABBITMQ_ADVANCED_CONFIG_FILE": str(files.advanced),
-        "RABBITMQ_CONF_ENV_FILE": str(files.script_settings),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(files.plugins),
-        "RABBITMQ_MNESIA_BASE": str(files.mnesia),
-        "RABBITMQ_LOG_BASE": str(files.logs),
-        "RABBITMQ_GENERATED_CONFIG_DIR": str(files.root / "generated"),
-        "RABBITMQ_SCHEMA_DIR": str(files.root / "schema"),
-        "RABBITMQ_PID_FILE": str(files.root / "pid"),
-        "ERL_CRASH_DUMP": str(files.logs / "erl_crash.dump"),
+        "RABBITMQ_CONFIG_FILE": str(node.configuration),
+        "RABBITMQ_CONFIG_FILES": str(node.root / "conf.d"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(node.advanced),
+        "RABBITMQ_CONF_ENV_FILE": str(node.script_settings),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(node.plugins),
+        "RABBITMQ_MNESIA_BASE": str(node.mnesia),
+        "RABBITMQ_LOG_BASE": str(node.logs),
+        "RABBITMQ_GENERATED_CONFIG_DIR": str(node.root / "generated"),
+        "RABBITMQ_SCHEMA_DIR": str(node.root / "schema"),
+        "RABBITMQ_PID_FILE": str(node.root / "pid"),
+        "ERL_CRASH_DUMP": str(node.logs / "erl_crash.dump"),
         "ERL_CRASH_DUMP_SECONDS": "3",
         # Makes the script replace itself with Erlang, so that the child's pid is the node's and SIGTERM
         # stops Erlang in order. (-noinput disables the interactive shell.)
@@ -195,6 +200,17 @@ def environment(
             ]
         ),
     }
+
+
+def _named_in_ascii(files: BrokerFiles) -> BrokerFiles:
+    """Return the files under names that the node can use: those of its working directory, if need be.
+
+    In a directory whose name Latin-1 cannot write, RabbitMQ 3.10.8 does not find its queues when it starts
+    again, although the first start succeeds.
+    """
+    if str(files.root).isascii() or not WORKING_DIRECTORY.exists():
+        return files
+    return BrokerFiles(root=WORKING_DIRECTORY)
 
 
 def control_environment(files: BrokerFiles, *, path: str) -> Mapping[str, str]:

@@ -15,6 +15,8 @@ SETTINGS = """\
 [pytest]
 addopts = -p no:pytest_nameko --import-mode=importlib -p no:cacheprovider
 """
+# Those of the environment take seconds to import, in each process.
+_OWN_PLUGINS_ONLY = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 CONFTEST = """\
 from tests.bytecode import compile_ahead
 
@@ -43,9 +45,20 @@ def test_workers_rewrite_no_module_again(tmp_path: Path) -> None:
     module.write_text("def test_sum() -> None:\n    a = 1\n    assert a + 1 == 3\n")
 
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-n", "1", "-p", "recording", "tests/test_numbers.py"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "xdist.plugin",
+            "-n",
+            "1",
+            "-p",
+            "recording",
+            "tests/test_numbers.py",
+        ],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        env={"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin", **_OWN_PLUGINS_ONLY},
         capture_output=True,
         text=True,
         check=False,

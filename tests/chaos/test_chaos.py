@@ -8,10 +8,14 @@ from pathlib import Path
 from tests.chaos.__main__ import plan_of
 from tests.chaos.chaos_run import Plan, chaos_run
 from tests.chaos.verdict import judge
+from tests.long_run import times
 
 
 def test_hub_loses_nothing_while_its_processes_are_killed(tmp_path: Path) -> None:
-    plan = Plan(seed=secrets.randbelow(10**6), referrals=60, kills=4, in_flight=30, batch=5, answer=8)
+    referrals, kills = times(30, 60), times(3, 4)
+    plan = Plan(
+        seed=secrets.randbelow(10**6), referrals=referrals, kills=kills, in_flight=30, batch=5, answer=8
+    )
     lines: list[str] = []
     with chaos_run(plan, tmp_path, lines.append) as after:
         verdict = judge(after)

@@ -1,6 +1,6 @@
 """The audit service killed at each crash point of its publication, and at any moment.
 
-KOPURO_CRASH_KILLS says how many times at any moment (15 by default; `make crash` takes 200).
+KOPURO_CRASH_KILLS says how many times at any moment (8 by default, 15 in a long run; `make crash` takes 200).
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from services.audit.log.adapters.sql_publication import SqlPublicationRecord
 from services.audit.log.domain.checkpoint import Checkpoint
 from services.audit.log.domain.merkle import leaf_hash, root
 from tests.crash.faults import PLAN, PUBLICATION_MOMENTS, Moment, Plan, named
+from tests.long_run import times
 from tests.services.audited_hub import MOSCOW, OSH, AuditedHub, accepted, read_published
 
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
-KILLS = int(os.environ.get("KOPURO_CRASH_KILLS", "15"))
+KILLS = int(os.environ.get("KOPURO_CRASH_KILLS", times(8, 15)))
 SEED = int(os.environ.get("KOPURO_CRASH_SEED", "20261121"))
 
 

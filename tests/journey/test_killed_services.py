@@ -15,6 +15,7 @@ from kopuro_client import RefusedError, TransportError, UnavailableError
 from sandbox.hub_files import SERVICES
 from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
+from tests.long_run import combinations
 
 # Facts that must occur exactly once, despite kills and redelivery.
 ONCE = (
@@ -33,8 +34,7 @@ on_sqlite = pytest.mark.parametrize("hub", ["sqlite"], indirect=True)
 
 
 @on_sqlite
-@pytest.mark.parametrize("service", SERVICES)
-@pytest.mark.parametrize("moment", ["submitted", "accepted"])
+@pytest.mark.parametrize(("service", "moment"), combinations(SERVICES, ("submitted", "accepted")))
 def test_loop_closes_after_service_was_killed(hub: RunningHub, service: str, moment: str) -> None:
     restarts = hub.restarts(service)
     sender, referral_id = hub.submit("consulate-forbidden")

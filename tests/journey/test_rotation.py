@@ -47,11 +47,15 @@ def hub(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iter
 
 
 class Loops:
-    """Closes one referral after the other in a thread. closed: their number; faults: what went wrong."""
+    """Closes one referral after the other in a thread: without a pause while one is awaited.
+
+    closed: their number; faults: what went wrong.
+    """
 
     def __init__(self, hub: RunningHub) -> None:
         self._hub = hub
         self._stopping = threading.Event()
+        self._awaited = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.closed = 0
         self.faults: list[str] = []
@@ -63,12 +67,15 @@ class Loops:
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
+        self._awaited.set()
         self._thread.join(60)
 
     def await_more(self, number: int) -> None:
         """Wait until so many more loops are closed, or one has failed."""
         wanted = self.closed + number
+        self._awaited.set()
         until(lambda: self.closed >= wanted or bool(self.faults), f"{number} closed loops", within=90)
+        self._awaited.clear()
         assert self.faults == []
 
     def _run(self) -> None:
@@ -79,7 +86,7 @@ class Loops:
                 self.faults.append(repr(fault))
             else:
                 self.closed += 1
-                self._stopping.wait(0.3)  # leaves the processors to the other tests
+                self._awaited.wait(2)  # leaves the processors to the other tests
 
 
 def _loop(hub: RunningHub, case: dict[str, Any]) -> None:

@@ -19,8 +19,11 @@ from kopuro_client import Kopuro
 from sandbox import network
 from sandbox.broker import PrivateBroker
 from sandbox.hub_files import PUBLIC_SERVICES
-from tests.journey.command_process import CommandProcess, processes_of
+from tests.journey.command_process import KOPURO, KOPURO_WITH_FORKS, CommandProcess, processes_of
 from tests.journey.waiting import until
+from tests.long_run import LONG
+from tests.support.kopuro_forks import Kopuro as KopuroForks
+from tests.support.umask import umask
 
 # The issue asks for 30 s; a machine that is busy with something else gets twice that.
 READY_WITHIN = 60.0
@@ -30,7 +33,7 @@ KEY = "consulate-forbidden"
 
 READY = '{"discovery": '
 INTERRUPTED = 130
-MOMENTS = (
+STEPS = (
     "",
     "creating keys and credentials",
     "starting a private RabbitMQ",
@@ -38,6 +41,8 @@ MOMENTS = (
     "loading the directory",
     "starting the services",
 )
+# Those that start processes are always among the interrupted ones.
+MOMENTS = STEPS if LONG else STEPS[::2] + STEPS[-1:]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,18 +56,21 @@ class Interrupted:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data directory of the hub that all starts share."""
-    return tmp_path_factory.mktemp("up") / "data"
+    """The data directory of the hub that all starts share; its name has characters with a meaning in URLs."""
+    return tmp_path_factory.mktemp("up") / "half full? 50%20#1 Ош"
 
 
 @pytest.fixture(scope="module")
 def interrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Sequence[Interrupted]:
-    """Six starts from one directory, each interrupted at another step and without a process left."""
+    """Starts from one directory, each interrupted at another step and without a process left.
+
+    The umask lets every account read and write what is created without a mode of its own.
+    """
     said = tmp_path_factory.mktemp("interrupted")
     chance = random.Random(20)
     ended = []
     for step in MOMENTS:
-        with _up(data, said) as up:
+        with umask(0), _up(data, said) as up:
             if step:
                 up.until_said(step)
             time.sleep(chance.uniform(0, 0.4))  # varies the moment of the interrupt
@@ -70,7 +78,7 @@ def interrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Sequenc
             code = up.end(within=STOPPED_WITHIN)
             ended.append(Interrupted(step=step, code=code, err=up.err))
         # Erlang's helper processes end a moment after the broker was killed.
-        until(lambda: not processes_of(data), f"the end of every process after {step}", within=5)
+        until(lambda: not processes_of(data.parent), f"the end of every process after {step}", within=5)
     return ended
 
 
@@ -82,44 +90,40 @@ def test_interrupted_start_leaves_nothing_running(interrupted: Sequence[Interrup
             assert (one.code, "Traceback" in one.err) == (INTERRUPTED, False), one
 
 
-# Three starts of a whole hub.
+# Two starts of a whole hub. After a kill everything is left to the files; a stop leaves them in order.
 @pytest.mark.timeout(300)
-@pytest.mark.usefixtures("interrupted")
-def test_hub_keeps_its_data_after_stop_and_after_kill(data: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("interrupted", "open_umask")
+@pytest.mark.parametrize("end", ["kill", pytest.param("stop", marks=pytest.mark.long_run)])
+def test_hub_keeps_its_data(data: Path, kopuro: KopuroForks, tmp_path: Path, end: str) -> None:
     with _up(data, tmp_path) as first:
         ready = _ready(first)
-        _refuses_a_second_hub(data, tmp_path)
-        _has_no_fault(data, tmp_path)
+        assert ready["data_dir"] == str(data)
+        _refuses_a_second_hub(data, kopuro, tmp_path)
+        _has_no_fault(data, kopuro, tmp_path)
         referral_id = _submit(data, ready)
         letter = _offer(data, ready, referral_id)
-        asked_to_stop = time.monotonic()
-        first.terminate()
-        assert first.end(within=STOPPED_WITHIN) == 0
-        print(f"stopped after {time.monotonic() - asked_to_stop:.1f} s")  # noqa: T201 - a figure
-        assert first.out.count("\n") == 1
-    assert processes_of(data) == {}
+        if end == "kill":
+            first.kill()
+        else:
+            _stop(first)
+    # The kernel kills them a moment after their parent.
+    until(lambda: not processes_of(data.parent), "the end of every process", within=10)
 
-    with _up(data, tmp_path) as second:
+    with _up(data, tmp_path, program=KOPURO_WITH_FORKS) as second:
         assert _ready(second) == ready
         assert _offer(data, ready, referral_id) == letter
         with _client(data, ready, CANDIDATE) as candidate:
             candidate.accept(letter["data"]["offer_id"])
-            until(lambda: _status(data, ready, referral_id) == "accepted", "the acceptance")
-        second.kill()
-    # The kernel kills them a moment after their parent.
-    until(lambda: not processes_of(data), "the end of every process", within=10)
-
-    with _up(data, tmp_path) as third:
-        assert _ready(third) == ready
-        assert _status(data, ready, referral_id) == "accepted"
-        with _client(data, ready, CANDIDATE) as candidate:
             until(lambda: _has(candidate, "kopuro.case.released.v1", referral_id), "the case")
             assert candidate.case(referral_id)["name"] == network.load().referral(KEY).case.name
             candidate.complete(referral_id, "resolved")
         until(lambda: _status(data, ready, referral_id) == "completed", "the closed loop")
-        third.interrupt()
-        assert third.end(within=STOPPED_WITHIN) == 0
-    assert processes_of(data) == {}
+        second.interrupt()
+        assert second.end(within=STOPPED_WITHIN) == 0
+    assert processes_of(data.parent) == {}
+    assert list(data.parent.iterdir()) == [data]
+    for database in (data / "data").glob("*.sqlite*"):
+        assert stat.S_IMODE(database.stat().st_mode) == 0o600
 
 
 def test_empty_hub_has_staff_credentials_only(tmp_path: Path, broker: PrivateBroker) -> None:
@@ -127,7 +131,7 @@ def test_empty_hub_has_staff_credentials_only(tmp_path: Path, broker: PrivateBro
     vhost = f"empty-{secrets.token_hex(6)}"
     environment = {"KOPURO_AMQP_URI": broker.add_vhost(vhost)}
     try:
-        with _up(data, tmp_path, "--empty", environment=environment) as up:
+        with _up(data, tmp_path, "--empty", environment=environment, program=KOPURO_WITH_FORKS) as up:
             ready = _ready(up)
             people = json.loads((data / "credentials.json").read_text(encoding="utf-8"))
             assert people["organizations"] == {}
@@ -135,18 +139,34 @@ def test_empty_hub_has_staff_credentials_only(tmp_path: Path, broker: PrivateBro
                 assert list(operator.organizations()) == []
             with _client(data, ready, "auditor") as auditor:
                 assert [e for e in auditor.history()["items"] if e["referral_id"] is not None] == []
-            up.terminate()
-            assert up.end(within=STOPPED_WITHIN) == 0
+            _stop(up)
         assert not (data / "broker").exists()
+        assert processes_of(data) == {}
     finally:
         broker.remove_vhost(vhost)
 
 
+def _stop(up: CommandProcess) -> None:
+    """Stop the hub by SIGTERM."""
+    asked_to_stop = time.monotonic()
+    up.terminate()
+    assert up.end(within=STOPPED_WITHIN) == 0
+    print(f"stopped after {time.monotonic() - asked_to_stop:.1f} s")  # noqa: T201 - a figure
+    assert up.out.count("\n") == 1
+
+
 def _up(
-    data: Path, tmp_path: Path, *options: str, environment: Mapping[str, str] | None = None
+    data: Path,
+    tmp_path: Path,
+    *options: str,
+    environment: Mapping[str, str] | None = None,
+    program: Sequence[str] = (KOPURO,),
 ) -> CommandProcess:
     return CommandProcess(
-        tmp_path / "said", "up", "--data-dir", str(data), "--json", *options, environment=environment
+        tmp_path / "said",
+        *("up", "--data-dir", str(data), "--json", *options),
+        environment=environment,
+        program=program,
     )
 
 
@@ -162,16 +182,17 @@ def _ready(up: CommandProcess) -> dict[str, Any]:
     return ready
 
 
-def _refuses_a_second_hub(data: Path, tmp_path: Path) -> None:
-    with _up(data, tmp_path) as second:
+def _refuses_a_second_hub(data: Path, kopuro: KopuroForks, tmp_path: Path) -> None:
+    with _up(data, tmp_path, program=[kopuro.program]) as second:
         assert second.end(within=20) == 1
         assert second.out == ""
         assert f"{data} is in use by another hub" in second.err
         assert "Traceback" not in second.err
 
 
-def _has_no_fault(data: Path, tmp_path: Path) -> None:
-    with CommandProcess(tmp_path / "said", "admin", "doctor", "--data-dir", str(data)) as doctor:
+def _has_no_fault(data: Path, kopuro: KopuroForks, tmp_path: Path) -> None:
+    line = ("admin", "doctor", "--data-dir", str(data))
+    with CommandProcess(tmp_path / "said", *line, program=[kopuro.program]) as doctor:
         assert doctor.end(within=60) == 0, doctor.out
         assert "0 faults" in doctor.out + doctor.err
     for file in (data / "env").iterdir():

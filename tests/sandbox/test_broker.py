@@ -22,6 +22,7 @@ from sandbox.broker_configuration import MARKER, environment
 from sandbox.process import processes_with
 from sandbox.rabbit_installation import LIBRARIES, RabbitInstallation
 from sandbox.supervisor import RestartPolicy, Supervisor
+from tests.long_run import combinations
 from tests.servers import python_process
 
 QUEUE = "kept"
@@ -277,8 +278,10 @@ with ending_signals_raise():
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ["starting", "ready"])
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    combinations(("ready", "starting"), (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)),
+)
 def test_broker_ends_after_any_signal_to_its_owner(number: int, moment: str, tmp_path: Path) -> None:
     broker = PrivateBroker(tmp_path / "broker")
     owner = python_process("owner", OWNER, str(broker.files.root), directory=tmp_path)
@@ -294,6 +297,28 @@ def test_broker_ends_after_any_signal_to_its_owner(number: int, moment: str, tmp
     while own_processes(broker):
         assert time.monotonic() < deadline, "the broker outlives its owner"
         time.sleep(0.02)
+
+
+def test_node_killed_while_it_declares_its_first_queues_has_all_of_them_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    broker = PrivateBroker(tmp_path / "broker", hub="kg")
+    broker.spawn()
+    deadline = time.monotonic() + 60
+    while not list(broker.files.mnesia.glob("*/quorum/*/*/config")):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    broker.kill()
+    broker.start()
+    try:
+        queues = (
+            "[Queue || Queue <- rabbit_amqqueue:list(), amqqueue:get_type(Queue) =:= rabbit_quorum_queue]"
+        )
+        led = f"[ok || Queue <- {queues}, {{ok, _, _}} <- [catch ra:members(amqqueue:get_pid(Queue))]]"
+        found, with_leader = (int(broker.evaluate(f"length({each})")) for each in (queues, led))
+        assert found == with_leader > 20
+    finally:
+        broker.stop()
 
 
 def test_confirmed_messages_survive_a_crash_and_a_supervised_restart_and_nothing_is_left_running(
@@ -318,7 +343,9 @@ def test_confirmed_messages_survive_a_crash_and_a_supervised_restart_and_nothing
     assert own_processes(broker) == []
 
 
-@pytest.mark.parametrize("end", [PrivateBroker.kill, PrivateBroker.stop])
+@pytest.mark.parametrize(
+    "end", [PrivateBroker.kill, pytest.param(PrivateBroker.stop, marks=pytest.mark.long_run)]
+)
 def test_program_started_by_the_node_ends_with_it(data: Path, end: Callable[[PrivateBroker], None]) -> None:
     broker = PrivateBroker(data)
     broker.start()

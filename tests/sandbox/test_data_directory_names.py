@@ -1,8 +1,10 @@
-"""Data directories whose names contain characters with a meaning in URLs or shells."""
+"""Data directories whose names contain characters with a meaning in URLs or shells.
+
+A whole hub in such a directory is in `tests/journey/test_up.py`.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from pathlib import Path
@@ -38,19 +40,6 @@ def test_databases_are_private_and_inside_the_directory(name: str, tmp_path: Pat
         assert connection.exec_driver_sql("SELECT count(*) FROM alembic_version").scalar() == 1
 
 
-@pytest.mark.usefixtures("open_umask")
-def test_hub_runs_in_directory_with_url_characters_in_its_name(tmp_path: Path) -> None:
-    data = tmp_path / "half full? 50%20#1 Ош"
-    with CommandProcess(tmp_path / "said", "up", "--data-dir", str(data), "--json", "--empty") as up:
-        up.until_said('"discovery"', within=90)
-        assert json.loads(up.out)["data_dir"] == str(data)
-        up.terminate()
-        assert up.end(within=30) == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"said", data.name}
-    for database in (data / "data").glob("*.sqlite*"):
-        assert stat.S_IMODE(database.stat().st_mode) == 0o600
-
-
 @pytest.mark.parametrize("name", ["it's", 'a "b"'])
 def test_broker_refuses_directory_with_quotation_marks(name: str, tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match="without quotation marks"):
@@ -74,7 +63,7 @@ def test_hub_refuses_a_wrong_setting_before_it_starts_anything(name: str, value:
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("kilobytes", [200, 700, 1000])
+@pytest.mark.parametrize("kilobytes", [200, pytest.param(700, marks=pytest.mark.long_run), 1000])
 def test_start_on_full_disk_ends_with_one_sentence(kilobytes: int, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", f"{kilobytes}k") as disk:
         up = CommandProcess(tmp_path / "said", "up", "--data-dir", str(disk / "data"), "--empty")

@@ -7,7 +7,7 @@ import pytest
 
 from admin.embedded_broker import BrokerFiles, BrokerIdentity
 from runtime.messaging.outbox.event_batch import MOST_BYTES
-from sandbox.broker_configuration import LARGEST_MESSAGE, contents, environment
+from sandbox.broker_configuration import LARGEST_MESSAGE, MARKER, WORKING_DIRECTORY, contents, environment
 from services.intake.ndjson import LONGEST_LINE
 
 FILES = BrokerFiles(root=Path("/data/broker"))
@@ -69,6 +69,14 @@ def test_node_uses_no_path_outside_its_directory() -> None:
     assert {"HOME", "RABBITMQ_MNESIA_BASE", "RABBITMQ_LOG_BASE", "RABBITMQ_CONF_ENV_FILE"} <= set(paths)
     assert all(Path(value).is_relative_to(FILES.root) for value in paths.values())
     assert all(path.is_relative_to(FILES.root) for path in contents(FILES, IDENTITY))
+
+
+def test_node_sees_a_directory_beyond_latin_1_under_another_name() -> None:
+    """RabbitMQ 3.10.8 loses its queues at the second start there (`tests/journey/test_up.py`)."""
+    files = BrokerFiles(root=Path("/data/Ош/broker"))
+    settings = environment(files, IDENTITY, path="/bin", schedulers=2, plugins=files.root / "plugins")
+    assert {key for key, value in settings.items() if not value.isascii()} == {MARKER}
+    assert settings["RABBITMQ_PLUGINS_DIR"] == f"{WORKING_DIRECTORY}/plugins"
 
 
 def test_only_named_libraries_are_left_out_of_the_search_for_boot_steps() -> None:
