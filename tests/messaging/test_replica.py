@@ -26,6 +26,7 @@ from runtime.messaging.replica_comparison import COMPARED
 from runtime.messaging.replica_view import ReplicaView
 from runtime.messaging.signatures.reloaded_identity import ReloadedIdentity
 from runtime.storage.database import Database
+from tests.long_run import times
 from tests.messaging.consumer_harness import CHANGES, METADATA, REPLICA, START, TABLES, HandClock, opened
 from tests.support.events import message_of
 from tests.support.hub_keys import identity, signed_body
@@ -92,7 +93,9 @@ def test_history_has_each_newer_revision_under_its_change_number(database: Datab
 HISTORY = [changed(key, revision) for key in "abc" for revision in (1, 2, 3)] + [completed()]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=times(8, 25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(order=st.permutations(HISTORY), again=st.lists(st.sampled_from(HISTORY)), size=st.integers(1, 6))
 def test_snapshot_and_changes_may_come_in_any_order_and_any_number_of_times(
     database: Database, order: list[Envelope], again: list[Envelope], size: int
@@ -471,7 +474,9 @@ STEPS = (
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=times(12, 40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     steps=st.lists(
         st.tuples(st.sampled_from(STEPS), st.sampled_from(["a", "b", "c"])), min_size=5, max_size=40

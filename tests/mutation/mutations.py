@@ -31,6 +31,17 @@ class Mutation:
     seed: int | None = None
     slow: bool = False
 
+    @property
+    def service(self) -> str | None:
+        """Return the service that has all edits, if its own unit tests are all tests; otherwise None."""
+        edited = {_part(edit.path, "services/") for edit in self.edits}
+        tested = {_part(test, "tests/unit/services/") for test in self.tests}
+        return edited.pop() if edited == tested and len(edited) == 1 else None
+
+
+def _part(path: str, folder: str) -> str | None:
+    return path.removeprefix(folder).partition("/")[0] if path.startswith(folder) else None
+
 
 _DATABASE = "runtime/storage/database.py"
 _RELAY = "runtime/messaging/outbox/relay.py"
@@ -390,7 +401,7 @@ MUTATIONS = (
             ),
         ),
         tests=(SIMULATION,),
-        seed=849816574,
+        seed=0,
         reason="the note of refused answer",
     ),
     Mutation(

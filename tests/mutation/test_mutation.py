@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.long_run import LONG
 from tests.mutation.mutations import MUTATIONS, SIMULATION, Mutation
 from tests.mutation.trial import Copy
 
@@ -26,10 +27,31 @@ def test_unchanged_copy_passes_its_tests(copy: Copy) -> None:
     assert outcome.passed, outcome.output
 
 
-@pytest.mark.parametrize("mutation", QUICK, ids=lambda mutation: str(mutation.name))
-def test_mutation_fails_its_tests(copy: Copy, mutation: Mutation) -> None:
-    outcome = copy.attempt(mutation)
-    assert outcome.proves(mutation), outcome.output
+def rounds(mutations: Sequence[Mutation]) -> list[list[Mutation]]:
+    """Return which mutations are tried in one run: those of different services, except in a long run.
+
+    No service imports another one, so the unit tests of each show its own mutation only.
+    """
+    alone: list[list[Mutation]] = []
+    together: list[dict[str, Mutation]] = []
+    for mutation in mutations:
+        service = mutation.service
+        if LONG or service is None:
+            alone.append([mutation])
+            continue
+        free = next((one for one in together if service not in one), None)
+        if free is None:
+            together.append(free := {})
+        free[service] = mutation
+    return [*(list(one.values()) for one in together), *alone]
+
+
+@pytest.mark.parametrize(
+    "mutations", rounds(QUICK), ids=lambda mutations: "; ".join(one.name for one in mutations)
+)
+def test_mutation_fails_its_tests(copy: Copy, mutations: list[Mutation]) -> None:
+    for mutation, outcome in copy.attempt_together(mutations):
+        assert outcome.proves(mutation), f"{mutation.name}: {outcome.output}"
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: str(mutation.name))

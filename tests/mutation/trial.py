@@ -11,9 +11,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -49,6 +49,10 @@ class Outcome:
         return failed and re.search(mutation.reason, self.output) is not None
 
 
+def _without(environment: Mapping[str, str], variable: str) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name != variable}
+
+
 class Copy:
     """A copy of the tree in a directory that does not exist yet. Runs are possible inside its block."""
 
@@ -82,7 +86,8 @@ class Copy:
         self._runs = subprocess.Popen(
             [sys.executable, "-m", "tests.mutation.forked_runs"],
             cwd=self.directory,
-            env={name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+            # The sample of `make test` would leave out tests that run on PostgreSQL too.
+            env={**_without(os.environ, "PYTHONDONTWRITEBYTECODE"), "KOPURO_LONG_TESTS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -104,14 +109,35 @@ class Copy:
                     return outcome
             return self.run(mutation.tests)
 
-    def run(self, tests: Sequence[str]) -> Outcome:
-        """Run the tests up to the first failure, on SQLite only, and return the result.
+    def attempt_together(self, mutations: Sequence[Mutation]) -> list[tuple[Mutation, Outcome]]:
+        """Run the tests of several mutations on all of them; return what failed for each.
+
+        Each must be of another service. Raises what `attempt` raises.
+        """
+        if len(mutations) == 1:
+            return [(mutations[0], self.attempt(mutations[0]))]
+        with ExitStack() as mutated:
+            for mutation in mutations:
+                mutated.enter_context(self.mutated(mutation))
+            whole = self.run([test for mutation in mutations for test in mutation.tests], to_the_end=True)
+        return [
+            (
+                mutation,
+                replace(whole, failed=tuple(one for one in whole.failed if one.startswith(mutation.tests))),
+            )
+            for mutation in mutations
+        ]
+
+    def run(self, tests: Sequence[str], *, to_the_end: bool = False) -> Outcome:
+        """Run the tests up to the first failure, or to the end, on SQLite only, and return the result.
 
         Raises TimeoutError after LONGEST_SECONDS.
         """
         started = time.monotonic()
         output = self.directory / "output"
-        options = ("-p", "no:cacheprovider", "-q", "-x", "--tb=short", "-rf", "-k", "not postgresql")
+        options = ["-p", "no:cacheprovider", "-q", "--tb=short", "-rf", "-k", "not postgresql"]
+        if not to_the_end:
+            options.append("-x")
         order = {"arguments": [*options, *tests], "output": str(output)}
         stdin, stdout = self._runs.stdin, self._runs.stdout
         assert stdin is not None

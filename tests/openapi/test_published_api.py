@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
 from docs import openapi
+from tests.long_run import times
 from tests.openapi.documented import PARTNER, DocumentedHub
 
-EXAMPLES = int(os.environ.get("KOPURO_OPENAPI_EXAMPLES", "2"))
+EXAMPLES = int(os.environ.get("KOPURO_OPENAPI_EXAMPLES", times(1, 2)))
 NAMES = sorted(
     operation["operationId"]
     for item in json.loads(openapi.FILE.read_bytes())["paths"].values()
