@@ -6,24 +6,61 @@ from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
 from kopuro_client.arguments import number
-from kopuro_client.errors import InvalidArgumentError
+from kopuro_client.errors import DefectError, InvalidArgumentError
 from kopuro_client.records import Message, Page
 
 LONGEST_WAIT: Final = 30.0  # seconds; the longest time for which a hub holds a long poll
 SHORTEST_WAIT: Final = 1.0  # seconds; with less, a watch would send requests in a busy loop
+# A filter may leave a page empty that is not the last. No list of a hub has so many of these in a row.
+MOST_EMPTY: Final = 1_000
 
 Item = TypeVar("Item")
 
 
+class Progress:
+    """Whether the pages of one list come to an end. It keeps one cursor, however long the list is."""
+
+    def __init__(self) -> None:
+        self._pages = self._empty = 0
+        self._kept: str | None = None
+        self._kept_until = 1
+
+    def require(self, cursor: str, *, is_empty: bool) -> None:
+        """Take a page's `next`. is_empty: whether the page has no items.
+
+        Raises DefectError after MOST_EMPTY empty pages in a row, and for a cursor that comes again, at the
+        latest when twice as many pages have been read as until it came first, and once around.
+        """
+        self._pages += 1
+        self._empty = self._empty + 1 if is_empty else 0
+        if cursor == self._kept:
+            raise DefectError(
+                f"the hub's list does not end: page {self._pages} names a next page that was read before"
+            )
+        if self._empty >= MOST_EMPTY:
+            raise DefectError(
+                f"the hub's list does not end: {self._empty:,} pages in a row, up to page {self._pages:,}, "
+                "are empty, and each names a next one"
+            )
+        if self._pages >= self._kept_until:
+            # Source: R. P. Brent, An improved Monte Carlo factorization algorithm, 1980.
+            self._kept, self._kept_until = cursor, 2 * self._pages
+
+
 def following(fetch: Callable[[str | None], Page[Item]]) -> Iterator[Item]:
-    """Yield the items of all pages. Fetches each page when the previous one is used up."""
+    """Yield the items of all pages. Fetches each page when the previous one is used up.
+
+    Raises DefectError for a list that does not end (see `Progress`), and what `fetch` raises.
+    """
     after: str | None = None
+    progress = Progress()
     while True:
         page = fetch(after)
         yield from page["items"]
         after = page.get("next")
         if after is None:
             return
+        progress.require(after, is_empty=not page["items"])
 
 
 def watching(

@@ -51,6 +51,11 @@ PHRASES: Final[Mapping[str, Texts]] = {
         "Оценка - среднее значений (от 0 до 1) с весами: вес×значение.",
         "Баа - маанилердин (0дөн 1ге чейин) салмактуу орточосу: салмак×маани.",
     ),
+    "classes": (
+        "The referral's sender sees load and prompt answers in classes; the order follows the exact values.",
+        "Отправитель видит загрузку и быстроту ответов по классам; порядок следует точным значениям.",
+        "Жөнөтүүчү жүктү жана жооптун тездигин класстар боюнча көрөт; ирет так маанилерге жараша.",
+    ),
     "excluded": ("Excluded:", "Исключены:", "Четтетилгендер:"),
     "may_be_placed": (
         "a coordinator may place it there",

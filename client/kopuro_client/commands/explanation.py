@@ -19,6 +19,8 @@ from kopuro_client.commands.rule_sentences import failed_rules, may_be_placed
 from kopuro_client.commands.sentence_lines import NO_BREAK, show_wrapped
 from kopuro_client.records import Candidate, Contribution, Decision, Decisions
 
+# The values that the referral's sender reads as classes: they follow from the referrals of others.
+_IN_CLASSES: Final = frozenset({"load", "responsiveness"})
 _NOTHING: Final[Mapping[str, str]] = {}
 
 
@@ -73,6 +75,8 @@ def _show_order(out: Output, decision: Decision, eligible: list[Candidate], lang
         show_wrapped(out, " + ".join(_part(one, language) for one in candidate["contributions"]), first="   ")
     if any(candidate["contributions"] for candidate in eligible):
         show_wrapped(out, phrase("score_legend", language))
+    if any(part["name"] in _IN_CLASSES for candidate in eligible for part in candidate["contributions"]):
+        show_wrapped(out, phrase("classes", language))
     if (why := why_first(decision, eligible, language)) is not None:
         out.blank()
         show_wrapped(out, why)

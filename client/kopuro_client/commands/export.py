@@ -13,6 +13,7 @@ from kopuro_client.commands.export_files import MANIFEST, ExportDirectory
 from kopuro_client.commands.export_formats import require
 from kopuro_client.commands.lists import SINCE, UNTIL
 from kopuro_client.commands.session import Session
+from kopuro_client.paging import Progress
 from kopuro_client.records import ExportPage
 
 # Entries held in memory at a time, which is also the hub's maximum for a page.
@@ -46,8 +47,9 @@ def export(
     def page(after: str | None, limit: int) -> ExportPage:
         return session.hub.export_page(since=since, until=until, event_type=type_, after=after, limit=limit)
 
+    progress = Progress()
     while not files.is_complete:
-        files.add(_pages(page, after=files.next, most=file_entries))
+        files.add(_pages(page, progress, after=files.next, most=file_entries))
         session.out.note(f"{files.entries} entries")
     if session.out.as_json:
         session.out.document(files.manifest)
@@ -56,12 +58,17 @@ def export(
 
 
 def _pages(
-    ask: Callable[[str | None, int], ExportPage], *, after: str | None, most: int
+    ask: Callable[[str | None, int], ExportPage], progress: Progress, *, after: str | None, most: int
 ) -> Iterator[ExportPage]:
-    """Yield the pages after a cursor until they hold `most` entries or the export ends."""
+    """Yield the pages after a cursor until they hold `most` entries or the export ends.
+
+    Raises DefectError for an export that does not end.
+    """
     while most > 0:
         page = ask(after, min(PAGE, most))
-        yield page
         after, most = page["next"], most - len(page["entries"])
+        if after is not None:
+            progress.require(after, is_empty=not page["entries"])
+        yield page
         if after is None:
             return

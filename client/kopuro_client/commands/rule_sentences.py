@@ -154,6 +154,23 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
 }
 
+# The sentences for a referral's sender, whom the hub tells no times or numbers that follow from the
+# referrals of others.
+TO_SENDER: Final[Mapping[str, tuple[str, str, str]]] = {
+    "declined_no_capacity": (
+        "It said within {within_hours} h before this decision that it had no capacity, so its service "
+        "counted as full.",
+        "В течение {within_hours} ч до этого решения она сообщила о нехватке мест, и её услуга считалась "
+        "занятой.",
+        "Бул чечимге чейинки {within_hours} саат ичинде ал орун жок деп билдирген, ошондуктан кызматы толук "
+        "деп эсептелген.",
+    ),
+    "share_used": (
+        "The sender has used its share of the places there: it has {offers} open offers there.",
+        "Отправитель исчерпал свою долю мест там: открытых предложений у него там: {offers}.",
+        "Жөнөтүүчү ал жердеги үлүшүн толук колдонгон: ал жердеги ачык сунуштары: {offers}.",
+    ),
+}
 
 # (reason code, standing of the organisation) -> what to say instead of the reason's sentence.
 BY_STANDING: Final[Mapping[tuple[str, str], tuple[str, str, str]]] = {
@@ -223,13 +240,14 @@ def sentence_of(rule: Rule, language: str = "en", *, standing: str | None = None
     standing: of the organisation, if it is not vetted.
     """
     reason = rule["reason"] or ""
-    texts = BY_STANDING.get((reason, standing or "")) or SENTENCES.get(reason)
-    if texts is not None:
+    for known in (BY_STANDING.get((reason, standing or "")) or SENTENCES.get(reason), TO_SENDER.get(reason)):
+        if known is None:
+            continue
         try:
             detail = values_in_words(rule["detail"], language)
             if conditions := rule.get("conditions"):
                 detail["unmet"] = conditions_in_words(rule["detail"]["unmet"], conditions, language)
-            return texts[LANGUAGES.index(language)].format_map(detail)
+            return known[LANGUAGES.index(language)].format_map(detail)
         except (KeyError, ValueError, IndexError, AttributeError):
-            pass  # another version's detail: the code still says it
+            pass  # the sender's detail, or another version's: the code still says it
     return f"{rule['rule']}: {rule['reason']}" + (f" ({printable(rule['detail'])})" if rule["detail"] else "")

@@ -23,7 +23,10 @@ class Rule(TypedDict):
 
 
 class Contribution(TypedDict):
-    """One criterion's share of a candidate's score. weight: if the hub states it separately."""
+    """One criterion's share of a candidate's score. weight: if the hub states it separately.
+
+    value: for the referral's sender a class of the load (0.25 or 0.75) and of the responsiveness (by halves).
+    """
 
     name: str
     value: float
@@ -34,6 +37,7 @@ class Candidate(TypedDict):
     """An organisation's service that was considered, and why it was or was not eligible.
 
     capacity: the directory's value at the time of the decision. Missing in decisions of earlier builds.
+    score: for the referral's sender that of the shown contributions; rank follows the exact ones.
     """
 
     organization: str
@@ -64,8 +68,8 @@ class Contender(TypedDict):
     """An organisation that might be asked, at the time of the decision.
 
     last_asked: when it had got its latest offer; the sender of the referral sees the day only. judged: how
-    many offers it had answered or let expire; the sender sees at most `few`. equal: whether its score was
-    among the best (see `Turn`).
+    many offers it had answered or let expire; the sender sees `few` for as many or more, else 0. equal:
+    whether its score was among the best (see `Turn`).
     """
 
     last_asked: str | None

@@ -20,8 +20,10 @@ import orjson
 from contracts.errors import PROBLEM_PREFIX, Defect, RateLimited, Unavailable
 from contracts.facts import MessageClosed
 from kopuro_client.client_key import ClientKey
+from kopuro_client.content_coding import DamagedError, TooLargeError, UnknownCodingError, read_body
 from kopuro_client.request_proof import HEADER as PROOF
 from kopuro_client.request_proof import RequestSigner
+from runtime.bounded_connections import BoundedTransport, within
 from services.gateway.domain.partner import client_of
 from services.gateway.ports import MailboxMessage, MessagePage, NotAdmitted, Result, SubmissionAnswer
 
@@ -30,6 +32,10 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 
 ANSWER_SECONDS: Final = 15.0
 CONNECT_SECONDS: Final = 5.0
+# From connecting to the last byte, beside the time for which the hub was asked to wait.
+TOTAL_SECONDS: Final = 60.0
+# A page of a mailbox has 4 MiB and a message.
+MOST_BYTES: Final = 16 * 1024 * 1024
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_SECONDS: Final = 60
 # Whether a service or a proxy sent them.
@@ -45,6 +51,17 @@ _PACE_SECONDS: Final = 10
 _LARGEST_PAGE: Final = 200
 # Pages of a mailbox in which closed messages are looked for.
 _MOST_PAGES: Final = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Response:
+    status_code: int
+    headers: httpx.Headers
+    content: bytes
+
+
+def _connections() -> httpx.Client:
+    return httpx.Client(transport=BoundedTransport(MOST_BYTES), headers={"Accept-Encoding": "gzip"})
 
 
 @dataclass(slots=True)
@@ -66,7 +83,7 @@ class HttpHub:
         key: ClientKey,
         *,
         wall_clock: Callable[[], float] = time.time,
-        connections: Callable[[], httpx.Client] = httpx.Client,
+        connections: Callable[[], httpx.Client] = _connections,
     ) -> None:
         """discovery: the file of the discovery document, read for each request. key: the gateway's.
 
@@ -223,7 +240,7 @@ class HttpHub:
         if response.status_code != 200:  # 500 too: nothing is lost by asking again
             reason = problem or f"status {response.status_code}"
             raise Unavailable(f"The token endpoint answers the gateway with {reason}.")
-        granted = response.json()
+        granted = orjson.loads(response.content)
         caller.token, lifetime = granted["access_token"], float(granted["expires_in"])
         caller.renew_at = now + lifetime - min(_MARGIN, lifetime / 10)
         caller.asks_for_password = True
@@ -238,16 +255,21 @@ class HttpHub:
             raise Unavailable(f"The discovery document does not name {service}.") from error
 
 
-def _sent(http: httpx.Client, method: str, url: str, *, wait: float = 0.0, **content: Any) -> httpx.Response:
+def _sent(http: httpx.Client, method: str, url: str, *, wait: float = 0.0, **content: Any) -> _Response:
     timeout = httpx.Timeout(ANSWER_SECONDS + wait, connect=CONNECT_SECONDS)
     try:
-        return http.request(method, url, timeout=timeout, **content)
-    except httpx.HTTPError as error:
+        with (
+            within(TOTAL_SECONDS + wait),
+            http.stream(method, url, timeout=timeout, **content) as response,
+        ):
+            body = read_body(response.iter_raw(), response.headers.get("Content-Encoding"), MOST_BYTES)
+    except (httpx.HTTPError, TimeoutError, TooLargeError, UnknownCodingError, DamagedError) as error:
         # No URL in the text: it may name a referral.
         raise Unavailable(f"The hub does not answer ({type(error).__name__}).") from error
+    return _Response(status_code=response.status_code, headers=response.headers, content=body)
 
 
-def _problem(response: httpx.Response) -> str:
+def _problem(response: _Response) -> str:
     """Return the type of the problem with which the hub refuses; empty for any other answer."""
     if response.status_code < 400:
         return ""

@@ -10,6 +10,7 @@ from services.routing.domain.observation import NO_LOAD, Observation
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.places import NoPlace, place_refused
 
+CAPACITY_NOT_DECLINED = "capacity_not_declined"
 PLACE_LEFT = "place_left"
 
 
@@ -47,7 +48,7 @@ def declined_as_full(offered: OfferedService, given: Circumstances, seen: Observ
     if given.now >= until:
         return None
     detail = {"service": offered.service_id, "declined_at": declined_at, UNTIL: until}
-    return Failure(rule="capacity_not_declined", reason="declined_no_capacity", detail=detail)
+    return Failure(rule=CAPACITY_NOT_DECLINED, reason="declined_no_capacity", detail=detail)
 
 
 def place_left(offered: OfferedService, given: Circumstances) -> Failure | None:

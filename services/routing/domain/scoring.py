@@ -96,6 +96,15 @@ def _with_groups(needs: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     return tuple([(need, need_group(need)) for need in needs])
 
 
+def weighted_mean(contributions: Mapping[str, float], weights: Mapping[str, float]) -> float:
+    """Return the score of these contributions, as `scored` does; both by name."""
+    total = weighted = 0.0
+    for name, value in contributions.items():
+        total += weights[name]
+        weighted += weights[name] * value
+    return round(weighted / total, 6) if total else 0.0
+
+
 def _load(maximum: int | None, load: int) -> float:
     if maximum is None:
         return round(TYPICAL_LOAD / (TYPICAL_LOAD + load), 6) if load else 1.0

@@ -14,6 +14,7 @@ from services.routing.domain.directory import Directory
 from services.routing.domain.fact_readers import end_of_part, may_read_facts
 from services.routing.domain.history_rules import NOT_IN_CHAIN
 from services.routing.domain.referral import Referral
+from services.routing.domain.sender_view import coarse_candidate, coarse_turn
 from services.routing.domain.timeline import TimelineEntry
 
 # Network staff see all facts of a referral; the sealed case stays closed to them too.
@@ -144,19 +145,29 @@ def decision_view(
     """Return a stored decision with the result of every rule for every candidate.
 
     The store keeps failed rules only; the other evaluated rules held. nobody: why there are no candidates,
-    else null. The inputs are left out: they count other senders' offers. oversight: False for the sender, who
-    sees a coarse `turn` for the same reason. Nor does the sender see the organisations that have held the
-    case earlier in the chain, except the one that it received the person from.
+    else null. The inputs are left out: they count other senders' offers. oversight: False for the sender, for
+    whom other values are coarse for the same reason (`sender_view.py`). Nor does the sender see the
+    organisations that have held the case earlier in the chain, except the one that it received the person
+    from.
 
     directory: tells whom a service is for whose conditions the person does not meet (`conditions` of the
     rule), if it still holds the record that the decision read.
     """
     evaluated = stored["rules"]
     turn = stored.get("turn")  # missing in decisions of earlier builds
+    shown = (
+        stored["candidates"]
+        if oversight
+        else [
+            coarse_candidate(candidate, stored["weights"])
+            for candidate in stored["candidates"]
+            if not any(map(_is_held_earlier, candidate["failures"]))
+        ]
+    )
     return {
         "nobody": None,  # also missing there
         **{name: value for name, value in stored.items() if name not in ("rules", "weights", "inputs")},
-        "turn": turn if oversight or turn is None else _coarse(turn),
+        "turn": turn if oversight or turn is None else coarse_turn(turn),
         "candidates": [
             {
                 "organization": candidate["organization"],
@@ -172,30 +183,13 @@ def decision_view(
                     for name, value in candidate["contributions"].items()
                 ],
             }
-            for candidate in stored["candidates"]
-            if oversight or not any(map(_is_held_earlier, candidate["failures"]))
+            for candidate in shown
         ],
     }
 
 
 def _is_held_earlier(failure: Mapping[str, Any]) -> bool:
     return bool(failure["rule"] == NOT_IN_CHAIN and failure["detail"]["held"] != "previous")
-
-
-def _coarse(turn: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the turn with the day instead of the time of each latest offer, and no more than `few` answers.
-
-    The times and counts follow from the referrals of other senders.
-    """
-    organizations = {
-        name: {
-            **contender,
-            "last_asked": None if (at := contender["last_asked"]) is None else f"{at[:10]}T00:00:00Z",
-            "judged": min(contender["judged"], turn["few"]),
-        }
-        for name, contender in turn["organizations"].items()
-    }
-    return {**turn, "organizations": organizations}
 
 
 def _rules(

@@ -3,8 +3,8 @@ from typing import Any, cast
 
 import pytest
 
-from kopuro_client import InvalidArgumentError, Kopuro
-from kopuro_client.paging import following, watching
+from kopuro_client import DefectError, InvalidArgumentError, Kopuro
+from kopuro_client.paging import MOST_EMPTY, following, watching
 from kopuro_client.records import Message, Page
 from tests.unit.client.conftest import FakeClock
 from tests.unit.client.fake_hub import FakeHub, json_response
@@ -27,6 +27,42 @@ def test_pages_are_fetched_only_when_needed() -> None:
     assert asked == [None]
     assert list(items) == [2, 3]
     assert asked == [None, "a", "b"]
+
+
+def test_list_of_ever_more_empty_pages_is_a_defect() -> None:
+    asked: list[str | None] = []
+
+    def fetch(after: str | None) -> Page[int]:
+        asked.append(after)
+        return page(*([1] if len(asked) == 7 else []), after=f"c{len(asked)}")
+
+    with pytest.raises(DefectError, match="does not end: 1,000 pages in a row, up to page 1,007, are empty"):
+        list(following(fetch))
+    assert len(asked) == MOST_EMPTY + 7
+
+
+@pytest.mark.parametrize("around", [1, 2, 7, 64])
+def test_list_whose_cursors_come_again_is_a_defect(around: int) -> None:
+    asked: list[str | None] = []
+
+    def fetch(after: str | None) -> Page[int]:
+        asked.append(after)
+        if len(asked) > 500:
+            raise AssertionError("the list is read for ever")
+        return page(1, after=str(len(asked) if len(asked) < 20 else 20 + len(asked) % around))
+
+    with pytest.raises(DefectError, match="names a next page that was read before"):
+        list(following(fetch))
+    assert len(asked) <= 2 * 64 + around + 1
+
+
+def test_list_with_some_empty_pages_is_read_to_its_end() -> None:
+    pages = {
+        None if number == 0 else str(number): page(*([] if number % 900 else [number]), after=str(number + 1))
+        for number in range(2_700)
+    }
+    pages["2700"] = page()
+    assert list(following(pages.__getitem__)) == [0, 900, 1_800]
 
 
 def test_referrals_are_read_from_every_page_with_the_same_filter(hub: FakeHub, client: Kopuro) -> None:

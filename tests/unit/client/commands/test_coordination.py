@@ -23,6 +23,7 @@ from kopuro_client.commands.rule_sentences import (
     BY_STANDING,
     OVERRIDABLE,
     SENTENCES,
+    TO_SENDER,
     failed_rules,
     sentence_of,
 )
@@ -700,7 +701,8 @@ def test_every_reason_of_a_rule_has_sentences() -> None:
     reasons = set(re.findall(r'reason="([a-z_]+)"', text)) | {"no_place", "share_used"}
     reasons |= {reason for reason, follows in CONSEQUENCES.items() if follows.concerns_person}
     assert reasons == SENTENCES.keys()
-    every = (*SENTENCES.values(), *BY_STANDING.values())
+    every = (*SENTENCES.values(), *BY_STANDING.values(), *TO_SENDER.values())
+    assert TO_SENDER.keys() <= SENTENCES.keys()
     assert all(len(set(sentences)) == len(LANGUAGES) for sentences in every)
     assert {standing for _, standing in BY_STANDING} == set(Vetting) - {Vetting.vetted}
 

@@ -226,6 +226,15 @@ def test_explanation_names_overridden_rules(hub: FakeHub, run: Run) -> None:
     ]
 
 
+@pytest.mark.parametrize(("name", "is_said"), [("load", True), ("responsiveness", True), ("language", False)])
+def test_explanation_says_that_a_sender_reads_classes(
+    hub: FakeHub, run: Run, name: str, is_said: bool
+) -> None:
+    one = {**UNION, "contributions": [{"name": name, "value": 0.5, "weight": 2.0}]}
+    text = on_one_line(explained(hub, run, candidates=[one]))
+    assert ("The referral's sender sees load and prompt answers in classes" in text) is is_said
+
+
 def test_explanation_reports_a_paused_case(hub: FakeHub, run: Run) -> None:
     pause = {"organization": "ru.union", "until": "2026-05-02T09:00:00Z"}
     hub.script("GET", ADDRESS, json_response({**DECISIONS, "paused": pause}))
@@ -250,6 +259,12 @@ def test_details_of_a_rule_are_in_words() -> None:
     assert sentence("en", "asked_lately", **full) == (
         "It declined for lack of capacity at 2026-05-01 09:00:00Z and can be asked again from "
         "2026-05-01 17:00:00Z."
+    )
+    assert sentence("en", "declined_no_capacity", service="legal", within_hours=8) == (
+        "It said within 8 h before this decision that it had no capacity, so its service counted as full."
+    )
+    assert sentence("en", "share_used", offers=2) == (
+        "The sender has used its share of the places there: it has 2 open offers there."
     )
     assert "(консульский представитель)" in sentence(
         "ru", "kind_not_opted_in", kind="consular_representative"

@@ -216,6 +216,16 @@ def test_parquet_export_equals_ndjson_export(hub: FakeHub, run: Run, tmp_path: P
 
 
 @pytest.mark.usefixtures("any_umask")
+@pytest.mark.parametrize("indices", [(), (0,)], ids=["empty pages", "pages with entries"])
+def test_export_whose_cursor_comes_again_ends(
+    hub: FakeHub, run: Run, tmp_path: Path, indices: tuple[int, ...]
+) -> None:
+    hub.script("GET", PATH, *[page(*indices, following="a")] * 3)
+    ended = run("export", str(tmp_path / "out"))
+    assert "names a next page that was read before" in " ".join(ended.err.split())
+    assert len(hub.requests_to(PATH)) == 2
+
+
 def test_export_directory_and_files_are_private(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     hub.script("GET", PATH, page(0, following=None))
     run("export", str(tmp_path / "x"))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from kopuro_client.tlog.keys import SigningKey
 from kopuro_client.witness import Witness, WitnessRecord, serve, server
+from kopuro_client.witness.witness import WitnessResponse
 from tests.endless_servers import PAUSE
 from tests.support.raw_http import exchange
 
@@ -76,10 +79,13 @@ def test_error_response_quotes_nothing_of_the_request(port: int, request_: bytes
     assert b"<" not in response
 
 
-def test_slow_client_is_disconnected(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "TOTAL", 0.3)
+@pytest.mark.parametrize(
+    "start", [b"", POST, POST + b"Content-Length: 1000\r\n\r\n"], ids=["nothing", "a head", "a body"]
+)
+def test_slow_client_is_disconnected(port: int, monkeypatch: pytest.MonkeyPatch, start: bytes) -> None:
+    monkeypatch.setattr(server, "READING", 0.3)
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(POST + b"Content-Length: 1000\r\n\r\n")
+        connection.sendall(start)
         connection.settimeout(PAUSE)
         for _ in range(int(5 / PAUSE)):
             try:
@@ -92,6 +98,66 @@ def test_slow_client_is_disconnected(port: int, monkeypatch: pytest.MonkeyPatch)
                 pass
             return
     pytest.fail("the connection is still open")
+
+
+def connected(port: int, address: str = "127.0.0.1") -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(address, 0))
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["of one address", "of others"])
+def test_request_is_answered_beside_any_number_of_silent_connections(
+    port: int, monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
+    monkeypatch.setattr(server, "MOST", 6)
+    monkeypatch.setattr(server, "MOST_OF_ADDRESS", 4)
+    limit = 4 if own else 6
+    with ExitStack() as held:
+        addresses = ["127.0.0.1"] if own else ["127.0.0.2", "127.0.0.3", "127.0.0.4"]
+        silent = [
+            held.enter_context(connected(port, address))
+            for _ in range(12 // len(addresses))
+            for address in addresses
+        ]
+        assert exchange(port, SECOND).startswith(b"HTTP/1.1 404 ")
+        # The oldest were cut, and no more than the limit are left with a thread.
+        for one in silent[: 12 - limit]:
+            assert one.recv(1) == b""
+        within = time.monotonic() + 10
+        while len([one for one in threading.enumerate() if "process_request_thread" in one.name]) > limit:
+            assert time.monotonic() < within
+            time.sleep(0.01)
+
+
+def test_connection_beyond_the_limit_is_closed_while_all_requests_are_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MOST", 2)
+    witness = Witness(
+        key=SigningKey.generate("w.example"), logs=[], record=WitnessRecord(tmp_path / "state"), now=lambda: 1
+    )
+    asked, may_answer = threading.Semaphore(0), threading.Event()
+    answer = witness.checkpoint
+
+    def slowly(path: str) -> WitnessResponse:
+        asked.release()
+        may_answer.wait(10)
+        return answer(path)
+
+    monkeypatch.setattr(witness, "checkpoint", slowly)
+    running = serve(witness, "127.0.0.1", 0, complain=lambda text: None)
+    threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
+    with ExitStack() as held:
+        held.callback(running.server_close)
+        held.callback(running.shutdown)
+        port = running.server_address[1]
+        pair = [held.enter_context(connected(port)) for _ in range(2)]
+        for one in pair:
+            one.sendall(SECOND)
+            assert asked.acquire(timeout=10)
+        assert exchange(port, SECOND) == b""
+        may_answer.set()
+        assert all(one.recv(12) == b"HTTP/1.1 404" for one in pair)
+        assert exchange(port, SECOND).startswith(b"HTTP/1.1 404 ")
 
 
 def test_failed_request_is_reported_by_the_class_of_its_exception(

@@ -26,6 +26,11 @@ def refusal(slug: str) -> dict[str, str]:
     return {"error": "invalid_client", "type": f"urn:kopuro:problem:{slug}"}
 
 
+def unread(answer: httpx.Response) -> httpx.Response:
+    """Return the answer as a connection gives it: the body is still to be read."""
+    return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(answer.content))
+
+
 class Door:
     """A hub that answers as told. issued: the tokens that it has issued."""
 
@@ -48,12 +53,12 @@ class Door:
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
         if request.url.path != "/oauth/token":
-            return self.answer(request)
+            return unread(self.answer(request))
         self.assertions += parse_qs(request.content.decode())["client_assertion"]
         if self.token_status != 200:
-            return httpx.Response(self.token_status, json=self.token_refusal)
+            return unread(httpx.Response(self.token_status, json=self.token_refusal))
         self.issued.append(f"t{len(self.issued)}")
-        return httpx.Response(200, json={"access_token": self.issued[-1], "expires_in": 600})
+        return unread(httpx.Response(200, json={"access_token": self.issued[-1], "expires_in": 600}))
 
 
 @pytest.fixture
