@@ -155,11 +155,12 @@ def ask_next(
     if not after.open_offers:
         if after.status is not ReferralStatus.unplaced:  # as after a revoked acceptance
             after = replace(after, status=next_status(after.status, ReferralEvent.exhaust))
+        prospects = decision.prospects
         after = replace(
             after,
             updated_at=context.now,
-            waits_for=decision.lack_only_a_place,
-            due_at=decision.retry_at,
+            waits_for=prospects.lack_only_a_place,
+            due_at=prospects.retry_at,
         )
         opened = (
             ReferralUnplaced(
@@ -208,7 +209,8 @@ def ask_again(
         return Transition(referral=after, facts=opened, decisions=(decision,))
     if referral.open_offers:
         return Transition(referral=replace(referral, due_at=_top_up_at(decision, context)))
-    after = replace(referral, waits_for=decision.lack_only_a_place, due_at=decision.retry_at)
+    prospects = decision.prospects
+    after = replace(referral, waits_for=prospects.lack_only_a_place, due_at=prospects.retry_at)
     return Transition(referral=after)
 
 
@@ -218,7 +220,7 @@ def _top_up_at(decision: Decision, context: TransitionContext) -> dt.datetime:
     Places change at any time, and few emergencies are open, so they are decided again regularly.
     """
     regular = context.now + TOP_UP_EVERY
-    return min(regular, decision.retry_at or regular)
+    return min(regular, decision.prospects.retry_at or regular)
 
 
 def _open_offers(
