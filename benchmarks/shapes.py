@@ -98,6 +98,7 @@ EMPTY: Final = frozenset(
     }
     | {"answers", "demand", "doomed_keys", "ended_acceptances", "held", "held_notes", "placement_keys"}
     | {
+        "further_needs",
         "seeking",
         "unanswered",
         "waiting",

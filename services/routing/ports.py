@@ -80,7 +80,8 @@ class ReferralStore(Protocol):
     ) -> list[str]:
         """Return those of `seeking` that a change of the organisation may concern.
 
-        They are within its reach, name it, or were sent by it.
+        Their first need or a further one (`splitting.further_needs`) is within its reach, or they name it, or
+        were sent by it.
         """
         ...
 

@@ -113,6 +113,11 @@ ROUTING: Final[Tables] = {
         "which referrals are decided again when a record changes",
         *("referral_id", "need", "region", "country", "sender", "receiver"),
     ),
+    "further_needs": omitted(
+        Reason.derived,
+        "which referrals are decided again when a record changes",
+        *("referral_id", "need", "region", "country"),
+    ),
     "full_services": omitted(
         Reason.derived, "the last decline for lack of capacity", "organization", "service", "since"
     ),

@@ -110,6 +110,10 @@ NEW_SEEKING = SqlStatement(
     "INSERT INTO seeking (referral_id, need, region, country, sender, receiver) VALUES (?, ?, ?, ?, ?, ?)"
 )
 SEEKS_NO_MORE = SqlStatement("DELETE FROM seeking WHERE referral_id = ANY (?)")
+NEW_FURTHER_NEED = SqlStatement(
+    "INSERT INTO further_needs (referral_id, need, region, country) VALUES (?, ?, ?, ?)"
+)
+NO_FURTHER_NEEDS = SqlStatement("DELETE FROM further_needs WHERE referral_id = ANY (?)")
 FULL = SqlStatement(
     "INSERT INTO full_services (organization, service, since) VALUES (?, ?, ?)"
     " ON CONFLICT (organization, service) DO UPDATE SET since = excluded.since"

@@ -304,6 +304,19 @@ SEEKING = Table(
     Index("seeking_receiver", "receiver", "referral_id"),
 )
 
+# The further needs of unplaced referrals that may be split (`splitting.further_needs`). `seeking` has the
+# first need of each.
+FURTHER_NEEDS = Table(
+    "further_needs",
+    METADATA,
+    Column("referral_id", String(36), primary_key=True),
+    Column("need", String(60), primary_key=True),
+    Column("region", String(10), nullable=False),
+    Column("country", String(2), nullable=False),
+    Index("further_needs_region", "need", "region", "referral_id"),
+    Index("further_needs_country", "need", "country", "referral_id"),
+)
+
 # When each service last declined or handed back for lack of capacity.
 FULL_SERVICES = Table(
     "full_services",

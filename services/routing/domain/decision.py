@@ -17,15 +17,15 @@ from contracts.quick_init import quick_init
 from services.routing.domain import rules
 from services.routing.domain.candidates import Candidate, Candidates
 from services.routing.domain.capacity import ORDER_OF_CAPACITY
-from services.routing.domain.capacity_rules import PLACE_LEFT
 from services.routing.domain.chain import Chain
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.evaluation import Evaluation
-from services.routing.domain.failure import UNTIL, Failure
+from services.routing.domain.failure import Failure
 from services.routing.domain.fairness import Contender, Fairness, FairTurn, draw_of
 from services.routing.domain.observation import Observation
 from services.routing.domain.observed_record import ObservedOrganizations
 from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.prospects import Prospects, prospects_of
 from services.routing.domain.scoring import Scoring
 from services.routing.domain.shortlist import Shortlist
 
@@ -129,25 +129,9 @@ class Decision:
         return list(takewhile(lambda candidate: candidate.rank is not None, self.candidates.eligible))
 
     @property
-    def lack_only_a_place(self) -> frozenset[tuple[str, str]]:
-        """The candidates, as (organisation, service), that could be asked if a place were free."""
-        return frozenset(
-            (offered.organization_id, offered.service_id)
-            for offered, failures in self.candidates.excluded
-            if all(failure.rule == PLACE_LEFT for failure in failures)
-        )
-
-    @property
-    def retry_at(self) -> dt.datetime | None:
-        """The earliest time at which a candidate fails no rule any more, or only lacks a place."""
-        times: list[dt.datetime] = []
-        for _, failures in self.candidates.excluded:
-            untils = [failure.detail.get(UNTIL) for failure in failures]
-            known = [until for until in untils if isinstance(until, dt.datetime)]
-            places = sum(failure.rule == PLACE_LEFT for failure in failures)
-            if known and len(known) + places == len(untils):
-                times.append(max(known))
-        return min(times, default=None)
+    def prospects(self) -> Prospects:
+        """The candidates that places or time alone may make available."""
+        return prospects_of(self.candidates.excluded)
 
 
 def decide(

@@ -30,7 +30,7 @@ _MOST_GRANTED = 4_096
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reach:
-    """The principal needs, and the regions or countries, that an organisation's services cover."""
+    """The needs, and the regions or countries, that an organisation's services cover."""
 
     needs: frozenset[str]
     areas: frozenset[str]

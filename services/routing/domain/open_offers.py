@@ -23,10 +23,11 @@ from services.routing.domain.offer_closing import (
     ClosedOffer,
     close_offer,
 )
+from services.routing.domain.parts import Part
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.report_words import rule_label
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
-from services.routing.domain.splitting import parts_to_take, require_not_split, split
+from services.routing.domain.splitting import is_divided, parts_now, require_not_split, split
 from services.routing.domain.transition import Transition, TransitionContext
 
 # How often an emergency with fewer open offers than the policy wants is decided again.
@@ -148,19 +149,15 @@ def ask_next(
     wanted = context.policy.offers_at_once(referral.facts.urgency) - len(referral.open_offers)
     if wanted <= 0:
         return Transition(referral=referral, facts=facts, observed=observed or {})
-    if parts := parts_to_take(referral, context):
+    parts = parts_now(referral, context)
+    if is_divided(parts):
         return split(referral, parts, context, ask_next, facts, observed)
     decision = context.decide(referral, trigger)
     after, opened = _open_offers(referral, decision, wanted, context)
     if not after.open_offers:
         if after.status is not ReferralStatus.unplaced:  # as after a revoked acceptance
             after = replace(after, status=next_status(after.status, ReferralEvent.exhaust))
-        after = replace(
-            after,
-            updated_at=context.now,
-            waits_for=decision.lack_only_a_place,
-            due_at=decision.retry_at,
-        )
+        after = _waiting(replace(after, updated_at=context.now), decision, parts)
         opened = (
             ReferralUnplaced(
                 referral_id=referral.id,
@@ -200,7 +197,8 @@ def ask_again(
     if not referral.is_seeking or wanted <= 0:
         # Nothing is due any more, for instance because the policy wants fewer offers now.
         return Transition(referral=replace(referral, due_at=None))
-    if parts := parts_to_take(referral, context):
+    parts = parts_now(referral, context)
+    if is_divided(parts):
         return split(referral, parts, context, ask_next)
     decision = context.decide(referral, trigger)
     if decision.ranked:
@@ -208,8 +206,18 @@ def ask_again(
         return Transition(referral=after, facts=opened, decisions=(decision,))
     if referral.open_offers:
         return Transition(referral=replace(referral, due_at=_top_up_at(decision, context)))
-    after = replace(referral, waits_for=decision.lack_only_a_place, due_at=decision.retry_at)
-    return Transition(referral=after)
+    return Transition(referral=_waiting(referral, decision, parts))
+
+
+def _waiting(referral: Referral, decision: Decision, parts: Iterable[Part]) -> Referral:
+    """Return the unplaced referral with the places and the time for which it waits.
+
+    parts: those that it would make, so that it also waits for the candidates of its further needs.
+    """
+    prospects = decision.prospects
+    for part in parts:
+        prospects = prospects.plus(part.prospects)
+    return replace(referral, waits_for=prospects.lack_only_a_place, due_at=prospects.retry_at)
 
 
 def _top_up_at(decision: Decision, context: TransitionContext) -> dt.datetime:
@@ -218,7 +226,7 @@ def _top_up_at(decision: Decision, context: TransitionContext) -> dt.datetime:
     Places change at any time, and few emergencies are open, so they are decided again regularly.
     """
     regular = context.now + TOP_UP_EVERY
-    return min(regular, decision.retry_at or regular)
+    return min(regular, decision.prospects.retry_at or regular)
 
 
 def _open_offers(

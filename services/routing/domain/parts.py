@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from services.routing.domain import rules
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.offered_service import OfferedService
-
-Services = Sequence[OfferedService]
-InTurns = Callable[[Services], Iterable[OfferedService]]
+from services.routing.domain.evaluation import Evaluation
+from services.routing.domain.failure import UNTIL
+from services.routing.domain.in_turns import InTurns, at_once
+from services.routing.domain.prospects import NO_PROSPECTS, Prospects, prospects_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
     """Needs that one organisation could take together, in the referral's order.
 
-    organizations: all that could. Only a part of one need may have none.
+    organizations: all that could. Only a part of one need may have none. prospects: of its candidates if it
+    has none.
     """
 
     needs: tuple[str, ...]
     organizations: frozenset[str]
+    prospects: Prospects = NO_PROSPECTS
 
 
-def parts_of(given: Circumstances, in_turns: InTurns = iter) -> tuple[Part, ...]:
+def parts_of(given: Circumstances, in_turns: InTurns = at_once) -> tuple[Part, ...]:
     """Return the fewest parts that hold each need once, in the order of their first needs.
 
     An organisation could take needs together if it could be asked about each of them alone. It receives the
@@ -35,16 +36,16 @@ def parts_of(given: Circumstances, in_turns: InTurns = iter) -> tuple[Part, ...]
 
     If several solutions have the fewest parts, the one with the largest first part wins, then the one whose
     first part has the earlier needs, and so on. The result depends only on the arguments. in_turns: iterates
-    over services; it may let other work run between two of them.
+    over the needs; it may let other work run between two of them.
     """
     needs = tuple(dict.fromkeys(given.facts.needs))
-    alone = {need: _askable(given, need, in_turns) for need in needs}
-    met = tuple(need for need in needs if alone[need])
+    alone = {need: _alone(given, need) for need in in_turns(needs)}
+    met = tuple(need for need in needs if alone[need].organizations)
     # The needs that each organisation could take, as bits. Only `need_met` reads the other needs of a part,
     # and an organisation that could be asked about each of them meets all.
     takes: dict[str, int] = {}
     for number, need in enumerate(met):
-        for organization in alone[need]:
+        for organization in alone[need].organizations:
             takes[organization] = takes.get(organization, 0) | 1 << number
     parts = [
         Part(
@@ -53,7 +54,7 @@ def parts_of(given: Circumstances, in_turns: InTurns = iter) -> tuple[Part, ...]
         )
         for block in _fewest(len(met), _widest(set(takes.values())))
     ]
-    parts += [Part(needs=(need,), organizations=frozenset()) for need in needs if need not in met]
+    parts += [alone[need] for need in needs if need not in met]
     return tuple(sorted(parts, key=lambda part: needs.index(part.needs[0])))
 
 
@@ -97,15 +98,34 @@ def _of(block: int, needs: Sequence[str]) -> tuple[str, ...]:
     return tuple(need for n, need in enumerate(needs) if block >> n & 1)
 
 
-def _askable(given: Circumstances, need: str, in_turns: InTurns) -> frozenset[str]:
-    """Return the organisations that could be asked about this need of the referral alone."""
+def _alone(given: Circumstances, need: str) -> Part:
+    """Return the part that this need of the referral makes alone.
+
+    `rules.failures` says whom it could be asked of; `Evaluation` says the same of hundreds at once.
+    """
     facts = replace(given.facts, needs=(need,))
     part = replace(given, facts=facts, whole_needs=given.whole_needs or given.facts.needs)
-    services = (
-        given.directory.offered_services_of(facts.to)
+    shortlist = (
+        given.directory.shortlist_of(facts.to)
         if facts.to is not None
-        else given.directory.offered_services_for(need, facts.region)
+        else given.directory.shortlist_for(need, facts.region)
     )
-    return frozenset(
-        offered.organization.id for offered in in_turns(services) if not rules.failures(offered, part)
+    evaluation = Evaluation(part, is_searched=facts.to is None)
+    failed = evaluation.failures(shortlist)
+    # What was observed of an organisation is read only if time may lift everything else. Many services share
+    # the tuple of their failures.
+    may_pass = {
+        key
+        for key, failures in {id(failures): failures for failures in failed}.items()
+        if all(UNTIL in failure.detail for failure in failures)
+    }
+    possible = [position for position, failures in enumerate(failed) if id(failures) in may_pass]
+    seen = [given.observed(shortlist.organizations[position]) for position in possible]
+    evaluation.add_observed(shortlist, possible, seen, failed)
+    organizations = frozenset(
+        shortlist.organizations[position] for position in possible if not failed[position]
     )
+    if organizations:
+        return Part(needs=(need,), organizations=organizations)
+    excluded = [(shortlist.services[position], failed[position]) for position in possible]
+    return Part(needs=(need,), organizations=organizations, prospects=prospects_of(excluded))

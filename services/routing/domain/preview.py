@@ -11,7 +11,7 @@ directory or the person's choices:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -20,6 +20,7 @@ from services.routing.domain import rules
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.consent_rules import kind_to_opt_in
 from services.routing.domain.experience import Experience
+from services.routing.domain.in_turns import InTurns, at_once
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.parts import parts_of
 from services.routing.domain.splitting import is_divided, may_be_split
@@ -72,14 +73,10 @@ class Preview:
 Services = Sequence[OfferedService]
 
 
-def preview(
-    given: Circumstances,
-    experience: Experience,
-    in_turns: Callable[[Services], Iterable[OfferedService]] = iter,
-) -> Preview:
+def preview(given: Circumstances, experience: Experience, in_turns: InTurns = at_once) -> Preview:
     """Return the preview of a referral that has asked nobody yet.
 
-    in_turns: iterates over services; it may let other work run between two of them.
+    in_turns: iterates over services and needs; it may let other work run between two of them.
     """
     services = _services(given)
     candidates: set[str] = set()
@@ -133,9 +130,7 @@ def _services(given: Circumstances) -> Services:
     return given.directory.offered_services_for(given.principal_need, given.facts.region)
 
 
-def _by_region(
-    given: Circumstances, considered: Services, in_turns: Callable[[Services], Iterable[OfferedService]]
-) -> Mapping[str, set[str]]:
+def _by_region(given: Circumstances, considered: Services, in_turns: InTurns) -> Mapping[str, set[str]]:
     """Return the organisations that could be asked in each other region of the country.
 
     A referral to a named organisation stays with it, so only that organisation's services count. Services

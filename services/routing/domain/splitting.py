@@ -39,19 +39,35 @@ def is_divided(parts: Collection[Part]) -> bool:
     return len(parts) > 1 and any(part.organizations for part in parts)
 
 
-def parts_to_take(referral: Referral, context: TransitionContext) -> tuple[Part, ...]:
-    """Return the parts into which the referral is to be split now; none if it stays whole.
+def could_be_split(referral: Referral) -> bool:
+    """Return whether the referral may continue in parts now, if somebody can be asked about one of them.
 
-    It stays whole if one organisation could take all needs, or if nobody could be asked about any of them.
     One with an open offer or an acceptor waits for that organisation. A part is not split again, nor is a
     referral that has rejoined.
     """
     is_awaited = referral.acceptor is not None or referral.open_offers
     was_split = referral.part is not None or referral.parts
-    if is_awaited or was_split or not may_be_split(referral.facts):
+    return not is_awaited and not was_split and may_be_split(referral.facts)
+
+
+def further_needs(referral: Referral) -> tuple[str, ...]:
+    """Return the needs beside the first one whose candidates may place the referral in parts.
+
+    Only an unplaced referral that may be split has any: to another one only the candidates for its first need
+    matter.
+    """
+    if referral.status is not ReferralStatus.unplaced or not could_be_split(referral):
         return ()
-    parts = context.parts(referral)
-    return parts if is_divided(parts) else ()
+    return tuple(dict.fromkeys(referral.facts.needs))[1:]
+
+
+def parts_now(referral: Referral, context: TransitionContext) -> tuple[Part, ...]:
+    """Return the parts that the referral's needs make now; none if it may not be split.
+
+    It is to be split if `is_divided` holds for them. Otherwise one organisation could take all needs, or
+    nobody could be asked about any.
+    """
+    return context.parts(referral) if could_be_split(referral) else ()
 
 
 def require_not_split(referral: Referral) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -17,11 +17,15 @@ from services.routing.domain.referral import Referral
 from services.routing.domain.transition import TransitionContext
 from services.routing.domain.waiting import WaitingQueue, WaitingReferral, in_turn
 from services.routing.handlers.transactions import RoutingTransactions
+from services.routing.handlers.turns import in_turns
 from services.routing.live_directory import LiveDirectory
 from services.routing.ports import ReferralStore
 
-# The most referrals of one queue, and of all, that one transaction decides.
+# The most waiting referrals of one queue, and of all, that one call decides.
 QUEUE_AT_ONCE, AT_ONCE = 20, 100
+# The most referrals that one transaction decides: nothing else is written meanwhile on SQLite, and a referral
+# with several needs costs a decision for each part.
+DECIDED_AT_ONCE = 5
 # The most seeking referrals that one call looks at, once for a review and once for changes of the directory;
 # each costs a decision.
 PAGE = 50
@@ -37,7 +41,8 @@ class UnplacedReferrals:
     - A candidate's places changed (an offer closed, an acceptance ended): only the referrals that wait there
       are read, through an index, in the order of `waiting.in_turn`.
     - An organisation's record or agreement changed: only the referrals that it may concern are read, through
-      indexes of need and region, sender and named receiver, a page at a time.
+      indexes of need and region, sender and named receiver, a page at a time. The further needs of a referral
+      that may be split count as its first need does.
     - A day began, the process started or another policy is in force: all seeking referrals are reviewed, a
       page at a time.
 
@@ -76,7 +81,8 @@ class UnplacedReferrals:
     def decide_again(self, now: dt.datetime) -> int:
         """Offer unplaced referrals for which there is a candidate now; return how many changed.
 
-        Raises DatabaseUnavailable, and Unavailable if another process was faster.
+        They are decided a few in a transaction, with a turn for other work between two of them. Raises
+        DatabaseUnavailable, and Unavailable if another process was faster: then the next call does the rest.
         """
         with self._database.read() as transaction:
             self._transactions.settle(transaction)
@@ -94,8 +100,8 @@ class UnplacedReferrals:
             triggers = {one.referral_id: Trigger.place_may_be_free for one in waiting[:AT_ONCE]}
             for referral in self._offerable(seeking.values(), context, triggers):
                 triggers[referral.id] = wanted[referral.id]
-            if triggers:
-                self._decide(triggers, now)
+            for some in in_turns(_portions(list(triggers))):
+                self._decide({one: triggers[one] for one in some}, now)
         except Exception:
             self._network.give_back(changed)
             raise
@@ -206,7 +212,7 @@ class UnplacedReferrals:
         """Return the referrals that a decision would change, in the order of urgency and age."""
         found = [
             referral
-            for referral in seeking
+            for referral in in_turns(seeking)
             if referral.id not in known and _changes(ask_again(referral, context).referral, referral)
         ]
         return sorted(found, key=lambda one: (ORDER_OF_URGENCY[one.facts.urgency], one.submitted_at, one.id))
@@ -216,6 +222,12 @@ class UnplacedReferrals:
             for referral_id, trigger in triggers.items():
                 if (referral := change.batch.referral(referral_id)) is not None:
                     change.batch.take(ask_again(referral, change.context, trigger), cause=None)
+
+
+def _portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the ids in order, as many as one transaction decides at once."""
+    for start in range(0, len(ids), DECIDED_AT_ONCE):
+        yield ids[start : start + DECIDED_AT_ONCE]
 
 
 def _changes(after: Referral | None, before: Referral) -> bool:

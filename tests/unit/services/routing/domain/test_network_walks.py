@@ -1,7 +1,8 @@
 """State machine: several referrals in a network that changes, with places, consequences and policies.
 
 A small store in memory takes the part of routing's database. After every step each offer that was opened is
-checked against all hard rules as of that moment, and each open referral has a next step.
+checked against all hard rules as of that moment, and each open referral has a next step. When the timer has
+decided again what `handlers/unplaced.py` decides again, the directory could place no unplaced referral.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ from contracts.facts import (
     RevocationSubmitted,
     WithdrawalSubmitted,
 )
-from contracts.organization import Capacity
+from contracts.organization import Capacity, Organization
 from contracts.records import load, plain
 from services.routing.domain import rules
 from services.routing.domain.circumstances import Circumstances
@@ -77,6 +78,7 @@ from services.routing.domain.transition import Transition, TransitionContext
 from tests.long_run import times
 from tests.support.events import message_of
 from tests.support.walks import quarters_of
+from tests.unit.services.routing.concerned import is_concerned
 from tests.unit.services.routing.samples import (
     NOW,
     SENDER,
@@ -136,6 +138,11 @@ class NetworkWalk(RuleBasedStateMachine):
         self.unplaced: set[str] = set()
         # By the id of a referral or the whole of a part: those that gave a reason about the person.
         self.out_of_question = defaultdict[str, set[str]](set)
+        # What the timer acts on: organisations with other loads, and with other records; the day and the
+        # policy of the last review.
+        self.loaded = set[str]()
+        self.amended = set[str]()
+        self.reviewed: tuple[dt.date, RoutingPolicy] | None = None
         self._ids = count(1)
 
     # The store and the transitions
@@ -202,6 +209,7 @@ class NetworkWalk(RuleBasedStateMachine):
         for changes in (step.observed, load_between(before, after)):
             for name, change in changes.items():
                 self.observed[name] = self.observation(name).plus(change)
+                self.loaded.add(name)
         self.referrals[after.id] = after
         for following in step.linked:
             if (linked := following()) is not None:
@@ -251,7 +259,7 @@ class NetworkWalk(RuleBasedStateMachine):
     def first(self, urgency: Urgency, to: str | None, needs: tuple[str, ...], one_covers_both: bool) -> None:
         if one_covers_both:
             self.met["ru.two"] = (LEGAL, SHELTER)
-            self.directory.put_organization(organization("ru.two", service(needs=self.met["ru.two"])))
+            self.admit(organization("ru.two", service(needs=self.met["ru.two"])))
         self.submit(urgency, to, needs)
 
     @rule(urgency=st.sampled_from(Urgency), to=st.sampled_from([None, None, None, *NAMES]), needs=wanted)
@@ -377,7 +385,7 @@ class NetworkWalk(RuleBasedStateMachine):
     def vet(self, name: str, vetting: Vetting) -> None:
         (offered,) = self.directory.offered_services_of(name)
         self.vetting[name] = vetting
-        self.directory.put_organization(organization(name, offered.service, vetting=vetting))
+        self.admit(organization(name, offered.service, vetting=vetting))
         self.tick()
 
     @rule(
@@ -389,8 +397,20 @@ class NetworkWalk(RuleBasedStateMachine):
         capacity = Capacity(status=status, updated_at=self.now, maximum=maximum)
         offered = service(needs=self.met[name], capacity=capacity)
         known = organization(name, offered, vetting=self.vetting[name])
-        self.directory.put_organization(known)
+        self.admit(known)
         self.tick()
+
+    @rule(name=receivers, urgency=st.sampled_from(Urgency), needs=wanted)
+    def readmit_one_only(self, name: str, urgency: Urgency, needs: tuple[str, ...]) -> None:
+        """A referral that nobody may be asked about, until one organisation is readmitted."""
+        for vetting, names in ((Vetting.suspended, NAMES), (Vetting.vetted, (name,))):
+            for one in names:
+                (offered,) = self.directory.offered_services_of(one)
+                self.vetting[one] = vetting
+                self.admit(organization(one, offered.service, vetting=vetting))
+            if vetting is Vetting.suspended:
+                self.submit(urgency, None, needs)
+            self.tick()
 
     @rule(policy=st.sampled_from(POLICIES))
     def change_policy(self, policy: RoutingPolicy) -> None:
@@ -401,15 +421,45 @@ class NetworkWalk(RuleBasedStateMachine):
         self.now += dt.timedelta(hours=hours, seconds=1)
         self.tick()
 
+    def admit(self, known: Organization) -> None:
+        self.directory.put_organization(known)
+        self.amended.add(known.id)
+
     def tick(self) -> None:
-        """Do what routing's timer does: deadlines, suspensions, and a review of the seeking referrals."""
+        """Do what routing's timer does: deadlines, suspensions, and new decisions for seeking referrals."""
         for referral_id in list(self.referrals):
             for offer in self.referrals[referral_id].offers:
                 self.take(act_when_due(self.referrals[referral_id], offer.id, self.now, self.context()))
             self.take(remind(self.referrals[referral_id], self.context()))
             self.take(revoke_suspended(self.referrals[referral_id], self.context()))
-        for referral_id in list(self.referrals):
-            self.take(ask_again(self.referrals[referral_id], self.context(), Trigger.review))
+        self.decide_again()
+        self.nobody_waits_whom_the_directory_could_place()
+
+    def decide_again(self) -> None:
+        """Decide again only what `handlers/unplaced.py` does, until nothing changes any more."""
+        for _ in range(100):
+            is_review = self.reviewed != (self.now.date(), self.policy)
+            if not (is_review or self.loaded or self.amended):
+                return
+            loaded, self.loaded = self.loaded, set()
+            amended, self.amended = self.amended, set()
+            self.reviewed = self.now.date(), self.policy
+            for one in sorted(self.referrals.values(), key=lambda one: (one.facts.urgency, one.id)):
+                if (
+                    (is_review and one.is_seeking)
+                    or any(organization in loaded for organization, _ in one.waiting)
+                    or any(is_concerned(one, name, self.directory.reach_of(name)) for name in amended)
+                ):
+                    self.take(ask_again(self.referrals[one.id], self.context(), Trigger.review))
+        raise AssertionError("new decisions without end")
+
+    def nobody_waits_whom_the_directory_could_place(self) -> None:
+        """Decide each unplaced referral, whatever has changed: none gets an offer, or is split."""
+        for one in self.referrals.values():
+            if one.status is ReferralStatus.unplaced:
+                after = ask_again(one, self.context(), Trigger.review).referral
+                assert after is not None
+                assert after.status is ReferralStatus.unplaced, f"{one.facts.needs} waited for the next day"
 
     # Invariants
 

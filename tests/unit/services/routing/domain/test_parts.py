@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.codes import CapacityStatus, DisclosureClass, OrganizationKind
+from contracts.codes import CapacityStatus, DisclosureClass, OrganizationKind, Vetting
 from contracts.organization import ApprovedService, Capacity, Organization
 from contracts.referral import ReferralFacts
 from contracts.vocabularies import codes, sensitive_needs
 from services.routing.domain import rules
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.offered_service import OfferedService
-from services.routing.domain.parts import Part, Services, parts_of
+from services.routing.domain.decision import Trigger, decide
+from services.routing.domain.observation import NOTHING_OBSERVED, Observation
+from services.routing.domain.parts import Part, parts_of
+from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.prospects import Prospects
+from tests.unit.services.routing.domain.test_evaluation import NEEDS as STATED
+from tests.unit.services.routing.domain.test_evaluation import networks as any_networks
 from tests.unit.services.routing.samples import (
+    DAY,
+    HOUR,
     NOW,
     agreement,
     circumstances,
     consent,
     facts,
+    load,
     network,
     organization,
     service,
 )
 
+T = TypeVar("T")
 LEGAL, SHELTER, WORK, HIV = "legal.wage_claim", "basic_needs", "work", "health.hiv"
 
 
@@ -227,17 +237,61 @@ def test_ten_needs_are_divided() -> None:
     )
 
 
-def test_each_service_is_evaluated_once_for_each_need_that_it_meets() -> None:
+def test_each_need_is_evaluated_once() -> None:
     """Each block of needs was evaluated anew, so a few referrals with many needs kept all others waiting."""
     needs = sorted(need for need in codes("needs") - sensitive_needs() if "." in need)[:10]
     known = [helping(f"ru.n{n}", *(need for m, need in enumerate(needs) if m != n % 10)) for n in range(40)]
-    looked_at: list[str] = []
+    looked_at: list[object] = []
 
-    def counting(services: Services) -> Iterator[OfferedService]:
-        for one in services:
-            looked_at.append(one.organization_id)
+    def counting(items: Iterable[T]) -> Iterator[T]:
+        for one in items:
+            looked_at.append(one)
             yield one
 
     found = parts_of(circumstances(network(*known), facts(needs=tuple(needs))), counting)
     assert [len(part.needs) for part in found] == [9, 1]
-    assert len(looked_at) == 9 * len(known)
+    assert looked_at == needs
+
+
+@settings(max_examples=60)
+@given(first=any_networks(), wanted=st.lists(st.sampled_from(STATED), min_size=1, max_size=3, unique=True))
+def test_parts_and_prospects_follow_from_the_rules_for_each_need_alone(
+    first: Circumstances, wanted: list[str]
+) -> None:
+    """Whatever the rules, the loads and the earlier answers are."""
+    whole = replace(first, facts=replace(first.facts, needs=tuple(wanted)), whole_needs=())
+    for need in wanted:
+        alone = replace(whole, facts=replace(whole.facts, needs=(need,)), whole_needs=whole.facts.needs)
+        decision = decide("d", alone, RoutingPolicy(), Trigger.submitted)
+        (part,) = [one for one in parts_of(whole) if need in one.needs]
+        if part.organizations:
+            assert part.organizations <= {one.organization for one in decision.ranked}
+        else:
+            assert (part.needs, decision.ranked) == ((need,), [])
+            assert part.prospects == decision.prospects
+
+
+def test_part_without_organizations_says_who_lacks_only_a_place_and_when_a_decline_has_passed() -> None:
+    limited = Capacity(status=CapacityStatus.capacity, updated_at=NOW - DAY, maximum=1)
+    members = [
+        organization(name, service(needs=(WORK,), capacity=limited))
+        for name in ("ru.full", "ru.declined", "ru.both")
+    ]
+    closed = helping("ru.closed", WORK, vetting=Vetting.suspended)
+    seen = {
+        "ru.full": load(accepted=1),
+        "ru.declined": Observation(full_since={"legal": NOW - HOUR}),
+        "ru.both": load(accepted=1).plus(Observation(full_since={"legal": NOW - 2 * HOUR})),
+        "ru.closed": load(accepted=1),
+    }
+    whole = circumstances(
+        network(*members, closed),
+        facts(needs=(LEGAL, WORK)),
+        observed=lambda name: seen.get(name, NOTHING_OBSERVED),
+        full_for=DAY,
+    )
+    legal, work = parts_of(whole)
+    assert legal == Part(needs=(LEGAL,), organizations=frozenset())
+    assert work.prospects == Prospects(
+        lack_only_a_place=frozenset({("ru.full", "legal")}), retry_at=NOW + DAY - 2 * HOUR
+    )

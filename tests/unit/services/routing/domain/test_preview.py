@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,6 @@ from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.consent_rules import kind_to_opt_in
 from services.routing.domain.decision import Trigger, decide
 from services.routing.domain.experience import NO_EXPERIENCE, Experience
-from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.parts import parts_of
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.preview import MOST_LISTED, Band, Preview, band_of, preview
@@ -33,6 +33,7 @@ from tests.unit.services.routing.samples import (
     service,
 )
 
+T = TypeVar("T")
 CONSULATE = OrganizationKind.consular_representative
 
 
@@ -113,8 +114,8 @@ def test_consented_kind_counts_where_it_alone_could_take_a_part() -> None:
 def test_kind_may_change_while_a_preview_is_made() -> None:
     known = network(organization("ru.one"))
 
-    def in_turns(services: Sequence[OfferedService]) -> Iterator[OfferedService]:
-        yield from services
+    def in_turns(items: Iterable[T]) -> Iterator[T]:
+        yield from items
         known.put_organization(organization("ru.one", kind=CONSULATE))
 
     found = preview(circumstances(known, facts()), NO_EXPERIENCE, in_turns)
