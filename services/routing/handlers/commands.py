@@ -32,13 +32,13 @@ from services.routing.domain.open_offers import place
 from services.routing.domain.referral import Referral
 from services.routing.domain.standing import note_readmission, report_suspended_acceptor, revoke_suspended
 from services.routing.handlers.coordinator_submissions import CoordinatorSubmissions
-from services.routing.handlers.transactions import RoutingTransactions
+from services.routing.handlers.transactions import RoutingTransactions, Step
 from services.routing.handlers.unapproved import UnapprovedOffers
 from services.routing.handlers.unplaced import UnplacedReferrals
 from services.routing.live_directory import LiveDirectory
 from services.routing.ports import ReferralStore
 
-# The most deadlines that one transaction handles.
+# The most deadlines that one call handles.
 DUE_AT_ONCE = 200
 
 
@@ -49,6 +49,11 @@ def _referred_onward(events: Iterable[Event[Fact]]) -> set[str]:
         for event in events
         if isinstance(event.data, ReferralSubmitted) and event.data.onward_from is not None
     }
+
+
+def _when_due(offer_id: str, read_until: dt.datetime) -> Step:
+    """Return the step that `lifecycle.act_when_due` takes with the offer."""
+    return lambda referral, context: lifecycle.act_when_due(referral, offer_id, read_until, context)
 
 
 class RoutingCommands:
@@ -114,23 +119,19 @@ class RoutingCommands:
     def fire_deadlines(self, now: dt.datetime) -> int:
         """Expire offers, take the steps before deadlines, report overdue acceptors; return how many were due.
 
-        Raises DatabaseUnavailable. Crash point *due, not committed*: they are due again after the restart.
+        Raises DatabaseUnavailable, and Unavailable if another process was faster. Crash point *due, not
+        committed*: they are due again after the restart.
         """
         expiring = self._lag.expiring(now, self._transactions.policy().wait_for_backlog())
         with self._database.read() as transaction:
             offers = self._store.due_offers(transaction, expiring, DUE_AT_ONCE)
             overdue = self._store.due_referrals(transaction, now, DUE_AT_ONCE)
-        if not offers and not overdue:
-            return 0
-        ids = {referral_id for referral_id, _ in offers} | set(overdue)
-        with self._transactions.changing(ids, now) as change:
-            batch, context = change.batch, change.context
-            for referral_id, offer_id in offers:
-                if (referral := batch.referral(referral_id)) is not None:
-                    batch.take(lifecycle.act_when_due(referral, offer_id, expiring, context), cause=None)
-            for referral_id in overdue:
-                if (referral := batch.referral(referral_id)) is not None:
-                    batch.take(lifecycle.remind(referral, context), cause=None)
+        steps: dict[str, list[Step]] = {}
+        for referral_id, offer_id in offers:
+            steps.setdefault(referral_id, []).append(_when_due(offer_id, expiring))
+        for referral_id in overdue:
+            steps.setdefault(referral_id, []).append(lifecycle.remind)
+        self._transactions.change(steps, now)
         return len(offers) + len(overdue)
 
     def act_on_suspensions(self, now: dt.datetime) -> int:
@@ -147,17 +148,12 @@ class RoutingCommands:
             held = self._store.held_by(transaction, barred, DUE_AT_ONCE) if barred else []
             readmitted = self._store.suspended_acceptors(transaction) - barred
             regained = self._store.noted_suspended(transaction, readmitted, DUE_AT_ONCE) if readmitted else []
-        found = {
+        found: dict[str, Step] = {
             **dict.fromkeys(offered, revoke_suspended),
             **dict.fromkeys(held, report_suspended_acceptor),
             **dict.fromkeys(regained, note_readmission),
         }
-        if not found:
-            return 0
-        with self._transactions.changing(found.keys(), now) as change:
-            for referral_id, step in found.items():
-                if (referral := change.batch.referral(referral_id)) is not None:
-                    change.batch.take(step(referral, change.context), cause=None)
+        self._transactions.change({one: [step] for one, step in found.items()}, now)
         return max(len(offered), len(held), len(regained))
 
     def decide_unplaced_again(self, now: dt.datetime) -> int:

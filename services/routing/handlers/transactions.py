@@ -24,12 +24,19 @@ from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.referral_circumstances import circumstances_of, whole_needs
 from services.routing.domain.tally import Tally
-from services.routing.domain.transition import TransitionContext
+from services.routing.domain.transition import Transition, TransitionContext
 from services.routing.handlers.decision_spans import Decided, not_reported
 from services.routing.handlers.referral_batch import ReferralBatch
 from services.routing.handlers.turns import in_turns
 from services.routing.live_directory import LiveDirectory
 from services.routing.ports import ReferralStore
+
+# A change of a referral that no message asks for.
+Step = Callable[[Referral, TransitionContext], Transition]
+
+# The most referrals that a transaction changes without a message: nothing else is written meanwhile on
+# SQLite, and a referral with several needs costs a decision for each part.
+CHANGED_AT_ONCE = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +46,12 @@ class ReferralChange:
     transaction: Connection
     batch: ReferralBatch
     context: TransitionContext
+
+
+def _portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the ids in order, as many as one transaction changes."""
+    for start in range(0, len(ids), CHANGED_AT_ONCE):
+        yield ids[start : start + CHANGED_AT_ONCE]
 
 
 def _not_counted(_tally: Tally) -> None:
@@ -92,6 +105,19 @@ class RoutingTransactions:
             )
             self._outbox.add(transaction, self.finish(transaction, batch))
         self._after_commit()
+
+    def change(self, steps: Mapping[str, Sequence[Step]], now: dt.datetime) -> None:
+        """Take the steps of each referral, by id, in this order; CHANGED_AT_ONCE referrals in a transaction.
+
+        Other work has a turn between two transactions. Raises DatabaseUnavailable, and Unavailable if another
+        process was faster: then the changes of the earlier transactions stay.
+        """
+        for ids in in_turns(_portions(list(steps))):
+            with self.changing(ids, now) as change:
+                for referral_id in ids:
+                    for step in steps[referral_id]:
+                        if (referral := change.batch.referral(referral_id)) is not None:
+                            change.batch.take(step(referral, change.context), cause=None)
 
     def batch(self, known: Mapping[str, Referral], now: dt.datetime) -> ReferralBatch:
         """Return an empty batch of changes to the loaded referrals, by id."""

@@ -96,16 +96,9 @@ class UnapprovedOffers:
             for id_, referral in known.items()
             if not all(context.is_approved(referral, offer) for offer in referral.open_offers)
         ]
-        if wanted:
-            self._revoke(wanted, now)
+        self._transactions.change({one: [revoke_unapproved] for one in wanted}, now)
         if len(ids) == limit:
             self._after = ids[-1]
         else:
             self._present, self._after = (), None
         return len(ids), len(wanted)
-
-    def _revoke(self, ids: list[str], now: dt.datetime) -> None:
-        with self._transactions.changing(ids, now) as change:
-            for referral_id in ids:
-                if (referral := change.batch.referral(referral_id)) is not None:
-                    change.batch.take(revoke_unapproved(referral, change.context), cause=None)

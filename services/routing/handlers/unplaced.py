@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -23,9 +24,6 @@ from services.routing.ports import ReferralStore
 
 # The most waiting referrals of one queue, and of all, that one call decides.
 QUEUE_AT_ONCE, AT_ONCE = 20, 100
-# The most referrals that one transaction decides: nothing else is written meanwhile on SQLite, and a referral
-# with several needs costs a decision for each part.
-DECIDED_AT_ONCE = 5
 # The most seeking referrals that one call looks at, once for a review and once for changes of the directory;
 # each costs a decision.
 PAGE = 50
@@ -100,8 +98,9 @@ class UnplacedReferrals:
             triggers = {one.referral_id: Trigger.place_may_be_free for one in waiting[:AT_ONCE]}
             for referral in self._offerable(seeking.values(), context, triggers):
                 triggers[referral.id] = wanted[referral.id]
-            for some in in_turns(_portions(list(triggers))):
-                self._decide({one: triggers[one] for one in some}, now)
+            self._transactions.change(
+                {one: [partial(ask_again, trigger=trigger)] for one, trigger in triggers.items()}, now
+            )
         except Exception:
             self._network.give_back(changed)
             raise
@@ -216,18 +215,6 @@ class UnplacedReferrals:
             if referral.id not in known and _changes(ask_again(referral, context).referral, referral)
         ]
         return sorted(found, key=lambda one: (ORDER_OF_URGENCY[one.facts.urgency], one.submitted_at, one.id))
-
-    def _decide(self, triggers: Mapping[str, Trigger], now: dt.datetime) -> None:
-        with self._transactions.changing(triggers.keys(), now) as change:
-            for referral_id, trigger in triggers.items():
-                if (referral := change.batch.referral(referral_id)) is not None:
-                    change.batch.take(ask_again(referral, change.context, trigger), cause=None)
-
-
-def _portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield the ids in order, as many as one transaction decides at once."""
-    for start in range(0, len(ids), DECIDED_AT_ONCE):
-        yield ids[start : start + DECIDED_AT_ONCE]
 
 
 def _changes(after: Referral | None, before: Referral) -> bool:

@@ -36,7 +36,7 @@ from runtime.identifiers import new_id
 from runtime.messaging.replica import ReplicaRecord
 from services.routing.adapters.tables import FURTHER_NEEDS, REFERRALS, WAITING
 from services.routing.domain.directory import Reach
-from services.routing.handlers import unplaced
+from services.routing.handlers import transactions
 from services.routing.migrations import further_needs as further_needs_migration
 from tests.unit.services.routing.concerned import is_concerned
 from tests.unit.services.routing.families import LEGAL, SHELTER, WORK
@@ -281,7 +281,7 @@ def test_store_finds_exactly_the_concerned_referrals_page_by_page(bench: Workben
 def test_no_transaction_decides_more_referrals_than_its_bound(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unplaced, "DECIDED_AT_ONCE", 2)
+    monkeypatch.setattr(transactions, "CHANGED_AT_ONCE", 2)
     waiting = [unplaced_with(bench, LEGAL, SHELTER) for _ in range(5)]
     together: list[int] = []
     load = bench.store.load
@@ -299,7 +299,7 @@ def test_no_transaction_decides_more_referrals_than_its_bound(
 def test_failed_transaction_leaves_the_others_and_is_made_up_for(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unplaced, "DECIDED_AT_ONCE", 1)
+    monkeypatch.setattr(transactions, "CHANGED_AT_ONCE", 1)
     waiting = [unplaced_with(bench, LEGAL, SHELTER) for _ in range(3)]
     bench.network.absorb(changed_record(shelter()))
     save, saved = bench.store.save, 0
