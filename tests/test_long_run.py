@@ -57,6 +57,11 @@ def test_what_nothing_repeats_and_the_adapters_suites_remain(alone: list[str]) -
     assert on_other_database(alone) == set()
 
 
+@pytest.mark.parametrize("name", ["test_two_processes_report_it_once", "test_concurrent_requests_create_one"])
+def test_both_databases_remain_where_several_write_at_once(name: str) -> None:
+    assert on_other_database([one.replace("test_one", name) for one in ON_EACH]) == set()
+
+
 def test_marked_and_repeated_tests_are_left_to_the_long_run(request: pytest.FixtureRequest) -> None:
     class Marked(pytest.Item):
         """A test of the same name as this one, with the marker."""
