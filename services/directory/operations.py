@@ -24,6 +24,7 @@ from contracts.responses.directory import (
 )
 from runtime.web.operation import (
     FORM,
+    MERGE_PATCH,
     Body,
     DeclaredResponse,
     Operation,
@@ -35,7 +36,6 @@ from runtime.web.operation import (
 )
 from runtime.web.parameters import IF_MATCH, IF_NONE_MATCH, ORGANIZATION, PAGED, coded, matching
 from services.directory import admission
-from services.directory.api import MERGE_PATCH
 from services.directory.domain.approval import State
 from services.directory.domain.client_key import KeySet
 
