@@ -18,9 +18,11 @@ JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 CSV: Final = "text/csv"
 FORM: Final = "application/x-www-form-urlencoded"
+MERGE_PATCH: Final = "application/merge-patch+json"  # RFC 7396
 _FORMS: Final[Mapping[str, re.Pattern[str]]] = {
     JSON: re.compile(r"application/([a-z0-9.-]+\+)?json"),
     NDJSON: re.compile(r"application/(x-)?ndjson"),
+    MERGE_PATCH: re.compile(r"application/merge-patch\+json"),
 }
 _UTF_8: Final = ("charset=utf-8", 'charset="utf-8"')
 
@@ -52,10 +54,10 @@ class Body:
     examples: Mapping[str, Any] = field(default_factory=dict)
 
     def require_media_type(self, content_type: str) -> None:
-        """Raise Refused for a body that says that it is neither JSON nor, where that is declared, NDJSON.
+        """Raise Refused for a body that says that it is not JSON in UTF-8; NDJSON or a patch where declared.
 
         content_type: the header's value, empty without one: then the body is read as what is declared. Forms
-        and patches are checked by their handlers.
+        are checked by their handlers, which also require the media type of a patch.
         """
         forms = _FORMS.get(self.media_type)
         if forms is None or not content_type:

@@ -41,7 +41,7 @@ UNTIL: Final = Parameter(
 )
 IDEMPOTENCY_KEY: Final = Parameter(
     name="Idempotency-Key",
-    schema={"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    schema={"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
     description="Identifies the request for 30 days: the same content under the same key takes effect once.",
 )
 IF_MATCH: Final = Parameter(

@@ -70,11 +70,17 @@ class Request:
         return parse_parameters(text)
 
 
-def parse_json(body: bytes, *, most_values: int | None = MOST_VALUES, lines_before: int = 0) -> Any:
+def parse_json(
+    body: bytes,
+    *,
+    most_values: int | None = MOST_VALUES,
+    lines_before: int = 0,
+    called: str = "The body",
+) -> Any:
     """Parse JSON nested at most MAXIMUM_DEPTH deep and without NUL characters (PostgreSQL cannot store them).
 
     most_values: in all its arrays and objects together; None for a file of the operator's own. lines_before:
-    how many lines of the whole body are before this document.
+    how many lines of the whole body are before this document. called: what a problem calls the document.
     Raises Refused `malformed-json`, `duplicate-name`, and `body-too-large` for too many values, before they
     are parsed if the commas and brackets show it; the detail never repeats a part of the body.
     """
@@ -86,13 +92,13 @@ def parse_json(body: bytes, *, most_values: int | None = MOST_VALUES, lines_befo
     except orjson.JSONDecodeError as fault:
         line = lines_before + fault.lineno
         raise Refused(
-            "malformed-json", f"The body has malformed JSON at line {line}, column {fault.colno}."
+            "malformed-json", f"{called} has malformed JSON at line {line}, column {fault.colno}."
         ) from None
     if most_values is not None and marks >= most_values and is_too_large(document, most_values):
         raise Refused("body-too-large", f"A document has at most {most_values} values.")
     # A document with at most MAXIMUM_DEPTH brackets cannot be too deep.
     if marks > MAXIMUM_DEPTH and is_too_deep(document):
-        raise Refused("malformed-json", f"The body is nested more than {MAXIMUM_DEPTH} levels deep.")
+        raise Refused("malformed-json", f"{called} is nested more than {MAXIMUM_DEPTH} levels deep.")
     # Most bodies contain no escape at all, and one byte is found much faster than several.
     if _BACKSLASH in body and b"\\u0000" in body:
         for path, value in walk(document):

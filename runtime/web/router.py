@@ -44,6 +44,8 @@ _NO_ROUTE: Final = "(none)"
 _METHODS: Final = frozenset(HTTPMethod)
 # Refusals that a caller may meet again if it repeats the request without a change or a pause.
 _HELD: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
+# Headers that make a change conditional (RFC 9110 §13.1).
+_PRECONDITIONS: Final = ("If-Match", "If-None-Match", "If-Unmodified-Since")
 _UNREAD_TOLERATED: Final = 64 * 1024  # a refused body up to this size is read to keep the connection
 
 
@@ -222,6 +224,7 @@ class Router:
             query = parse_parameters(environ.get("QUERY_STRING", ""))
             require_known(query, route.query)
             _refuse_unsupported_key(environ, route)
+            _refuse_unsupported_precondition(environ, route)
             with self._slot(caller, route):
                 # Before the body is read: what it costs to refuse is bounded. After the wait for the slot:
                 # others of the caller may have used up what was left.
@@ -334,6 +337,23 @@ def _refuse_unsupported_key(environ: dict[str, Any], route: Route) -> None:
         "Send the request without the header. A precondition (`If-Match`, `If-None-Match: *`), where the"
         " resource takes one, makes a repetition safe.",
     )
+
+
+def _refuse_unsupported_precondition(environ: dict[str, Any], route: Route) -> None:
+    """Refuse a precondition of a change that would have no effect: its sender relies on it.
+
+    RFC 9110 §13.2.1 lets a server ignore the precondition of a request that only reads.
+    """
+    if route.method == "GET":
+        return
+    declared = () if route.operation is None else route.operation.headers
+    taken = {header.name for header in declared}
+    for name in _PRECONDITIONS:
+        if name not in taken and f"HTTP_{name.replace('-', '_').upper()}" in environ:
+            raise Refused(
+                "invalid-parameter",
+                f"The resource does not check `{name}`. Send the request without the header.",
+            )
 
 
 def _headers(environ: dict[str, Any]) -> dict[str, str]:

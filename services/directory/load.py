@@ -25,6 +25,7 @@ from typing import Any, TextIO
 from sqlalchemy import Connection
 from sqlalchemy.exc import ProgrammingError
 
+from contracts.byte_order_mark import without_mark
 from contracts.errors import Refused
 from contracts.organization import Agreement, Organization
 from runtime.clock import SystemClock
@@ -69,7 +70,7 @@ class Fault:
 def read_entries(file: Path, admit: Callable[[object], Any], faults: list[Fault]) -> list[Any]:
     """Return the entries in a file; append its errors to `faults`."""
     try:
-        records = parse_json(file.read_bytes(), most_values=None)
+        records = parse_json(without_mark(file.read_bytes()), most_values=None, called="The file")
     except OSError:
         faults.append(Fault(file=file, index=None, pointer="", detail="The file cannot be read."))
         return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from contracts import vocabularies
@@ -24,6 +25,7 @@ from contracts.responses.directory import (
 )
 from runtime.web.operation import (
     FORM,
+    MERGE_PATCH,
     Body,
     DeclaredResponse,
     Operation,
@@ -35,7 +37,6 @@ from runtime.web.operation import (
 )
 from runtime.web.parameters import IF_MATCH, IF_NONE_MATCH, ORGANIZATION, PAGED, coded, matching
 from services.directory import admission
-from services.directory.api import MERGE_PATCH
 from services.directory.domain.approval import State
 from services.directory.domain.client_key import KeySet
 
@@ -65,7 +66,6 @@ _CONDITIONAL: Final = frozenset(
     {"precondition-required", "precondition-failed", "conflict", "too-many-open-requests", "not-found"}
 )
 _ETAG: Final = {"ETag": "The revision of the record, in quotes."}
-_HEADERS: Final = (PROOF, IF_MATCH, IF_NONE_MATCH)
 _CURSOR: Final = frozenset({"invalid-cursor"})
 
 _WAITS: Final = record_of(
@@ -102,10 +102,17 @@ def _change(
     return Operation(
         summary=summary,
         body=body,
-        headers=_HEADERS,
+        headers=(PROOF,),
         responses=responses,
         refusals=CHANGING | _CONDITIONAL | frozenset(more),
     )
+
+
+def _conditional_change(
+    summary: str, responses: Mapping[int, DeclaredResponse], body: Body | None = None, *more: str
+) -> Operation:
+    """Return a change whose handler reads `If-Match` and `If-None-Match`."""
+    return replace(_change(summary, responses, body, *more), headers=(PROOF, IF_MATCH, IF_NONE_MATCH))
 
 
 TOKEN: Final = Operation(
@@ -155,7 +162,7 @@ SHOW_ORGANIZATION: Final = Operation(
     summary="Read one organisation with its services",
     responses={200: record_of(OrganizationRecord, headers=_ETAG)},
 )
-PUT_ORGANIZATION: Final = _change(
+PUT_ORGANIZATION: Final = _conditional_change(
     "Create or replace an organisation's record",
     {
         200: record_of(OrganizationRecord, description="Replaced.", headers=_ETAG),
@@ -165,7 +172,7 @@ PUT_ORGANIZATION: Final = _change(
     Body(record=Organization, examples={"an applicant": _ORGANIZATION}),
     "unknown-organization",
 )
-PATCH_ORGANIZATION: Final = _change(
+PATCH_ORGANIZATION: Final = _conditional_change(
     "Change members of an organisation's record by a JSON merge patch (RFC 7396)",
     {200: record_of(OrganizationRecord, headers=_ETAG), 202: _WAITS},
     Body(
@@ -177,17 +184,17 @@ PATCH_ORGANIZATION: Final = _change(
     "unknown-organization",
     "invalid-submission",
 )
-SUSPEND: Final = _change(
+SUSPEND: Final = _conditional_change(
     "Suspend an organisation at once; a repetition changes nothing",
     {200: record_of(OrganizationRecord, headers=_ETAG)},
     Body(record=admission.SuspensionRequest, examples={"a reason": {"reason": "credentials_stolen"}}),
 )
-APPROVE_SERVICE: Final = _change(
+APPROVE_SERVICE: Final = _conditional_change(
     "Approve a service for sensitive needs, in place of an earlier approval",
     {200: record_of(OrganizationRecord, headers=_ETAG), 202: _WAITS},
     Body(record=admission.ServiceApprovalRequest, examples={"one need": {"needs": ["legal.detention"]}}),
 )
-WITHDRAW_APPROVAL: Final = _change(
+WITHDRAW_APPROVAL: Final = _conditional_change(
     "Withdraw the approval of a service; a repetition changes nothing",
     {200: record_of(OrganizationRecord, headers=_ETAG)},
     Body(record=admission.ApprovalWithdrawal, examples={"a reason": {"reason": "service_changed"}}),
@@ -208,7 +215,7 @@ TAXONOMY_TERMS: Final = Operation(
 AGREEMENTS: Final = Operation(
     summary="List the agreements", responses={200: page_of(AgreementRecord)}, refusals=_CURSOR
 )
-POST_AGREEMENT: Final = _change(
+POST_AGREEMENT: Final = _conditional_change(
     "Create or replace an agreement",
     {
         200: record_of(AgreementRecord, description="Replaced.", headers=_ETAG),
@@ -222,7 +229,7 @@ KEYS: Final = Operation(
     summary="List an organisation's sealing keys, the present one first",
     responses={200: page_of(KeyPeriod)},
 )
-POST_KEY: Final = _change(
+POST_KEY: Final = _conditional_change(
     "Publish a sealing key",
     {
         201: record_of(SealingKey, description="The key is in force."),
@@ -245,7 +252,7 @@ CREDENTIALS: Final = Operation(
     responses={200: page_of(ClientRecord)},
     refusals=_CURSOR,
 )
-POST_CREDENTIAL: Final = _change(
+POST_CREDENTIAL: Final = _conditional_change(
     "Create an OAuth client, or replace its secret",
     {
         200: record_of(IssuedClient, description="The secret is replaced.", headers=_ETAG),

@@ -10,14 +10,17 @@ from contracts.errors import PointerError, Refused
 from runtime.web.request import Request
 from services.directory.domain.precondition import ABSENT, ANY_REVISION, Precondition, at_revision
 
-_REVISION: Final = re.compile(r'"?(\d{1,9})"?')
+# An ETag of the directory, which may lack its quotes; and any other one (RFC 9110 §8.8.3).
+_REVISION: Final = re.compile(r'"([0-9]{1,9})"|([0-9]{1,9})')
+_ETAG: Final = re.compile(r'(W/)?"[!#-~\x80-\xff]*"')
 
 
 def precondition_of(request: Request) -> Precondition | None:
     """Return the precondition of `If-Match` (ETags or `*`) or `If-None-Match: *`; None without either.
 
     An unknown tag matches nothing. Raises Refused `invalid-parameter` for both headers together and for any
-    other `If-None-Match`. Source: RFC 9110 §13.1.1, §13.1.2.
+    other value, and `precondition-failed` for weak tags alone, which match no record, however often it is
+    read. Source: RFC 9110 §13.1.1, §13.1.2.
     """
     match, none_match = (request.headers.get(name) for name in ("if-match", "if-none-match"))
     if none_match is not None:
@@ -30,8 +33,28 @@ def precondition_of(request: Request) -> Precondition | None:
         return None
     if match.strip() == "*":
         return ANY_REVISION
-    tags = (_REVISION.fullmatch(tag.strip()) for tag in match.split(","))
-    return Precondition(revisions=frozenset(int(tag[1]) for tag in tags if tag is not None))
+    return Precondition(revisions=_revisions_of(match))
+
+
+def _revisions_of(match: str) -> frozenset[int]:
+    revisions = set[int]()
+    others: list[re.Match[str]] = []
+    for tag in filter(None, map(str.strip, match.split(","))):
+        if (revision := _REVISION.fullmatch(tag)) is not None:
+            revisions.add(int(revision[1] or revision[2]))
+        elif (other := _ETAG.fullmatch(tag)) is not None:
+            others.append(other)
+        else:
+            raise _malformed()
+    if not revisions and not others:
+        raise _malformed()
+    if not revisions and all(other[1] for other in others):
+        raise Refused("precondition-failed", 'A weak ETag matches no record: send `"7"`, not `W/"7"`.')
+    return frozenset(revisions)
+
+
+def _malformed() -> Refused:
+    return Refused("invalid-parameter", '`If-Match` must be `*`, or the ETag of the record, such as `"7"`.')
 
 
 def conditional(request: Request) -> tuple[Any, Precondition | None]:

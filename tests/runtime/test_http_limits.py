@@ -166,6 +166,19 @@ def test_dripped_body_gets_408_and_closed(hurried: SampleProcess, framing: bytes
     assert b"\r\nConnection: close\r\n" in answer
 
 
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 1000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\nf4240\r\n"]
+)
+def test_body_that_is_dripped_after_its_first_segment_gets_408(
+    hurried: SampleProcess, framing: bytes
+) -> None:
+    """The first segment earns the time that it takes at the lowest rate, and no more."""
+    authorization = hurried.token("partner")["Authorization"].encode()
+    head = b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nAuthorization: " + authorization + b"\r\n"
+    answer = drip(hurried.port, head + framing + b"[" + b" " * 65535)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
 def test_large_body_at_an_honest_rate_is_read_beyond_the_first_deadline(hurried: SampleProcess) -> None:
     """The deadline is a rate, not a duration: the body takes two deadlines."""
     body = json.dumps({"a": "x" * 1_000_000}).encode()

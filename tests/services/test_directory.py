@@ -315,13 +315,18 @@ def test_change_from_an_old_revision_is_a_conflict(hub: Hub) -> None:
     record = hub.ask(OSH, "GET", path).json()
     revision = record.pop("revision")
     newer = {**record, "description": "A newer one."}
-    for tag in (str(revision + 1), f'"{revision - 1}"', "W/abc", f'W/"{revision}"'):
+    for tag in (str(revision + 1), f'"{revision - 1}"', 'W/"abc"', f'W/"{revision}"'):
         stale = hub.ask(OSH, "PUT", path, json=newer, headers={"If-Match": tag})
         problem(stale, 412, "precondition-failed")
     problem(hub.ask(OSH, "PUT", path, json={**newer, "revision": revision - 1}), 412, "precondition-failed")
     problem(hub.ask(OSH, "PUT", path, json=newer, headers={"If-None-Match": "*"}), 412, "precondition-failed")
     problem(hub.ask(OSH, "PUT", path, json=newer), 428, "precondition-required")
-    for headers in ({"If-None-Match": '"3"'}, {"If-None-Match": "*", "If-Match": "*"}):
+    for headers in (
+        {"If-None-Match": '"3"'},
+        {"If-None-Match": "*", "If-Match": "*"},
+        {"If-Match": "W/abc"},
+        {"If-Match": f'"{revision}'},
+    ):
         problem(hub.ask(OSH, "PUT", path, json=newer, headers=headers), 400, "invalid-parameter")
     assert hub.ask(OSH, "GET", path).json() == {**record, "revision": revision}
     answer = hub.ask(OSH, "PUT", path, json=newer, headers={"If-Match": f'"{revision}"'})

@@ -68,6 +68,9 @@ def _json_object(content: bytes, source: str) -> dict[str, Any]:
         value = json.loads(content.decode(), object_pairs_hook=_unique)
     except _RepeatedName as error:
         raise InvalidArgumentError(f"{source} names a member of one object twice") from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise InvalidArgumentError(f"{source} is not JSON in UTF-8 ({where})") from error
     except (ValueError, RecursionError) as error:
         raise InvalidArgumentError(f"{source} is not JSON in UTF-8") from error
     if not isinstance(value, dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from contracts import base64_text
@@ -17,11 +18,11 @@ from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.audit.log.ports import SEARCHED as FACETS
-from services.audit.log.ports import Head, Search, StoredLeaf, leaf_hash
+from services.audit.log.ports import Head, StoredLeaf, leaf_hash
 from services.audit.parameters import entry_number
 from services.audit.reports.bundle_file import bundle_file, head_document
 from services.audit.reports.handlers.history import History
-from services.audit.reports.search_parameters import position_parameter, require_type, time_parameter
+from services.audit.reports.search_parameters import position_parameter, require_type, time_range
 
 _SCOPE: Final = "history"
 _READERS: Final = "readers"
@@ -127,12 +128,11 @@ def _page(history: History, request: Request, query: Mapping[str, str]) -> Respo
             raise invalid_parameter(name, f"must be {_EXPECTED[name]}.")
     if "type" in query:
         require_type(query["type"])
-    search = Search(
+    search = replace(
+        time_range(query),
         referral_id=query.get("referral"),
         organization=query.get("organization"),
         type=query.get("type"),
-        since=time_parameter(query, "from"),
-        until=time_parameter(query, "to"),
         facets=tuple((name, query[name]) for name in FACETS if name in query),
     )
     page = history.page(

@@ -41,5 +41,12 @@ def time_parameter(query: Mapping[str, str], name: str) -> dt.datetime | None:
 
 
 def time_range(query: Mapping[str, str]) -> Search:
-    """Return the range of `from` (inclusive) and `to` (exclusive). Raises Refused `invalid-parameter`."""
-    return Search(since=time_parameter(query, "from"), until=time_parameter(query, "to"))
+    """Return the range of `from` (inclusive) and `to` (exclusive).
+
+    Raises Refused `invalid-parameter`, also if `from` is later than `to`: no entry could match, and an empty
+    result would look like an empty log.
+    """
+    since, until = time_parameter(query, "from"), time_parameter(query, "to")
+    if since is not None and until is not None and since > until:
+        raise invalid_parameter("from", "must not be later than `to`.")
+    return Search(since=since, until=until)

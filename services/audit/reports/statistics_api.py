@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from contracts.errors import PointerError, Refused
@@ -17,7 +16,13 @@ from runtime.web.response import Response
 from runtime.web.spreadsheet import Cell, csv_response
 from services.audit.log.ports import Search
 from services.audit.reports.domain.statistics_classes import COMBINED
-from services.audit.reports.domain.statistics_counts import DIMENSIONS, MOST_DIMENSIONS, Figure, combined_of
+from services.audit.reports.domain.statistics_counts import (
+    DIMENSIONS,
+    MOST_DIMENSIONS,
+    Figure,
+    combined_of,
+    is_class,
+)
 from services.audit.reports.handlers.statistics import Counted, StatisticsHandler
 from services.audit.reports.search_parameters import time_range
 
@@ -25,7 +30,6 @@ _SCOPE: Final = "statistics"
 # These roles work with single referrals, so a small figure tells them nothing new.
 EXACT: Final = frozenset({"auditor", "coordinator"})
 WITHHELD: Final = "withheld"
-_VALUE: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 def statistics(handler: StatisticsHandler, request: Request) -> Response:
@@ -54,21 +58,26 @@ def entries(handler: StatisticsHandler, request: Request) -> Response:
     """Answer `?sex=female&outcome=resolved&from=&to=&after=&limit=`: the entries behind a figure."""
     query = request.query_params
     values = {name: query[name] for name in DIMENSIONS if name in query}
-    wrong = [name for name, value in values.items() if not _VALUE.fullmatch(value)]
-    if not values or wrong:
+    if not values:
         detail = f"Select a figure by a value of at least one of {', '.join(DIMENSIONS)}."
-        where = [PointerError(pointer=f"/{name}", detail="Is not a value of a figure.") for name in wrong]
-        raise Refused("invalid-parameter", detail, errors=where)
+        raise Refused("invalid-parameter", detail)
     if COMBINED in values.values():
         combined = [name for name, value in values.items() if value == COMBINED]
         where = [PointerError(pointer=f"/{name}", detail="Name one class.") for name in combined]
         detail = "`combined` stands for several classes: name one of these instead."
         raise Refused("invalid-parameter", detail, errors=where)
+    # An unknown value matches nothing, and would look like a figure of no referrals.
+    if wrong := [name for name, value in values.items() if not is_class(name, value)]:
+        where = [PointerError(pointer=f"/{name}", detail="Is not a value of a figure.") for name in wrong]
+        named = ", ".join(f"`{name}`" for name in wrong)
+        detail = f"{named}: no figure has this value. `GET /v1/statistics?by={wrong[0]}` lists the values."
+        raise Refused("invalid-parameter", detail, errors=where)
+    span = time_range(query)
     position = position_of(query, _SCOPE, (NUMBER,))
     referrals, following = handler.entries(
         Reader.of(request.principal),
         values,
-        time_range(query),
+        span,
         start=position[0] if position else 0,
         limit=limit_of(query),
     )

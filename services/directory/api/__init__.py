@@ -30,7 +30,6 @@ from services.directory.api.clients import (
     rotate_credential,
 )
 from services.directory.api.organization_records import (
-    MERGE_PATCH,
     approve_service,
     organization,
     organizations,
@@ -55,7 +54,6 @@ from services.directory.api.watch import (
 )
 
 __all__ = [
-    "MERGE_PATCH",
     "agreements",
     "amqp_password",
     "amqp_password_applied",

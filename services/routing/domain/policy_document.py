@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 
+from contracts.byte_order_mark import without_mark
 from contracts.canonical import canonical_json
 from contracts.codes import Urgency
 from contracts.errors import PointerError, Refused, pointer
@@ -96,12 +97,13 @@ def digest_of(content: Mapping[str, Any]) -> str:
 
 
 def parse_policy(text: bytes) -> PolicyDocument:
-    """Return the policy of a JSON document.
+    """Return the policy of a JSON document, with or without a byte order mark.
 
     Raises Refused with a pointer for each error: JSON that is not well formed, repeated names, members that
     the contract refuses, a missing version, and rules that would leave referrals without offers
     (`starving`).
     """
+    text = without_mark(text)
     try:
         written = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -117,7 +119,7 @@ def configured_policy(text: bytes) -> ConfiguredPolicy:
 
     Raises Refused as `parse_policy` does.
     """
-    return ConfiguredPolicy(document=parse_policy(text), written=orjson.loads(text))
+    return ConfiguredPolicy(document=parse_policy(text), written=orjson.loads(without_mark(text)))
 
 
 def checked_policy(policy: RoutingPolicy, *, names_version: bool, within: str = "") -> PolicyDocument:

@@ -94,6 +94,16 @@ def test_every_submitted_name_and_title_is_plain_text(record: type, member: str)
     assert member not in schema_of(record)().validate({member: NAMES[0]})
 
 
+@pytest.mark.parametrize("zero", [0xFF10, 0x1D7CE, 0x0660, 0x2070, 0x24EA])
+def test_telephone_number_is_found_in_every_form_of_its_digits(zero: int) -> None:
+    """Full-width, bold and Arabic digits; superscripts and digits in circles, which are no digits yet."""
+    digits = {0x2070: "⁰¹²³⁴⁵⁶⁷⁸⁹", 0x24EA: "⓪①②③④⑤⑥⑦⑧⑨"}.get(zero) or "".join(
+        map(chr, range(zero, zero + 10))
+    )
+    with pytest.raises(ValidationError, match="no telephone number"):
+        NoTelephoneNumber()("call +" + "".join(digits[int(one)] for one in "996312000000"))
+
+
 @pytest.mark.parametrize("hidden", ["\u3164", "\u115f", "\u2800", "\ufe0f", "\u200b", "\u0301", "-"])
 def test_telephone_number_is_found_however_its_digits_are_separated(hidden: str) -> None:
     with pytest.raises(ValidationError):

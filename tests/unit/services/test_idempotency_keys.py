@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from contracts.errors import Refused
+from contracts.idempotency_key import require_well_formed
 from contracts.queries import ReferralQuery
 from runtime.access.caller_limits import Share
 from runtime.access.tokens import Principal
 from runtime.clock import SystemClock
 from runtime.identifiers import new_id
 from runtime.telemetry import trace
+from runtime.web.parameters import IDEMPOTENCY_KEY
 from runtime.web.request import Request
 from runtime.web.response import Response
 from runtime.web.router import Route
@@ -172,6 +177,17 @@ def test_repeated_submission_of_a_coordinator_has_one_effect(sqlite_database: st
     malformed = handler(routing, replace(asked, headers={"idempotency-key": "x" * 256}))
     assert malformed.status == 400
     bench.close()
+
+
+@pytest.mark.parametrize(
+    ("key", "fits"),
+    [("order 7", True), ("a", True), ("~" * 255, True), ("", False), ("é", False), ("a\tb", False)],
+)
+def test_published_form_of_a_key_is_the_one_that_is_checked(key: str, fits: bool) -> None:
+    schema = IDEMPOTENCY_KEY.schema
+    assert (re.search(schema["pattern"], key) is not None and len(key) <= schema["maxLength"]) is fits
+    with nullcontext() if fits else pytest.raises(Refused):
+        require_well_formed(key)
 
 
 def test_preview_of_a_referral_counts_as_a_read() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,12 +14,14 @@ from runtime.web.paging import limit_of, position_of
 from runtime.web.request import Request, parse_parameters
 from services.audit.parameters import entry_number
 from services.audit.reports import export_api, history_api, statistics_api, story_api
+from services.audit.reports.domain.statistics_counts import DIMENSIONS
 from services.audit.reports.search_parameters import time_parameter
 from services.directory import api as directory_api
 from services.intake import api as intake_api
 from services.routing import api as routing_api
 
 AUDITOR = Principal(id="ann", roles=frozenset({"auditor"}), client_id="ann-laptop")
+EXCHANGED = {"from": "2026-11-29T10:00:00Z", "to": "2026-11-28T10:00:00Z"}
 NOBODY: Any = None  # these refusals come before any handler is called
 
 
@@ -51,6 +54,23 @@ def request(**query: str) -> Request:
         (lambda: statistics_api.statistics(NOBODY, request(by="sex", exact="1")), ["/exact"]),
         (lambda: statistics_api.entries(NOBODY, request(sex="a b")), ["/sex"]),
         (lambda: statistics_api.entries(NOBODY, request(sex="combined")), ["/sex"]),
+        # A misspelt value matches nothing, and would look like a figure of no referrals.
+        *(
+            (partial(statistics_api.entries, NOBODY, request(**{name: value})), [f"/{name}"])
+            for name in DIMENSIONS
+            for value in ("femal", "", "kg", "a" * 300)
+        ),
+        (lambda: statistics_api.entries(NOBODY, request(outcome="unknown", sex="male")), ["/outcome"]),
+        # No entry is in a time range whose ends are exchanged, and the result would look like an empty log.
+        *(
+            (partial(ask, NOBODY, request(**more, **EXCHANGED)), ["/from"])
+            for ask, more in (
+                (history_api.search, {}),
+                (export_api.export, {}),
+                (statistics_api.statistics, {"by": "sex"}),
+                (statistics_api.entries, {"sex": "male"}),
+            )
+        ),
         (lambda: directory_api.organizations(NOBODY, request(kind="x")), ["/kind"]),
         (lambda: directory_api.organizations(NOBODY, request(country="kg")), ["/country"]),
         (lambda: directory_api.services(NOBODY, request(need="x")), ["/need"]),

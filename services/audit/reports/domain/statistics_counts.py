@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -208,6 +209,17 @@ def combined_of(statistics: Statistics) -> dict[str, list[str]]:
             vocabulary = vocabularies.codes(_VOCABULARIES[dimension]) if dimension in _VOCABULARIES else ()
             combined[dimension] = sorted({*vocabulary, *_MORE_CLASSES.get(dimension, ())} - named)
     return combined
+
+
+def is_class(dimension: str, value: str) -> bool:
+    """Return whether a referral can have this value in this dimension."""
+    if value == ERASED or value in _MORE_CLASSES.get(dimension, ()):
+        return True
+    if value == UNKNOWN:
+        return dimension in SITUATION
+    if dimension == "origin":
+        return re.fullmatch("[A-Z]{2}", value) is not None
+    return value in vocabularies.codes(_VOCABULARIES[dimension])
 
 
 def matches(referral: CountedReferral, values: Mapping[str, str]) -> bool:

@@ -52,6 +52,12 @@ def test_input_in_other_encodings_is_refused_with_advice(seal: Any, encoding: st
     assert len(ran.err.splitlines()) == 1
 
 
+def test_malformed_json_is_refused_with_line_and_column(seal: Any) -> None:
+    ran = seal(b'\xef\xbb\xbf{"needs": ["shelter"],\n "case": {,}}')
+    assert ran.code == ExitCode.USAGE
+    assert ran.err.strip().endswith("is not JSON in UTF-8 (line 2, column 11)")
+
+
 def test_invalid_case_is_reported_once_with_pointer_into_the_file(seal: Any) -> None:
     ran = seal(json.dumps({"case": {"name": "A", "phones": ["0555"], "age": 7}}).encode())
     assert ran.code == ExitCode.SEALING

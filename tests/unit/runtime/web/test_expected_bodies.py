@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contracts.errors import Refused
-from runtime.web.operation import JSON, NDJSON, Body, Operation, nothing
+from runtime.web.operation import JSON, MERGE_PATCH, NDJSON, Body, Operation, nothing
 from tests.support.resources import resources
 
 NONE = Operation(summary="Takes no body", responses={204: nothing("Done.")})
@@ -35,6 +35,7 @@ def test_body_of_another_media_type_is_refused(content_type: str) -> None:
         (JSON, "Application/JSON; charset=UTF-8"),
         (JSON, 'application/json;charset="utf-8"'),
         (JSON, "application/merge-patch+json"),
+        (MERGE_PATCH, "application/merge-patch+json; charset=UTF-8"),
         (NDJSON, ""),
         (NDJSON, "application/x-ndjson"),
         (NDJSON, "application/ndjson; charset=utf-8"),
@@ -48,6 +49,13 @@ def test_body_of_the_declared_media_type_or_without_one_is_taken(media_type: str
 def test_batch_of_another_media_type_is_refused() -> None:
     with pytest.raises(Refused, match="must be application/x-ndjson"):
         taking(NDJSON).require_expected(b"{}", "text/csv")
+
+
+@pytest.mark.parametrize("charset", ["latin-1", "utf-16", '"utf-16"'])
+@pytest.mark.parametrize("media_type", [JSON, NDJSON, MERGE_PATCH])
+def test_body_in_another_charset_is_refused(media_type: str, charset: str) -> None:
+    with pytest.raises(Refused, match="in UTF-8"):
+        taking(media_type).require_expected(b"{}", f"{media_type}; charset={charset}")
 
 
 @pytest.mark.parametrize("body", [b'{"consumer":"nightly"}', b"[]", b"null", b"x"])

@@ -152,6 +152,28 @@ def test_faults_of_all_files_are_reported_together(directory: Directory, tmp_pat
     assert "Not a JSON list" in err[2]
 
 
+def test_file_with_a_byte_order_mark_is_loaded(directory: Directory, tmp_path: Path) -> None:
+    file = tmp_path / "organizations.json"
+    file.write_text(json.dumps([organization_record(OSH)]), encoding="utf-8-sig")
+    assert run(directory, organizations=file)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("[]".encode("utf-16"), "The file is in UTF-16 or UTF-32: save it as UTF-8."),
+        (b'[{"id": "kg.x",\n "name":,}]', "The file has malformed JSON at line 2, column 9."),
+    ],
+)
+def test_file_that_is_not_json_is_named_as_a_file(
+    directory: Directory, tmp_path: Path, content: bytes, fault: str
+) -> None:
+    file = tmp_path / "organizations.json"
+    file.write_bytes(content)
+    status, _, faults = run(directory, organizations=file)
+    assert (status, faults[0]) == (1, f"{file}: {fault}")
+
+
 def test_duplicate_id_is_a_fault(directory: Directory, tmp_path: Path) -> None:
     file = written(tmp_path, "o", [organization_record(), organization_record(name="New")])
     status, _, err = run(directory, organizations=file)

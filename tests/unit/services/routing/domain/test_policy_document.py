@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 
 import pytest
 
 from contracts.errors import Refused
 from services.routing.domain.policy import RoutingPolicy, Weights
-from services.routing.domain.policy_document import digest_of, document_of, parse_policy
+from services.routing.domain.policy_document import configured_policy, digest_of, document_of, parse_policy
 
 REMIND = {"at": 0.5, "act": "remind"}
 ZERO = dict.fromkeys(RoutingPolicy().weights.by_name(), 0)
@@ -92,6 +93,18 @@ def test_malformed_json_is_refused_with_line_and_column() -> None:
     with pytest.raises(Refused, match="line 2, column 14") as refused:
         parse_policy(b'{"version": "x",\n "backlog": 9,}')
     assert refused.value.slug == "malformed-json"
+
+
+def test_byte_order_mark_of_a_file_is_ignored() -> None:
+    text = b'{"version": "x"}'
+    assert parse_policy(codecs.BOM_UTF8 + text) == parse_policy(text)
+    assert configured_policy(codecs.BOM_UTF8 + text) == configured_policy(text)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_file_in_another_encoding_is_refused_with_advice(encoding: str) -> None:
+    with pytest.raises(Refused, match="save it as UTF-8"):
+        parse_policy('{"version": "x"}'.encode(encoding))
 
 
 def test_repeated_name_is_refused() -> None:

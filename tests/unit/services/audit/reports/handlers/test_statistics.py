@@ -14,7 +14,14 @@ from runtime.identifiers import new_id
 from services.audit.adapters.tables import OPENINGS
 from services.audit.log.domain.search import Search
 from services.audit.reports.adapters.sql_statistics import SqlReferrals
-from services.audit.reports.domain.statistics_counts import combined_of
+from services.audit.reports.domain.statistics_counts import (
+    DIMENSIONS,
+    ERASED,
+    SITUATION,
+    UNKNOWN,
+    combined_of,
+    is_class,
+)
 from services.audit.reports.handlers.statistics import StatisticsHandler
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, auditor, event
 
@@ -230,3 +237,16 @@ def test_tables_of_fewer_than_five_and_of_none_are_equal(audit: LogOnDatabase) -
     for _ in range(4):
         audit.append(referral("female"))
     assert figures(audit, "sex", "need") == nobody == {("", ""): None}
+
+
+def test_every_value_of_a_figure_selects_entries(audit: LogOnDatabase) -> None:
+    """Also values that no vocabulary has, such as those of open and of erased referrals."""
+    wages = ("legal.wage_claim",)
+    audit.append([record("union"), *referral("male", needs=wages, minutes=3, outcome="resolved")])
+    audit.append([*referral("female", needs=wages), *referral("female", needs=wages, minutes=5)])
+    for dimension in DIMENSIONS:
+        shown = {values[0] for values in figures(audit, dimension, exact=True)} - {""}
+        assert shown
+        assert [value for value in {*shown, ERASED} if not is_class(dimension, value)] == [], dimension
+    assert all(is_class(dimension, UNKNOWN) for dimension in SITUATION)
+    assert all(is_class("outcome", value) for value in ("withdrawn", "failed", "open", "unplaced"))
