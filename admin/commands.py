@@ -139,7 +139,7 @@ def remove_broker_strays(
 
 @admin.command("evidence")
 def show_evidence(
-    referral_id: Annotated[str, typer.Argument(metavar="REFERRAL")],
+    referral_id: Annotated[str, typer.Argument(metavar="REFERRAL", help="The referral's id.")],
     database: Annotated[str, typer.Option(envvar="KOPURO_DATABASE_URL", help="The vault's database.")],
     keys: Annotated[
         Path,
@@ -201,6 +201,7 @@ ManifestDir = Annotated[
     Path,
     typer.Argument(help="Directory with hub.json, hub.public.json and manifest.jws.", file_okay=False),
 ]
+ServiceOfKey = Annotated[str, typer.Argument(help="The service that signs with the key, such as intake.")]
 
 
 @manifest.command("show")
@@ -212,7 +213,7 @@ def show_manifest(directory: ManifestDir) -> None:
 
 
 @manifest.command("add-key")
-def add_manifest_key(directory: ManifestDir, service: str) -> None:
+def add_manifest_key(directory: ManifestDir, service: ServiceOfKey) -> None:
     """Create another signing key for a service and sign a manifest that lists it.
 
     The older keys stay listed: messages that they signed are still in queues.
@@ -229,7 +230,9 @@ def add_manifest_key(directory: ManifestDir, service: str) -> None:
 # A thumbprint may begin with a hyphen.
 @manifest.command("remove-key", context_settings={"ignore_unknown_options": True})
 def remove_manifest_key(
-    directory: ManifestDir, service: str, kid: Annotated[str, typer.Argument(help="The key's thumbprint.")]
+    directory: ManifestDir,
+    service: ServiceOfKey,
+    kid: Annotated[str, typer.Argument(help="The key's thumbprint.")],
 ) -> None:
     """Sign a manifest without one of a service's keys. Messages that it signed are no longer accepted."""
     from admin.manifest_files import remove_key

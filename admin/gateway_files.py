@@ -48,16 +48,18 @@ class GatewayPlan:
 
     def __post_init__(self) -> None:
         if re.fullmatch("[a-z]{2}", self.hub) is None:
-            raise InvalidArgumentError("--hub is a country code of two lower-case letters")
+            raise InvalidArgumentError("--hub must be a country code of two lower-case letters")
         for option, uri, schemes in (
             ("--broker", self.broker, ("amqp", "amqps")),
             ("--management", self.management, ("http", "https")),
         ):
             parts = urlsplit(uri)
             if parts.scheme not in schemes or not parts.hostname or "@" in parts.netloc:
-                raise InvalidArgumentError(f"{option} is an address without a user ({schemes[0]}:// or s)")
+                raise InvalidArgumentError(
+                    f"{option} must be an {schemes[0]}:// or {schemes[1]}:// address without a user"
+                )
         if self.broker_ca is not None and not self.broker.startswith("amqps:"):
-            raise InvalidArgumentError("--broker-ca is for an amqps:// broker")
+            raise InvalidArgumentError("--broker-ca requires an amqps:// address")
 
 
 def write_gateway_files(directory: Path, plan: GatewayPlan, *, env_dir: Path | None = None) -> list[Path]:

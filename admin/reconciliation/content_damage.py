@@ -70,7 +70,7 @@ def _inspect(inspection: ContentInspection, connection: Connection, start: int, 
         inspection.check(connection, start, stop)
     except UNREADABLE as unreadable:
         if stop - start == 1:
-            raise LogDamaged(f"What is stored beside entry {start} cannot be read.") from unreadable
+            raise LogDamaged(f"The data stored beside entry {start} cannot be read.") from unreadable
         middle = (start + stop) // 2
         _inspect(inspection, connection, start, middle)
         _inspect(inspection, connection, middle, stop)

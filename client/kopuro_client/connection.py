@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from kopuro_client.answers import json_object, json_page
 from kopuro_client.errors import AuthenticationError
 from kopuro_client.request_proof import HEADER, RequestSigner
+from kopuro_client.responses import json_object, json_page
 from kopuro_client.tokens import TokenSource
 from kopuro_client.transport import HttpRequest, Transport, json_body
 

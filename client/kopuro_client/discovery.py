@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 from urllib.parse import quote
 
-from kopuro_client.answers import json_object
 from kopuro_client.arguments import text
 from kopuro_client.errors import DefectError, InvalidArgumentError
 from kopuro_client.records import Jwk
+from kopuro_client.responses import json_object
 from kopuro_client.transport import HttpRequest, Transport
 
 WELL_KNOWN: Final = "/.well-known/kopuro"

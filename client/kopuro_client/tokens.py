@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import quote_plus, urlencode
 
-from kopuro_client.answers import json_object
 from kopuro_client.arguments import encodable
 from kopuro_client.client_key import ClientKey
 from kopuro_client.errors import AuthenticationError, DefectError, RefusedError
+from kopuro_client.responses import json_object
 from kopuro_client.transport import HttpRequest, Transport
 
 RENEWAL_MARGIN: Final = 60.0  # seconds before expiry; for short lifetimes, a tenth of the lifetime

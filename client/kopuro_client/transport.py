@@ -13,7 +13,6 @@ from typing import Final, Self
 
 import httpx
 
-from kopuro_client.answers import error_of
 from kopuro_client.content_coding import DamagedError, TooLargeError, UnknownCodingError, read_body
 from kopuro_client.deadline import Deadline
 from kopuro_client.errors import (
@@ -23,6 +22,7 @@ from kopuro_client.errors import (
     TransportError,
     UnavailableError,
 )
+from kopuro_client.responses import error_of
 from kopuro_client.retrying import RetryPolicy
 from kopuro_client.trace_context import trace_headers
 

@@ -73,7 +73,7 @@ class Webhooks:
     def attempts_page(
         self, endpoint_id: str, *, after: str | None = None, limit: int | None = None
     ) -> Page[WebhookAttempt]:
-        """Return requests with their answers, newest first."""
+        """Return requests with their responses, newest first."""
         url = self._of(endpoint_id, "attempts")
         return cast("Page[WebhookAttempt]", self._connection.page(url, {"after": after, "limit": limit}))
 

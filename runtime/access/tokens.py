@@ -114,7 +114,9 @@ class TokenVerifier:
         """
         scheme, _, token = (authorization or "").strip().partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise Refused("missing-token", "Send `Authorization: Bearer` with a token from /oauth/token.")
+            raise Refused(
+                "missing-token", "The request has no `Authorization: Bearer`: get a token from /oauth/token."
+            )
         return self.verify(token.strip())
 
     def verify(self, token: str) -> Principal:
@@ -183,7 +185,9 @@ class TokenVerifier:
         issued, expires = _number(claims, "iat"), _number(claims, "exp")
         not_before = _number(claims, "nbf") if "nbf" in claims else issued
         if now >= expires + LEEWAY_SECONDS:
-            raise Refused("expired-token", "Request a new one from /oauth/token.")
+            raise Refused(
+                "expired-token", "The token is no longer valid: request a new one from /oauth/token."
+            )
         if now < max(issued, not_before) - LEEWAY_SECONDS:
             raise _invalid("The token is not valid yet.")
         if expires - issued > LONGEST_LIFETIME_SECONDS:

@@ -83,7 +83,7 @@ def _scripts(package: str) -> Config:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command. Exit codes: 0 done, 2 wrong usage."""
+    """Run the command. Exit statuses: 0 done, 2 wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m runtime.storage.migrate")
     parser.add_argument("packages", nargs="+", help="package of a service, for example services.intake")
     parser.add_argument("--write", metavar="MESSAGE", help="write a new version from the schema difference")

@@ -47,7 +47,9 @@ def read_body(
     """
     coding = environ.get("HTTP_CONTENT_ENCODING", "identity")
     if coding.lower() != "identity":
-        raise Refused("unsupported-content-encoding", "Send the body without a content coding.")
+        raise Refused(
+            "unsupported-content-encoding", "The body has a `Content-Encoding`: send it without one."
+        )
     chunked = is_chunked(environ)
     length = 0 if chunked else int(environ["CONTENT_LENGTH"])
     if length > limit:

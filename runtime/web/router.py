@@ -325,7 +325,10 @@ def _require_implemented(method: str) -> None:
     RFC 9110 §9.1: methods are case-sensitive, so `get` is not GET; the router itself would accept it.
     """
     if method not in _METHODS:
-        raise Refused("method-not-implemented", "Use a registered method in upper case, such as GET.")
+        raise Refused(
+            "method-not-implemented",
+            "The method is unknown: use a registered one in upper case, such as GET.",
+        )
 
 
 def _refuse_unsupported_key(environ: dict[str, Any], route: Route) -> None:
@@ -334,8 +337,8 @@ def _refuse_unsupported_key(environ: dict[str, Any], route: Route) -> None:
         return
     raise Refused(
         "idempotency-key-unsupported",
-        "Send the request without the header. A precondition (`If-Match`, `If-None-Match: *`), where the"
-        " resource takes one, makes a repetition safe.",
+        "An `Idempotency-Key` has no effect here: send the request without it. A precondition (`If-Match`,"
+        " `If-None-Match: *`), where the resource takes one, makes a repetition safe.",
     )
 
 

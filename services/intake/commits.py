@@ -269,7 +269,10 @@ def _repeated(admission: Admission, used: Mapping[tuple[str, str], UsedKey]) -> 
         return None
     if claim.repeats(known):
         return known.answer_id
-    return Refused("idempotency-conflict", "Repeat the first body, or send this one under a new key.")
+    return Refused(
+        "idempotency-conflict",
+        "The first body under this key was different: repeat it, or send this one under a new key.",
+    )
 
 
 def _claim(admission: Admission, used: dict[tuple[str, str], UsedKey]) -> None:

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos --seed 7 --referrals 10000 --kills 20`: exit code 1 when a rule is broken."""
+"""`python -m tests.chaos --seed 7 --referrals 10000 --kills 20`: exit status 1 when a rule is broken."""
 
 from __future__ import annotations
 

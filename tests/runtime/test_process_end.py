@@ -31,7 +31,7 @@ def test_garbage_collector_is_enabled_before_the_service_is_built(sample: Sample
     assert (sample.log.parent / "collector").read_text() == "enabled"
 
 
-def test_idle_process_with_open_connections_ends_orderly(tmp_path: Path) -> None:
+def test_idle_process_with_open_connections_exits_with_0(tmp_path: Path) -> None:
     with SampleProcess(tmp_path) as sample, httpx.Client(base_url=sample.url) as client:
         client.get("/v1/ping")
         sample.process.ask_to_stop()

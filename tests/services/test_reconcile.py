@@ -471,7 +471,7 @@ def test_rewritten_history_of_sealing_keys_is_reported(
     [
         (
             OPENINGS.delete().where(OPENINGS.c.leaf_index == 3),
-            "The content of entry 3 is missing, and the log has no reason for it.",
+            "The content of entry 3 is missing, and the log records no reason.",
         ),
         (
             update(FACETS).where(FACETS.c.leaf_index == 3).values(value="other"),

@@ -277,10 +277,10 @@ def with_row(table: Table, **row: Any) -> Attack:
 REWRITTEN: dict[str, tuple[Attack, str]] = {
     "opening rewritten": (opening(2, data=OTHER_DATA), "content of entry 2 does not match"),
     "salt rewritten": (opening(2, salt=bytes(SALT_BYTES)), "content of entry 2 does not match"),
-    "opening deleted": (without(OPENINGS, 1), "content of entry 1 is missing, and the log has no reason"),
+    "opening deleted": (without(OPENINGS, 1), "content of entry 1 is missing, and the log records no reason"),
     "record deleted": (
         without(OPENINGS, 4),
-        "content of entry 4 is missing, and is never erased",
+        "content of entry 4 is missing, although it is never erased",
     ),
     "party deleted": (without(ORGANIZATIONS, 2), f"A search by {MOSCOW} does not find entry 2"),
     "party added": (
@@ -405,7 +405,7 @@ def test_closing_added_by_an_attacker_erases_nothing(inspecting: Inspecting) -> 
 def test_closing_removed_by_an_attacker_raises_the_alarm(inspecting: Inspecting, change: Attack) -> None:
     withdraw(inspecting)
     attack(inspecting.audit, change)
-    assert "The closing of the referral" in (inspecting.alarm() or "")
+    assert "The closure of the referral" in (inspecting.alarm() or "")
 
 
 REWRITTEN_DECISIONS: dict[str, tuple[Any, str]] = {

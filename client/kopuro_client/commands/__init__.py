@@ -240,6 +240,6 @@ def _complain(text: str) -> None:
 
 
 def _exit_codes() -> str:
-    return "Exit codes: " + ", ".join(
+    return "Exit statuses: " + ", ".join(
         f"{code.value} {code.name.lower().replace('_', ' ')}" for code in ExitCode
     )

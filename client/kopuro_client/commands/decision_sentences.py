@@ -135,7 +135,7 @@ PHRASES: Final[Mapping[str, Texts]] = {
         "идентификатору чечти.",
     ),
     "chance": (
-        "{organization} was asked to give it a chance: it is hardly known, or others score higher.",
+        "{organization} was asked so that it gets a chance: it is hardly known, or others score higher.",
         "Выбор пал на {organization}, чтобы дать ей шанс: её мало знают, или оценка других выше.",
         "{organization} тандалды, ага мүмкүнчүлүк берүү үчүн: ал аз белгилүү же башкалардын баасы жогору.",
     ),

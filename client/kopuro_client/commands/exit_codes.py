@@ -50,5 +50,5 @@ _FAMILIES: tuple[tuple[type[ClientError], ExitCode], ...] = (
 
 
 def exit_code_of(error: ClientError) -> ExitCode:
-    """Return the exit code of the error's class; FAULT if it has none."""
+    """Return the exit status of the error's class; FAULT if it has none."""
     return next((code for family, code in _FAMILIES if isinstance(error, family)), ExitCode.FAULT)

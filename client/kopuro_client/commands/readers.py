@@ -17,7 +17,7 @@ def readers(
     after: AFTER = None,
     limit: LIMIT = None,
 ) -> None:
-    """List who read the facts of a referral, with client, role and filter. For staff and its parties."""
+    """List who read a referral's facts, with client, role and filter. For staff and the parties."""
     show_page(
         session.out,
         session.hub.readers(referral, after=after, limit=limit),

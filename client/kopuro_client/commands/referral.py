@@ -296,9 +296,8 @@ def read_submission(file: str) -> tuple[dict[str, Any], dict[str, Any] | None, s
         return document, case, None
     if isinstance(case, str):
         return document, None, case
-    raise InvalidArgumentError(
-        'the referral has no "case": it must be an object, or a sealed case as a string'
-    )
+    source = "stdin" if file == "-" else file
+    raise InvalidArgumentError(f'{source} has no "case": it must be an object, or a sealed case as a string')
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The result of a verification: one sentence or a JSON document, and an exit code."""
+"""The result of a verification: one sentence or a JSON document, and an exit status."""
 
 from __future__ import annotations
 

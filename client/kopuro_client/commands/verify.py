@@ -42,7 +42,7 @@ def group() -> typer.Typer:
     commands = typer.Typer(
         no_args_is_help=True,
         help=(
-            "Verify a hub's audit log, bundles, statements and receipts. Exit code 0: verified; 9: "
+            "Verify a hub's audit log, bundles, statements and receipts. Exit status 0: verified; 9: "
             "verification failed."
         ),
     )

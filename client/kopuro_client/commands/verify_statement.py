@@ -31,7 +31,7 @@ def statement(
     """Verify your organisation's monthly statement offline: signatures, proofs, sums.
 
     It proves each decision that asked your organisation, and that the figures are those that the hub issued.
-    Exit code 11: the month is not over, so its figures cannot be verified; the listed decisions are.
+    Exit status 11: the month is not over, so its figures cannot be verified; the listed decisions are.
     It cannot prove how often you were considered and not asked: an auditor compares that with the decisions.
     """
     out = Output(as_json=as_json)

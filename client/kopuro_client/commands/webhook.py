@@ -149,11 +149,11 @@ def notices(session: Session, endpoint: _ENDPOINT, after: AFTER = None, limit: L
 
 
 def attempts(session: Session, endpoint: _ENDPOINT, after: AFTER = None, limit: LIMIT = None) -> None:
-    """List the requests to the endpoint and their answers, newest first."""
+    """List the requests to the endpoint and its responses, newest first."""
     show_page(
         session.out,
         session.hub.webhooks.attempts_page(endpoint, after=after, limit=limit),
-        columns=("started", "message", "type", "attempt", "answer", "ms", "next attempt"),
+        columns=("started", "message", "type", "attempt", "response", "ms", "next attempt"),
         row=lambda item: (
             moment(item["started_at"]),
             item["message_id"],

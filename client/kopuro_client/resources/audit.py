@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, cast
 
-from kopuro_client.answers import json_objects
 from kopuro_client.arguments import mapping, texts
 from kopuro_client.errors import DefectError
 from kopuro_client.paging import following
@@ -19,6 +18,7 @@ from kopuro_client.records import (
     StoryDocument,
 )
 from kopuro_client.resources.connected import Connected
+from kopuro_client.responses import json_objects
 
 # The most on a page of an export: the hub puts 8 Mi characters of content on it, which may be commas.
 _MOST_SEPARATORS: Final = 12_000_000

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, cast
 
-from kopuro_client.answers import answered, json_lines
 from kopuro_client.connection import Connection
 from kopuro_client.errors import PROBLEM, UnavailableError
 from kopuro_client.records import BatchResult
+from kopuro_client.responses import json_lines, required_member
 
 # Seconds in which a hub with the usual limits takes several thousand lines.
 PATIENCE: Final = 1800.0
@@ -59,7 +59,7 @@ def send_batch(
 
 
 def _is_later(result: BatchResult) -> bool:
-    return answered(result, "status") == _LATER and result.get("problem", {}).get("type") in _TOO_MANY
+    return required_member(result, "status") == _LATER and result.get("problem", {}).get("type") in _TOO_MANY
 
 
 def _wait_of(result: BatchResult) -> float:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from kopuro_client.administration import Administration
-from kopuro_client.answers import answered
 from kopuro_client.key_replacement import answer_to, demands_proof
 from kopuro_client.paging import following
 from kopuro_client.records import Agreement, Approval, Jwk, Organization, Page, Service
 from kopuro_client.resources.connected import Connected
+from kopuro_client.responses import required_member
 from kopuro_client.sealing import public_key
 
 
@@ -80,7 +80,7 @@ class DirectoryResources(Connected):
         RefusedError (`precondition-failed`) if the record has changed since.
         """
         if revision is None:
-            revision = answered(self.organization(organization_id), "revision")
+            revision = required_member(self.organization(organization_id), "revision")
         url = self._at("directory", "organizations", organization_id)
         answer = self._connection.patch(url, changes, revision=revision)
         return cast("Organization | Approval", answer)
@@ -106,7 +106,7 @@ class DirectoryResources(Connected):
         if old_key is None:
             raise demands_proof()
         proof = {"answer": answer_to(answer, old_key, new)}
-        url = self._at("directory", "keys", answered(answer, "challenge"), "prove")
+        url = self._at("directory", "keys", required_member(answer, "challenge"), "prove")
         return cast(Jwk, self._connection.post(url, proof))
 
     @property

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import cast
 
-from kopuro_client.answers import answered
 from kopuro_client.records import Accepted, Offer
 from kopuro_client.resources.sealed_content import SealedContent
+from kopuro_client.responses import required_member
 
 
 class Offers(SealedContent):
@@ -39,5 +39,5 @@ class Offers(SealedContent):
         """
         body = {"reason": reason}
         if note is not None:
-            body["note"] = self.seal_note(note, to=sender or answered(self.offer(offer_id), "sender"))
+            body["note"] = self.seal_note(note, to=sender or required_member(self.offer(offer_id), "sender"))
         return self._submit("offers", offer_id, "decline", body=body, key=idempotency_key)

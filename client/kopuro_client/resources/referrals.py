@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
-from kopuro_client.answers import answered
 from kopuro_client.arguments import entries, mapping
 from kopuro_client.errors import PROBLEM, CaseError, InvalidArgumentError, RefusedError
 from kopuro_client.paging import following
@@ -21,6 +20,7 @@ from kopuro_client.records import (
 )
 from kopuro_client.resources.batches import PATIENCE, send_batch
 from kopuro_client.resources.sealed_content import SealedContent
+from kopuro_client.responses import required_member
 from kopuro_client.submissions import Submission, new_idempotency_key
 from kopuro_client.transport import json_body
 
@@ -176,7 +176,9 @@ class Referrals(SealedContent):
         """
         body = {"reason": reason}
         if note is not None:
-            body["note"] = self.seal_note(note, to=sender or answered(self.referral(referral_id), "sender"))
+            body["note"] = self.seal_note(
+                note, to=sender or required_member(self.referral(referral_id), "sender")
+            )
         return self._submit("referrals", referral_id, "hand-back", body=body, key=idempotency_key)
 
     def complete(self, referral_id: str, outcome: str, *, idempotency_key: str | None = None) -> Accepted:
@@ -209,8 +211,8 @@ class Referrals(SealedContent):
         """
         if acceptor is None:
             referral = self.referral(referral_id)
-            if (answered(referral, "facts") or {}).get("to") is not None:
-                acceptor = answered(referral, "acceptor")
+            if (required_member(referral, "facts") or {}).get("to") is not None:
+                acceptor = required_member(referral, "acceptor")
                 if acceptor is None:
                     raise InvalidArgumentError("no organisation has accepted the referral yet")
         try:

@@ -278,10 +278,10 @@ def _release(evidence: TraceRecords, referral: Referral) -> NextAction | None:
     since = referral["updated_at"] if accepted is None else accepted["time"]
     if any(one.fact == "case.fetched" and one.time >= moment_of(since) - LATE for one in evidence.entries):
         return None
-    letter = _letter(evidence, acceptor, since)
-    if letter is not None and letter["state"] == "acknowledged":
+    released = _release_message(evidence, acceptor, since)
+    if released is not None and released["state"] == "acknowledged":
         return None
-    if letter is not None:
+    if released is not None:
         is_overdue = referral.get("overdue_since") is not None
         if is_overdue and evidence.viewer != acceptor:
             return None  # staff must learn that the report is overdue; the acceptor opens the case first
@@ -289,7 +289,7 @@ def _release(evidence: TraceRecords, referral: Referral) -> NextAction | None:
             evidence,
             acceptor,
             Action.open_case,
-            since=letter["queued_at"],
+            since=released["queued_at"],
             until=None if is_overdue else referral.get("due_at"),
             subject=referral["id"],
         )
@@ -321,16 +321,16 @@ def _report(evidence: TraceRecords, referral: Referral) -> NextAction:
     )
 
 
-def _letter(evidence: TraceRecords, acceptor: str, since: str) -> MessageState | None:
+def _release_message(evidence: TraceRecords, acceptor: str, since: str) -> MessageState | None:
     """Return the newest `case.released` in the acceptor's mailbox since the acceptance."""
-    letters = [
+    found = [
         one
         for one in evidence.messages
         if short_fact(one["type"]) == "case.released"
         and one["organization"] == acceptor
         and moment_of(one["queued_at"]) >= moment_of(since) - LATE  # the services' clocks may differ
     ]
-    return letters[-1] if letters else None
+    return found[-1] if found else None
 
 
 def _is_delivered(evidence: TraceRecords, offer: Offer) -> bool:

@@ -1,4 +1,4 @@
-"""Clients that authenticate by a signed assertion, each of which is good for one token."""
+"""Authentication of clients by a signed assertion. Each assertion is good for one token."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Observations:
         self._newest.update(observed)
 
     def then(self, additions: Iterable[Mapping[str, Observation]] = ()) -> ObservationsThen:
-        """Return the observations as they are now, with these changes added, which must not change."""
+        """Return the observations as they are now, with `additions`, which the caller must not change."""
         return ObservationsThen(self._newest, self._next, tuple([some for some in additions if some]))
 
 

@@ -1,4 +1,4 @@
-"""The events of one week in the network: exactly, as published, and for each organisation.
+"""The figures of one week in the network: exact, as published, and for each organisation.
 
 A report is made once, after its week, and keeps only the figures that may be shown (`withholding.py`). So
 everything that is computed from reports (changes, months, series) reveals no more than they do, and two
@@ -44,9 +44,9 @@ _MINUTE: Final = 60
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnplacedInWeek:
-    """A referral that became unplaced, or a part of one. A person whose parts did counts once.
+    """A referral that became unplaced, or the first part of it that did: a person counts once.
 
-    need: the principal one; language: the first; rule: why.
+    need: the principal one; language: the first; rule: the blocking rule (`blocking_rule.py`).
     """
 
     region: str
@@ -94,8 +94,8 @@ class WeeklyReport:
 
     organizations: all that the directory had. gaps: by country, need group, region, need and language. rules:
     by rule (`blocking_rule.py`). asked, silent: by organisation. answers: by organisation and result.
-    median_seconds, medians: of the answers' times, of all and by organisation, to the minute; None or missing
-    where fewer than 5 answers are known to exist.
+    median_seconds, medians: the median time of all answers, and by organisation, to the minute; None or
+    missing where the published rows show fewer than 5 answers.
     """
 
     week: CalendarWeek

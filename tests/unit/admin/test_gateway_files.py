@@ -60,8 +60,23 @@ def test_environment_file_is_beside_those_of_the_services(tmp_path: Path, plan: 
 
 
 def test_ca_for_a_broker_without_tls_is_refused(tmp_path: Path, plan: GatewayPlan) -> None:
-    with pytest.raises(InvalidArgumentError, match="--broker-ca is for an amqps:// broker"):
+    with pytest.raises(InvalidArgumentError, match="--broker-ca requires an amqps:// address"):
         replace(plan, broker="amqp://broker.example", broker_ca=PrivateCa(tmp_path).file)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"hub": "KG"}, "--hub must be a country code of two lower-case letters"),
+        ({"broker": "broker.example"}, "--broker must be an amqp:// or amqps:// address without a user"),
+        ({"management": "ftp://x"}, "--management must be an http:// or https:// address without a user"),
+    ],
+)
+def test_address_that_cannot_be_right_is_refused_with_its_form(
+    plan: GatewayPlan, wrong: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"^{sentence}$"):
+        replace(plan, **wrong)  # type: ignore[arg-type]
 
 
 def test_definitions_have_the_hash_of_the_password_and_no_right_elsewhere(

@@ -38,7 +38,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return body
 
 
-def test_report_is_read() -> None:
+def test_employer_report_without_registration_number_is_read() -> None:
     assert load(EmployerReport, VALID).employer.registration_number is None
 
 

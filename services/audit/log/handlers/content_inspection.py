@@ -115,7 +115,7 @@ class ContentInspection:
 
     def _check_erased(self, row: StoredContent, leaf: Any, unfiled: range) -> None:
         if leaf["referral_id"] is None or leaf["type"] in KEPT_TYPES:
-            raise LogDamaged(f"The content of entry {row.index} is missing, and is never erased.")
+            raise LogDamaged(f"The content of entry {row.index} is missing, although it is never erased.")
         of_leaf = frozenset({("actor", leaf["actor"])})
         if row.facets != of_leaf and (row.facets or row.index >= unfiled.stop):
             raise LogDamaged(f"The search keys of entry {row.index}, whose content is erased, were changed.")
@@ -125,7 +125,7 @@ class ContentInspection:
         for referral_id, is_revoked in revoked.items():
             if referral_id not in recorded or (is_revoked and not recorded[referral_id]):
                 raise LogDamaged(
-                    f"The closing of the referral {referral_id} is missing, and is never erased."
+                    f"The closure of the referral {referral_id} is missing, although it is never erased."
                 )
 
     def _check_reasons(self, transaction: Connection, lost: dict[str, list[int]]) -> None:
@@ -151,7 +151,7 @@ class ContentInspection:
             for index in entries:
                 if not is_closed or (since is not None and index >= since):
                     raise ReasonMissing(
-                        f"The content of entry {index} is missing, and the log has no reason for it."
+                        f"The content of entry {index} is missing, and the log records no reason."
                     )
 
     def _data(self, transaction: Connection, indices: Sequence[int]) -> Iterable[Any]:

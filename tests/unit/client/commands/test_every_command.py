@@ -1,4 +1,4 @@
-"""Every command that click lists, under every kind of failure: a documented exit code and no traceback."""
+"""Every command that click lists, under every kind of failure: a documented exit status and no traceback."""
 
 from __future__ import annotations
 
@@ -340,6 +340,17 @@ def test_closed_stdin_and_stderr_end_without_traceback(
     with monkeypatch.context() as patched:
         patched.setattr(sys, "stderr", None)
         assert main(new_names(line_of(path, hub_url))) in set(ExitCode)
+
+
+def test_every_command_and_each_of_its_parameters_has_a_help_text() -> None:
+    silent = [
+        (*path, parameter.name)
+        for path, command in COMMANDS.items()
+        for parameter in command.params
+        if not parameter.help
+    ]
+    assert silent == []
+    assert [path for path, command in COMMANDS.items() if not command.help] == []
 
 
 def test_sweep_covers_every_server_command() -> None:

@@ -138,7 +138,7 @@ def test_explanation_fits_80_columns_and_breaks_no_id(
         ),
         (
             {"turn": turn(explored="ru.moscow-union")},
-            "ru.moscow-union was asked to give it a chance: it is hardly known, or others score higher.",
+            "ru.moscow-union was asked so that it gets a chance: it is hardly known, or others score higher.",
         ),
         (
             {"turn": turn(equals=1)},

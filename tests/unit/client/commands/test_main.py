@@ -1,4 +1,4 @@
-"""Exit codes, identities, and the output on a terminal and in a pipe."""
+"""Exit statuses, identities, and the output on a terminal and in a pipe."""
 
 import json
 import os
@@ -114,7 +114,7 @@ def test_help_and_version_go_to_stdout(run: Run) -> None:
         "readers",
         "checkpoint",
         "coordination",
-        "Exit codes",
+        "Exit statuses",
     ):
         assert word in ran.out
     assert run("--version").out == f"{version('kopuro-client')}\n"

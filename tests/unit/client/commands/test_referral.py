@@ -1,3 +1,4 @@
+import io
 import json
 import re
 from pathlib import Path
@@ -288,3 +289,15 @@ def test_refusal_is_printed_on_stderr_with_pointers(hub: FakeHub, run: Run, refe
     assert "/needs/0: Unknown code." in ran.err
     ran = run("referral", "submit", str(referral_file), "--json")
     assert json.loads(ran.err)["errors"] == errors
+
+
+def test_referral_without_a_case_is_refused_with_its_file(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "referral.json"
+    file.write_text('{"needs": ["legal.wage_claim"]}', encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", io.StringIO(file.read_text(encoding="utf-8")))
+    for source, name in ((str(file), str(file)), ("-", "stdin")):
+        ran = run("referral", "submit", source)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith(f'kopuro: {name} has no "case": ')

@@ -140,7 +140,7 @@ def test_other_file_is_a_mistake_on_the_command_line(
     assert _verify(run, month, tmp_path, made["statement"]).code == ExitCode.USAGE
 
 
-def test_month_is_a_table(hub: FakeHub, run: Run, made: dict[str, Any]) -> None:
+def test_statement_of_a_month_is_printed_as_a_table(hub: FakeHub, run: Run, made: dict[str, Any]) -> None:
     hub.script("GET", MONTH, json_response({"statement": made["statement"], "issued": None}))
     found = run("organization", "statement", "--month", "2026-03")
     rows = [line.split() for line in found.out.splitlines()]

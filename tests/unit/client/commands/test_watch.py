@@ -105,7 +105,7 @@ def test_show_prints_the_reply_with_its_author(hub: FakeHub, run: Run) -> None:
     assert "Paid in March." in ran.out
 
 
-def test_opt_out_says_so(hub: FakeHub, run: Run) -> None:
+def test_opt_out_of_watch_reports_is_confirmed_on_stderr(hub: FakeHub, run: Run) -> None:
     hub.script("PUT", "/directory/v1/watch/opt-in", json_response({"receives": False, "since": None}))
     ran = run("watch", "opt-in", "--out")
     assert (ran.code, ran.err) == (0, "you do not receive watch reports\n")

@@ -122,7 +122,7 @@ def test_principal_of_public_route_raises_defect() -> None:
         Request(method="GET", route="/").principal  # noqa: B018 - the access raises
 
 
-def test_form_is_parsed() -> None:
+def test_url_encoded_form_is_parsed_and_a_form_beyond_ascii_refused() -> None:
     request = Request(method="POST", route="/oauth/token", body=b"grant_type=client_credentials&scope=")
     assert request.form() == {"grant_type": "client_credentials", "scope": ""}
     with pytest.raises(Refused):

@@ -81,7 +81,7 @@ def test_hub_that_is_no_sandbox_makes_no_message(bench: Workbench) -> None:
         (None, False),
     ],
 )
-def test_only_a_discovery_document_that_says_so_names_a_sandbox(
+def test_hub_is_a_sandbox_only_if_its_discovery_document_says_true(
     tmp_path: Path, document: str | None, sandbox: bool
 ) -> None:
     file = tmp_path / "discovery.json"

@@ -609,7 +609,7 @@ def test_sender_sees_its_own_refused_submission_and_no_candidate_does(bench: Wor
     assert refused == [(SENDER, SENDER), (first.organization, first.organization)]
 
 
-def test_roles_are_answered_for_the_referrals_that_routing_has_read(
+def test_roles_query_returns_only_referrals_that_routing_has_read(
     bench: Workbench, declined_once: tuple[str, OfferOpened, OfferOpened]
 ) -> None:
     referral, first, second = declined_once

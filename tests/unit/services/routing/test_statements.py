@@ -438,7 +438,7 @@ def test_decisions_are_paged(asked: ProvedMonth) -> None:
     assert [one.id for one in (*first, *last)] == [one["decision_id"] for one in asked.file(ONE)["decisions"]]
 
 
-def test_statement_store(month: ProvedMonth) -> None:
+def test_statement_store_keeps_the_contract_of_its_port(month: ProvedMonth) -> None:
     """The port's contract on both databases."""
     store, database = SqlStatementStore(), month.bench.database
     with database.read() as transaction:

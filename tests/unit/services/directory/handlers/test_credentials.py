@@ -121,7 +121,7 @@ def test_revoked_client_stays_revoked_until_it_is_issued_again(filled: Directory
     assert filled.tokens.issue("desk", OTHER)
 
 
-def test_staff_member_with_another_role_after_revocation_is_a_grant_on_record(filled: Directory) -> None:
+def test_new_role_of_a_staff_member_after_a_revocation_is_recorded_as_a_grant(filled: Directory) -> None:
     issue(filled, "ann", "ann", SECRET, Role.auditor)
     filled.credentials.revoke("ann", by="ann", client="ann", operator=False)
     issue(filled, "ann", "ann", OTHER, Role.coordinator, precondition=ANY_REVISION)

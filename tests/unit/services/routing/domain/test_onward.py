@@ -94,7 +94,7 @@ def sent(step: Transition) -> Referral:
     return step.referral
 
 
-def test_acceptor_refers_onward_and_the_first_sender_learns_that_alone() -> None:
+def test_onward_referral_is_offered_and_the_first_sender_learns_only_of_the_link() -> None:
     driver = held()
     step = onward(driver, "ru.two")
     (opened,) = step.facts
@@ -184,7 +184,7 @@ def test_sender_cannot_refer_its_own_referral_onward() -> None:
 
 
 @pytest.mark.parametrize(("length", "fails"), [(LONGEST_CHAIN - 2, False), (LONGEST_CHAIN - 1, True)])
-def test_chain_is_bounded(length: int, *, fails: bool) -> None:
+def test_onward_referral_beyond_the_longest_chain_fails(length: int, *, fails: bool) -> None:
     driver = held()
     before = Chain(onward_from=ONWARD, previous="kg.first", length=length, holders=("kg.first", SENDER))
     driver.referral = replace(driver.known, chain=before)

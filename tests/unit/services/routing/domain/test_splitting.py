@@ -282,7 +282,7 @@ def test_organization_that_was_full_for_the_whole_is_asked_about_a_part_once_it_
     assert status_with_room(family.now) is ReferralStatus.unplaced
 
 
-def test_organization_that_declined_the_whole_for_the_person_is_left_out_of_its_parts_though_read_late(
+def test_late_decline_of_the_whole_for_the_person_excludes_the_organization_from_all_parts(
     expired: tuple[Families, AnswerSubmitted],
 ) -> None:
     family, accepted = expired

@@ -13,7 +13,7 @@ from services.audit.reports.handlers.paged_search import search_page
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, auditor, event
 
 HOUR = dt.timedelta(hours=1)
-# Each is true of half the entries, both never of one.
+# Each matches half of the entries. No entry matches both.
 EVEN, ODD = "kg.even", "kopuro.odd.happened.v1"
 
 
@@ -48,7 +48,7 @@ def pages(audit: LogOnDatabase, search: Search, limit: int, stop: int = 100) -> 
 def test_search_page_without_matches_returns_where_to_continue(audit: LogOnDatabase) -> None:
     search = Search(organization=EVEN, type=ODD)
     leaves, following = search_page(audit.database, audit.log, search, start=0, stop=100, limit=10)
-    # Three times five entries of the one that leads, and every second is of it.
+    # The search reads three times five entries of one condition, which every second entry matches.
     assert leaves == []
     assert following in range(30, 35)
     assert pages(audit, search, 10) == [[]] * 4
@@ -81,7 +81,7 @@ def test_all_search_pages_together_equal_a_full_scan(audit: LogOnDatabase, searc
 
 
 def test_event_with_a_wrong_clock_does_not_cause_a_full_scan(audit: LogOnDatabase) -> None:
-    """From one event a year late on, entries of any time could follow the end of a span."""
+    """After an event whose time is a year too early, later entries may still lie within the time range."""
     audit.append([event(time=NOON - 365 * 24 * HOUR)])
     audit.append([nth(number) for number in range(101, 201)])
     found = pages(audit, Search(until=NOON + 2 * HOUR), 10, stop=201)

@@ -13,7 +13,7 @@ from kopuro_client import (
     RefusedError,
     UnavailableError,
 )
-from kopuro_client.answers import (
+from kopuro_client.responses import (
     MOST_SEPARATORS,
     error_of,
     json_lines,

@@ -123,8 +123,8 @@ def _json_or_none(body: bytes) -> object:
         return None
 
 
-def answered(answer: Mapping[str, Any], member: str) -> Any:
-    """A member that every answer of the hub has. Raises DefectError where it is missing."""
-    if member not in answer:
+def required_member(response: Mapping[str, Any], member: str) -> Any:
+    """Return a member that every such response of the hub has. Raises DefectError if it is missing."""
+    if member not in response:
         raise DefectError(f"the hub's response lacks {member!r}, which the contract requires")
-    return answer[member]
+    return response[member]
