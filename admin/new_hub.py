@@ -27,7 +27,6 @@ from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from admin.broker_definitions import write_definitions
 from admin.database_roles import script
@@ -39,6 +38,7 @@ from contracts.broker_rights import WATCH, user_name
 from contracts.topology import OPERATIONS, SERVICES
 from kopuro_client.commands.new_file import write_new
 from kopuro_client.errors import InvalidArgumentError
+from runtime.storage.database_url import UnusableDatabaseUrl, parsed_database_url
 
 ENVIRONMENTS: Final = "env"
 DISCOVERY: Final = "discovery.json"
@@ -92,13 +92,11 @@ class Plan:
         if self.state is not None and not self.state.is_absolute():
             raise InvalidArgumentError("--state must be an absolute path")
         try:
-            database = make_url(self.database.replace("{service}", "intake"))
-        except (ArgumentError, ValueError):
-            raise InvalidArgumentError("--database is not an SQLAlchemy URL") from None
-        if "{service}" not in self.database or database.get_backend_name() not in ("sqlite", "postgresql"):
-            raise InvalidArgumentError(
-                "--database must be a PostgreSQL or SQLite URL that contains {service}"
-            )
+            database = parsed_database_url(self.database.replace("{service}", "intake"))
+        except UnusableDatabaseUrl as error:
+            raise InvalidArgumentError(f"--database {error}") from None
+        if "{service}" not in self.database:
+            raise InvalidArgumentError("--database must be a URL that contains {service}")
         if database.username or database.password:
             raise InvalidArgumentError("--database must not name a user: init creates one for each service")
         if self.database_ca is not None and not self.uses_postgresql:

@@ -6,10 +6,11 @@ import os
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.event import listen
 
 from kopuro_client.errors import InvalidArgumentError
+from runtime.storage.database_url import UnusableDatabaseUrl, parsed_database_url
 from runtime.tls import DATABASE, TlsFiles, UnusableTlsFiles, tls_files
 
 
@@ -17,9 +18,12 @@ def open_read_only(url: str, tls: TlsFiles | None = None) -> Engine:
     """Return an engine that cannot write. url: in the form of KOPURO_DATABASE_URL.
 
     tls: the files for TLS; None: those that KOPURO_DATABASE_CA and so on name. Raises InvalidArgumentError if
-    these are unusable.
+    these or the URL are unusable.
     """
-    parsed = make_url(url)
+    try:
+        parsed = parsed_database_url(url)
+    except UnusableDatabaseUrl as error:
+        raise InvalidArgumentError(f"the database URL {error}") from None
     if parsed.get_backend_name() == "sqlite":
         file = f"file:{quote(parsed.database or '')}"
         parsed = parsed.set(database=file, query={"mode": "ro", "uri": "true"})

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy.exc import ArgumentError
-
 from admin.hub_databases import ServiceDatabase
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage import migrate
 from runtime.storage.database import Database, DatabaseUnavailable
+from runtime.storage.database_url import UnusableDatabaseUrl
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,8 +92,8 @@ def migrated(place: ServiceDatabase, to: str | None) -> Sequence[str]:
 def opened_database(place: ServiceDatabase) -> Iterator[Database]:
     try:
         database = Database.open(place.url, tls=place.tls)
-    except ArgumentError:
-        raise InvalidArgumentError(f"the database URL of {place.service} is not an SQLAlchemy URL") from None
+    except UnusableDatabaseUrl as error:
+        raise InvalidArgumentError(f"the database URL of {place.service} {error}") from None
     try:
         yield database
     except DatabaseUnavailable as error:

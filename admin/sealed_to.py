@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.exc import ArgumentError
 
 from admin.broker_queues import queue_counts
 from admin.hub_databases import service_database_in
 from contracts.topology import CASES, dead_letter_queue_name
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.database import Database, DatabaseUnavailable
+from runtime.storage.database_url import UnusableDatabaseUrl
 from services.intake.adapters.tables import MESSAGING as INTAKE
 from services.vault.adapters.tables import CUSTODIES, SEALED_CASES
 from services.vault.adapters.tables import MESSAGING as VAULT
@@ -71,8 +71,8 @@ def _count(service: str, variables: Mapping[str, str], count: Callable[[Connecti
     place = service_database_in(service, variables)
     try:
         database = Database.open(place.url, tls=place.tls)
-    except ArgumentError:
-        raise InvalidArgumentError(f"the database URL of {service} is not an SQLAlchemy URL") from None
+    except UnusableDatabaseUrl as error:
+        raise InvalidArgumentError(f"the database URL of {service} {error}") from None
     try:
         with database.read() as transaction:
             return count(transaction)

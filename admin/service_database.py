@@ -6,10 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import ArgumentError
-
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.database import Database, DatabaseUnavailable
+from runtime.storage.database_url import UnusableDatabaseUrl
 from runtime.tls import DATABASE, TlsFiles, UnusableTlsFiles, tls_files
 
 
@@ -19,12 +18,12 @@ def service_database(url: str, tls: TlsFiles | None = None) -> Iterator[Database
 
     tls: the files for TLS; None: those that KOPURO_DATABASE_CA and so on name.
 
-    Raises InvalidArgumentError for a text that is no URL, and when the database cannot be used in the block.
+    Raises InvalidArgumentError for an unusable URL, and when the database cannot be used in the block.
     """
     try:
         database = Database.open(url, tls=tls or tls_files(DATABASE, os.environ))
-    except ArgumentError:
-        raise InvalidArgumentError("--database is not an SQLAlchemy URL") from None
+    except UnusableDatabaseUrl as error:
+        raise InvalidArgumentError(f"the database URL {error}") from None
     except UnusableTlsFiles as error:
         raise InvalidArgumentError(str(error)) from None
     try:

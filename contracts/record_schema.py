@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Mapping
 from enum import StrEnum
 from functools import cache
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
 from marshmallow.validate import Length, OneOf, Range, Validator
@@ -21,6 +21,8 @@ from contracts.checked_reader import Reader, Undecided, value_reader
 from contracts.field_errors import MOST_ERRORS, RECORD, UNKNOWN_FIELD, field_messages, with_sentences
 from contracts.rfc3339 import parse_date, parse_time
 
+_BEYOND_64_BITS: Final = 2.0**63
+
 
 class StrictBoolean(fields.Boolean):
     """`true` or `false`; not 1, not "yes"."""
@@ -29,6 +31,15 @@ class StrictBoolean(fields.Boolean):
         if value is True or value is False:
             return value
         raise self.make_error("invalid", input=value)
+
+
+class WholeNumber(fields.Integer):
+    """An integer. orjson reads one beyond 64 bits as a float."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, float) and abs(value) >= _BEYOND_64_BITS:
+            raise self.make_error("too_large", input=value)
+        return super()._deserialize(value, attr, data, **kwargs)
 
 
 class UtcDateTime(fields.AwareDateTime):
@@ -135,7 +146,7 @@ def _field(hint: Any, options: dict[str, Any]) -> fields.Field[Any]:
         ranges = [validator for validator in validators if isinstance(validator, Range)]
         if all(r.min is None for r in ranges) or all(r.max is None for r in ranges):
             options = {**options, "validate": with_sentences([EXACT_INTEGER, *validators], "")}
-        return make(fields.Integer, strict=True)
+        return make(WholeNumber, strict=True)
     return make(simple[hint])
 
 

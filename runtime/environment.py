@@ -8,10 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
-
 from runtime.secret_files import with_secrets
+from runtime.storage.database_url import UnusableDatabaseUrl, parsed_database_url
 from runtime.tls import TlsFiles, UnusableTlsFiles, tls_files, variables
 
 T = TypeVar("T")
@@ -164,9 +162,7 @@ def amqp_uri(text: str) -> str:
 
 def database_url(text: str) -> str:
     try:
-        backend = make_url(text).get_backend_name()
-    except (ArgumentError, ValueError):
-        raise ValueError("is not an SQLAlchemy database URL") from None
-    if backend not in ("sqlite", "postgresql"):
-        raise ValueError("is not a SQLite or PostgreSQL URL")
+        parsed_database_url(text)
+    except UnusableDatabaseUrl as error:
+        raise ValueError(str(error)) from None
     return text

@@ -25,6 +25,7 @@ from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.broker import RabbitBroker
 from runtime.settings import ONE_PERSON, TWO_PERSON, Settings
 from runtime.storage.database import Database, DatabaseUnavailable
+from runtime.storage.database_url import UnusableDatabaseUrl, parsed_database_url
 from runtime.storage.migrate import upgrade
 from runtime.tls import BROKER, DATABASE
 from sandbox import network
@@ -128,6 +129,10 @@ class Hub:
             raise HubError(
                 "the name of the data directory is not valid UTF-8: choose another directory"
             ) from None
+        try:
+            parsed_database_url(self.processes.database_url("directory"))
+        except UnusableDatabaseUrl as error:  # a data directory gives a URL that is usable
+            raise HubError(f"KOPURO_DATABASE_TEMPLATE {error}") from None
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = OwnerLock(directory / "owner.lock")
         if not owner.take():

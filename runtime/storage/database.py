@@ -27,11 +27,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from contracts.errors import Unavailable
+from runtime.storage.database_url import parsed_database_url
 from runtime.storage.space import low_space
 from runtime.storage.sqlite_driver import TURN, as_sqlalchemy
 from runtime.tls import TlsFiles
@@ -129,6 +130,7 @@ class Database:
 
         url: `sqlite:////absolute/path` or `postgresql+psycopg2://…`. tls: the files for TLS to PostgreSQL;
         the server's certificate is then verified whatever the URL says. None: as the URL says.
+        Raises UnusableDatabaseUrl.
         """
         options: dict[str, Any] = {
             # An error's text must not carry a statement's values into the log.
@@ -137,7 +139,7 @@ class Database:
             "max_overflow": 20,
             "pool_timeout": 10,
         }
-        parsed = make_url(url)
+        parsed = parsed_database_url(url)
         if parsed.get_backend_name() == "sqlite":
             options["connect_args"] = {"check_same_thread": False, "isolation_level": None}
             # The connection used last has the newest pages in its cache.

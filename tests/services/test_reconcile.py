@@ -820,3 +820,16 @@ def test_misused_command_or_unreadable_database_is_reported(
     monkeypatch.setenv("KOPURO_DATABASE_TEMPLATE", f"sqlite:///{tmp_path}/nowhere/{{service}}.sqlite")
     assert reconcile.main([]) == ExitCode.CANNOT_CONNECT
     assert "cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command", [["admin", "reconcile"], ["admin", "count-custody"], ["admin", "migrate", "--all"]]
+)
+def test_url_for_another_driver_is_a_wrong_argument(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KOPURO_DATABASE_TEMPLATE", "postgresql://reader:hunter4@db/kopuro_{service}")
+    assert main(command) == ExitCode.USAGE
+    refusal = capsys.readouterr().err
+    assert "must begin with postgresql+psycopg2:// or sqlite:///" in refusal
+    assert "hunter4" not in refusal

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
+import orjson
 import pytest
 from marshmallow import fields
 from marshmallow.validate import Length, Range
@@ -71,6 +72,10 @@ def errors(document: object, now: dt.datetime | None = NOW) -> tuple[PointerErro
         ("flag", None, "Must not be null."),
         ("whole", "x", "Must be an integer."),
         ("whole", 2**53, "Must be from -9007199254740991 to 9007199254740991."),
+        ("whole", 1.5, "Must be an integer."),
+        ("whole", orjson.loads(b"1" + b"0" * 20), "Must be an integer of fewer digits."),
+        ("whole", orjson.loads(b"-1" + b"0" * 40), "Must be an integer of fewer digits."),
+        ("count", orjson.loads(b"18446744073709551616"), "Must be an integer of fewer digits."),
         ("count", -1, "Must be from 0 to 9007199254740991."),
         ("share", "x", "Must be a number."),
         ("share", "nan", "Must be a finite number."),
