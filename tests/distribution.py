@@ -37,8 +37,6 @@ SHARED_THREATS = frozenset(
         "unapproved_service",
     )
 )
-# The files whose tests attack its other hub, on which two persons approve.
-GUARDED_THREATS = frozenset(f"tests/threats/test_{name}.py" for name in ("applications", "hostile_operator"))
 # The files whose tests block, stop or kill the `own_broker` of their folder. A start takes 3 s of CPU time.
 SHARED_NODES = frozenset(
     (
@@ -66,8 +64,6 @@ def together(nodeid: str) -> str:
         return "tests/openapi"
     if file in SHARED_THREATS:
         return "tests/threats on one hub"
-    if file in GUARDED_THREATS:
-        return "tests/threats on one guarded hub"
     if file in SHARED_NODES:
         return f"{file.rpartition('/')[0]} on one node"
     return file

@@ -7,15 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.distribution import (
-    GUARDED_THREATS,
-    LONG,
-    SHARED_NODES,
-    SHARED_THREATS,
-    Distribution,
-    together,
-    turn,
-)
+from tests.distribution import LONG, SHARED_NODES, SHARED_THREATS, Distribution, together, turn
 
 
 @pytest.mark.parametrize(
@@ -29,8 +21,7 @@ from tests.distribution import (
         ),
         ("tests/journey/test_demo.py::test_d[pipe]", "tests/journey/test_demo.py"),
         ("tests/threats/test_starvation.py::test_f", "tests/threats on one hub"),
-        ("tests/threats/test_hostile_operator.py::test_g", "tests/threats on one guarded hub"),
-        ("tests/threats/test_flood.py::test_l", "tests/threats/test_flood.py"),
+        ("tests/threats/test_hostile_operator.py::test_g", "tests/threats/test_hostile_operator.py"),
         ("tests/faults/test_stopping.py::test_i[memory]", "tests/faults on one node"),
         ("tests/faults/test_links.py::test_j", "tests/faults/test_links.py"),
         ("tests/messaging/test_rabbitmq.py::test_k", "tests/messaging on one node"),
@@ -64,10 +55,6 @@ def test_every_attack_on_the_shared_hub_is_in_its_group() -> None:
     uses_hub = {name for name, source in sources.items() if re.search(r"\bhub: \w+", source)}
     starts_hub = {name for name, source in sources.items() if re.search(r"^def hub\((?!hub:)", source, re.M)}
     assert uses_hub - starts_hub == SHARED_THREATS
-    uses_guarded_hub = {
-        name for name, source in sources.items() if re.search(r"^def hub\(guarded:", source, re.M)
-    }
-    assert uses_guarded_hub == GUARDED_THREATS
 
 
 @pytest.mark.parametrize("folder", ["faults", "messaging"])

@@ -23,5 +23,5 @@ def test_tests_of_shared_hub_come_after_the_others_of_their_folder() -> None:
 
 
 def test_files_of_the_shared_attacked_hub_come_last() -> None:
-    names = ["tests/threats/test_starvation.py::test_a", "tests/threats/test_flood.py::test_b"]
+    names = ["tests/threats/test_starvation.py::test_a", "tests/threats/test_hostile_operator.py::test_b"]
     assert shared_last(names, "tests/threats") == [1, 0]

@@ -8,12 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from runtime.storage.database import Database
-from sandbox.broker import PrivateBroker
 from sandbox.hub import Hub
 from sandbox.hub_files import SERVICES
 from tests.journey.running_hub import RunningHub
 from tests.support.shared_hubs import shared_last
-from tests.threats.guarded_hub import guarded_hub
 from tests.unit.services.audit.logs import LogOnDatabase, audit_database, empty_log
 
 # How long the hub's services wait for audit's receipts.
@@ -41,13 +39,6 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
         )
     finally:
         running.stop()
-
-
-@pytest.fixture(scope="package")
-def guarded(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iterator[RunningHub]:
-    """A hub with the sample network, on which two persons approve."""
-    with guarded_hub(tmp_path_factory.mktemp("guarded"), broker) as running:
-        yield running
 
 
 @pytest.fixture

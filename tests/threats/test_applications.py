@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from hashlib import sha256
 from itertools import chain
 from typing import Any, cast
@@ -12,6 +13,7 @@ import pytest
 
 from kopuro_client import Kopuro, generate_key, public_key
 from kopuro_client.records import Approval
+from sandbox.broker import PrivateBroker
 from sandbox.demo.participants import Participant
 from sandbox.hub_files import SECOND_OPERATOR
 from tests.journey.running_hub import RunningHub
@@ -19,7 +21,7 @@ from tests.journey.traces import contents
 from tests.journey.waiting import until
 from tests.services.test_applications import FIELDS, REFERENCE, Page
 from tests.support.canaries import Canaries
-from tests.threats.guarded_hub import ask, notice, on_record, read_own
+from tests.threats.guarded_hub import ask, guarded_hub, notice, on_record, read_own
 from tests.unit.services.directory.application_samples import application_record
 
 MEMBER = "kg.osh-legal-aid"
@@ -27,8 +29,9 @@ NEWCOMER = "kg.talas-advice"
 
 
 @pytest.fixture(scope="module")
-def hub(guarded: RunningHub) -> RunningHub:
-    return guarded
+def hub(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iterator[RunningHub]:
+    with guarded_hub(tmp_path_factory.mktemp("applications"), broker) as running:
+        yield running
 
 
 # One for each application: an address may send ten in a minute.

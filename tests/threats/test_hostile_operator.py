@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
@@ -10,11 +11,12 @@ import httpx
 import pytest
 
 from kopuro_client import generate_key, public_key
+from sandbox.broker import PrivateBroker
 from tests.journey.running_hub import RunningHub
 from tests.journey.traces import traces
 from tests.journey.waiting import until
 from tests.support.partners import ask_for_token
-from tests.threats.guarded_hub import ask, notice, on_record, read_own
+from tests.threats.guarded_hub import ask, guarded_hub, notice, on_record, read_own
 from tests.threats.readmission import readmitted_after
 
 VICTIM = "kg.osh-legal-aid"
@@ -22,8 +24,9 @@ OPERATOR = "kg.operator"
 
 
 @pytest.fixture(scope="module")
-def hub(guarded: RunningHub) -> RunningHub:
-    return guarded
+def hub(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iterator[RunningHub]:
+    with guarded_hub(tmp_path_factory.mktemp("hostile-operator"), broker) as running:
+        yield running
 
 
 def requested(hub: RunningHub, answer: httpx.Response, kind: str) -> dict[str, Any]:
