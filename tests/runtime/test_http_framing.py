@@ -128,6 +128,15 @@ def test_ambiguous_framing_is_refused(sample: SampleProcess, lines: tuple[bytes,
     assert_refused(sample, echo(sample, *lines), 400, "malformed-request")
 
 
+@pytest.mark.parametrize("order", [1, -1], ids=["length first", "chunks first"])
+def test_body_that_is_well_formed_by_its_length_and_by_its_chunks_is_refused(
+    sample: SampleProcess, order: int
+) -> None:
+    body = b"2\r\n{}\r\n0\r\n\r\n"
+    lines = [f"Content-Length: {len(body)}".encode(), b"Transfer-Encoding: chunked"][::order]
+    assert_refused(sample, echo(sample, *lines, body=body), 400, "malformed-request")
+
+
 CHUNKS = {
     "0x prefix": b"0x2\r\n{}\r\n0\r\n\r\n",
     "plus": b"+2\r\n{}\r\n0\r\n\r\n",
