@@ -28,12 +28,13 @@ class Progress:
     def require(self, cursor: str, *, is_empty: bool) -> None:
         """Take a page's `next`. is_empty: whether the page has no items.
 
-        Raises DefectError after MOST_EMPTY empty pages in a row, and for a cursor that comes again, at the
-        latest when twice as many pages have been read as until it came first, and once around.
+        Raises DefectError after MOST_EMPTY empty pages in a row, and for a cursor that comes again after
+        items, at the latest when twice as many pages have been read as until it came first, and once around.
+        An empty page may name the cursor that was asked for.
         """
         self._pages += 1
         self._empty = self._empty + 1 if is_empty else 0
-        if cursor == self._kept:
+        if cursor == self._kept and not is_empty:
             raise DefectError(
                 f"the hub's list does not end: page {self._pages} names a next page that was read before"
             )

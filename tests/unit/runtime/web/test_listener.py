@@ -151,4 +151,5 @@ def test_connections_that_send_together_and_are_late_together_take_turns(
         counting.kill()
         listener.close()
     assert len(in_round) == 60
-    assert max(Counter(in_round).values()) <= A_ROUND
+    # A round of the counter can overlap two rounds of the listener.
+    assert max(Counter(in_round).values()) <= 2 * A_ROUND
