@@ -222,7 +222,8 @@ def test_export_whose_cursor_comes_again_ends(
 ) -> None:
     hub.script("GET", PATH, *[page(*indices, following="a")] * 3)
     ended = run("export", str(tmp_path / "out"))
-    assert "names a next page that was read before" in " ".join(ended.err.split())
+    reason = "names a next page that was read before" if indices else "are empty, and each names a next one"
+    assert reason in " ".join(ended.err.split())
     assert len(hub.requests_to(PATH)) == 2
 
 
