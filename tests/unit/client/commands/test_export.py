@@ -17,6 +17,7 @@ from pyarrow.parquet import ParquetFile
 
 from kopuro_client.commands.export import PAGE
 from kopuro_client.commands.export_formats import COLUMNS, WRITERS
+from kopuro_client.paging import MOST_EMPTY
 from kopuro_client.records import ExportedEntry
 from services.audit.reports.handlers.export import CHARACTERS_A_PAGE
 from tests.unit.client.commands.conftest import Run
@@ -224,7 +225,7 @@ def test_export_whose_cursor_comes_again_ends(
     ended = run("export", str(tmp_path / "out"))
     reason = "names a next page that was read before" if indices else "are empty, and each names a next one"
     assert reason in " ".join(ended.err.split())
-    assert len(hub.requests_to(PATH)) == 2
+    assert len(hub.requests_to(PATH)) == (2 if indices else MOST_EMPTY)
 
 
 def test_export_directory_and_files_are_private(hub: FakeHub, run: Run, tmp_path: Path) -> None:
