@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.errors import Refused
+from contracts.errors import PointerError, Refused
 from runtime.web.request import Request
-from services.directory.domain.precondition import ANY_REVISION, Precondition
-from services.directory.preconditions import precondition_of
+from services.directory.domain.precondition import ANY_REVISION, Precondition, at_revision
+from services.directory.preconditions import conditional, precondition_of
 
 
 def read(if_match: str) -> Precondition | None:
@@ -47,3 +47,25 @@ def test_weak_tag_is_refused_with_advice_other_than_to_read_again(if_match: str)
     with pytest.raises(Refused, match='send `"7"`, not `W/"7"`') as refusal:
         read(if_match)
     assert refusal.value.slug == "precondition-failed"
+
+
+def put(revision: str, **headers: str) -> Request:
+    body = b'{"name": "Osh", "revision": %s}' % revision.encode()
+    return Request(method="PUT", route="/", headers=headers, body=body)
+
+
+@pytest.mark.parametrize("if_match", [None, "*", '"3"', '"2", "3"'])
+def test_revision_of_the_record_is_its_precondition(if_match: str | None) -> None:
+    request = put("3") if if_match is None else put("3", **{"if-match": if_match})
+    assert conditional(request) == ({"name": "Osh"}, at_revision(3))
+
+
+@pytest.mark.parametrize(
+    ("revision", "if_match"), [("3", '"2"'), ("3", '"unknown"'), ("true", '"1"'), ("-1", "*"), ("3.0", '"3"')]
+)
+def test_revision_that_contradicts_the_condition_or_is_none_is_refused(revision: str, if_match: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        conditional(put(revision, **{"if-match": if_match}))
+    assert refusal.value.errors == (
+        PointerError(pointer="/revision", detail="Must be a revision number that matches `If-Match`."),
+    )
