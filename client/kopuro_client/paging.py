@@ -21,31 +21,35 @@ class Progress:
     """Whether the pages of one list come to an end. It keeps one cursor, however long the list is."""
 
     def __init__(self) -> None:
-        self._pages = self._empty = 0
+        self._pages = self._with_items = self._empty = 0
         self._kept: str | None = None
         self._kept_until = 1
 
     def require(self, cursor: str, *, is_empty: bool) -> None:
         """Take a page's `next`. is_empty: whether the page has no items.
 
-        Raises DefectError after MOST_EMPTY empty pages in a row, and for a cursor that comes again after
-        items, at the latest when twice as many pages have been read as until it came first, and once around.
-        An empty page may name the cursor that was asked for.
+        Raises DefectError after MOST_EMPTY empty pages in a row, and for a page with items that names a
+        cursor again: at the latest when twice as many of these have been read as until it came first, and
+        once around. An empty page may name any cursor again.
         """
         self._pages += 1
-        self._empty = self._empty + 1 if is_empty else 0
-        if cursor == self._kept and not is_empty:
+        if is_empty:
+            self._empty += 1
+            if self._empty >= MOST_EMPTY:
+                raise DefectError(
+                    f"the hub's list does not end: {self._empty:,} pages in a row, up to page "
+                    f"{self._pages:,}, are empty, and each names a next one"
+                )
+            return
+        self._empty = 0
+        self._with_items += 1
+        if cursor == self._kept:
             raise DefectError(
                 f"the hub's list does not end: page {self._pages} names a next page that was read before"
             )
-        if self._empty >= MOST_EMPTY:
-            raise DefectError(
-                f"the hub's list does not end: {self._empty:,} pages in a row, up to page {self._pages:,}, "
-                "are empty, and each names a next one"
-            )
-        if self._pages >= self._kept_until:
+        if self._with_items >= self._kept_until:
             # Source: R. P. Brent, An improved Monte Carlo factorization algorithm, 1980.
-            self._kept, self._kept_until = cursor, 2 * self._pages
+            self._kept, self._kept_until = cursor, 2 * self._with_items
 
 
 def following(fetch: Callable[[str | None], Page[Item]]) -> Iterator[Item]:

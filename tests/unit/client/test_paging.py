@@ -56,6 +56,26 @@ def test_list_whose_cursors_come_again_is_a_defect(around: int) -> None:
     assert len(asked) <= 2 * 64 + around + 1
 
 
+@pytest.mark.parametrize("around", [2, 3, 4, 64])
+def test_list_whose_cursors_come_again_with_an_empty_page_is_a_defect(around: int) -> None:
+    asked: list[str | None] = []
+
+    def fetch(after: str | None) -> Page[int]:
+        asked.append(after)
+        if len(asked) > 500:
+            raise AssertionError("the list is read for ever")
+        place = len(asked) % around
+        return page(*([1] if place else []), after=str(place))
+
+    with pytest.raises(DefectError, match="names a next page that was read before"):
+        list(following(fetch))
+
+
+def test_empty_page_may_name_its_own_cursor() -> None:
+    pages = iter([page(1, after="a"), page(after="a"), page(2)])
+    assert list(following(lambda _: next(pages))) == [1, 2]
+
+
 def test_list_with_some_empty_pages_is_read_to_its_end() -> None:
     pages = {
         None if number == 0 else str(number): page(*([] if number % 900 else [number]), after=str(number + 1))
