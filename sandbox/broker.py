@@ -21,7 +21,7 @@ from sandbox.broker_log import cause_of_failure
 from sandbox.ending_signals import signals_held
 from sandbox.ports import settled_ports
 from sandbox.process import ServiceProcess, end_processes, processes_with
-from sandbox.rabbit_installation import RabbitInstallation
+from sandbox.rabbit_installation import RabbitInstallation, erl_call
 
 _ERLANG_SCHEDULERS = 4
 _VHOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -292,16 +292,17 @@ class PrivateBroker:
         rabbitmqctl cannot reach a node without epmd, so this method replaces it.
         Raises BrokerError when the node does not respond or the evaluation fails.
         """
-        program = shutil.which("erl_call") or shutil.which("erl_call", path="/usr/lib/erlang/bin")
+        search_path = os.environ.get("PATH", os.defpath)
+        program = erl_call(search_path)
         if program is None:
-            raise BrokerError("erl_call, a part of Erlang, is not on PATH")
+            raise BrokerError("erl_call, a part of Erlang, is neither on PATH nor beside `erl`")
         address = f"{LOOPBACK}:{self.identity.distribution_port}"
         try:
             completed = subprocess.run(
                 # A unique name: the node refuses a caller whose name is still connected.
                 [program, "-h", f"call-{secrets.token_hex(6)}", "-address", address, "-e"],
                 input=expression + ".\n",
-                env=control_environment(self.files, path=os.environ.get("PATH", os.defpath)),
+                env=control_environment(self.files, path=search_path),
                 capture_output=True,
                 text=True,
                 timeout=timeout,

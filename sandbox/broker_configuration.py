@@ -63,7 +63,7 @@ lists:foreach(fun(Library) ->
     end
 end, [{}]).
 """
-# Of the process that looks: the node and its programs run in the broker's directory. Linux only.
+# The directory in which the process that looks runs: the broker's, for the node and its programs. Linux only.
 WORKING_DIRECTORY: Final = Path("/proc/self/cwd")
 # Erlang reports a crashed process with all that it keeps and its last message: what a stranger sent before
 # login, or a message that cannot be decoded. RabbitMQ's own events have its domain; only these are logged.

@@ -12,6 +12,7 @@ steps.
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,3 +76,17 @@ class RabbitInstallation:
         if any(letter.isspace() for directory in modules for letter in str(directory)):
             return None
         return cls(rabbit=servers[0], plugins=tuple(enabled), modules=modules)
+
+
+def erl_call(path: str) -> str | None:
+    """Return Erlang's program `erl_call`; None without it. path: PATH, on which it or `erl` is.
+
+    An Erlang that was built from source has it in its own directory only.
+    """
+    if (found := shutil.which("erl_call", path=path)) is not None:
+        return found
+    if (erl := shutil.which("erl", path=path)) is None:
+        return None
+    root = Path(erl).resolve().parent.parent
+    places = (root / "bin", *root.glob("lib/erl_interface-*/bin"))
+    return shutil.which("erl_call", path=os.pathsep.join(map(str, places)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.rabbit_installation import RabbitInstallation
+from sandbox.rabbit_installation import RabbitInstallation, erl_call
 
 
 def installed(root: Path, rabbit: str) -> tuple[Path, Path]:
@@ -71,3 +71,26 @@ def test_other_installation_starts_as_its_script_does(tmp_path: Path, rabbit: st
 def test_installation_without_erlang_starts_as_its_script_does(tmp_path: Path) -> None:
     server, _ = installed(tmp_path, "rabbit-3.10.8")
     assert RabbitInstallation.found(server, path=str(tmp_path)) is None
+
+
+@pytest.mark.parametrize("place", ["bin", "lib/erl_interface-5.3/bin"])
+def test_erl_call_is_found_in_the_directory_of_erlang(tmp_path: Path, place: str) -> None:
+    _, path = installed(tmp_path, "rabbit-3.10.8")
+    link = tmp_path / "bin" / "erl"
+    link.parent.mkdir()
+    link.symlink_to(path / "erl")
+    assert erl_call(str(link.parent)) is None
+    program = path.parent / place / "erl_call"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.touch(mode=0o755)
+    assert erl_call(str(link.parent)) == str(program)
+
+
+def test_erl_call_on_path_is_used_first(tmp_path: Path) -> None:
+    _, path = installed(tmp_path, "rabbit-3.10.8")
+    (path / "erl_call").touch(mode=0o755)
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "erl_call").touch(mode=0o755)
+    assert erl_call(f"{own}:{path}") == str(own / "erl_call")
+    assert erl_call(str(tmp_path)) is None
