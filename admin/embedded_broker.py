@@ -151,7 +151,7 @@ class BrokerFiles:
 
     @property
     def unused(self) -> Path:
-        """An empty file, there until the node has started once: nobody has used it."""
+        """An empty file that exists until the node has started once: until then nobody has used it."""
         return self.root / "unused"
 
     @property

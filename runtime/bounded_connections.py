@@ -17,7 +17,7 @@ import eventlet
 import httpcore
 import httpx
 
-# Of interim responses and the head together, and of the body that arrives with them.
+# The most bytes of interim responses and the head together, with what arrives of the body beside them.
 HEAD_BYTES: Final = 128 * 1024
 
 

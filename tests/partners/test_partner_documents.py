@@ -41,7 +41,7 @@ from tests.partners.shell import Shell
 from tests.support.kopuro_forks import Kopuro
 from tests.support.node import PARTNERS, REPOSITORY, node_directory, packages_directory
 
-# What the hub answers besides 429 where it refuses nothing for good.
+# The statuses besides 429 with which the hub refuses a request only for now.
 OTHER_STATUSES = {
     program: (401, 408, 425, 503) if LONG else some
     for program, some in zip(RECEIVERS, ((401,), (408, 503), (425,)), strict=True)

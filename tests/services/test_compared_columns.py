@@ -568,7 +568,7 @@ def test_filled_hub_agrees_with_its_log(databases: dict[str, str]) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """Of one column in one row. value: as SQL; None: another one of the column's type."""
+    """Another value in one column of one row. value: in SQL; None: one of the column's type."""
 
     service: str
     table: str

@@ -244,7 +244,7 @@ REWRITTEN: tuple[tuple[str, Table, dict[str, str], dict[str, Any] | None], ...] 
 
 
 def test_rewritten_rows_of_a_service_are_reported(hub: HubOnDisk, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of each referral other rows were rewritten, or deleted where there are no values."""
+    """Each change is made to a referral of its own. Without values, its rows are deleted."""
     hub.refer()
     changed = {}
     for service, table, rows, values in REWRITTEN:

@@ -1,4 +1,4 @@
-"""What places or time alone may make of the candidates that a decision excludes."""
+"""The candidates that a decision excludes and that a free place, or time alone, may make available."""
 
 from __future__ import annotations
 
