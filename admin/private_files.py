@@ -4,6 +4,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from runtime.storage.durable_names import sync_directory
+
 
 def make_private(directory: Path) -> None:
     """Create a directory of mode 0700 with its parents; an existing one stays as it is."""
@@ -11,17 +13,20 @@ def make_private(directory: Path) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file atomically, with mode 0600: after a crash it has either the old or the new text."""
+    """Replace a file atomically and durably, with mode 0600.
+
+    A crash of the machine leaves the old or the new text, and the new one after this has returned.
+    """
     _write(path, text, mode=0o600)
 
 
 def write_public(path: Path, text: str) -> None:
-    """Replace a file atomically, with mode 0644: every service's account may read it."""
+    """Replace a file as `write_private`, with mode 0644: every service's account may read it."""
     _write(path, text, mode=0o644)
 
 
 def replace_content(path: Path, text: str) -> None:
-    """Replace the content of a file atomically; mode and owner stay, and so do its readers.
+    """Replace the content of a file atomically and durably; mode and owner stay, and so do its readers.
 
     Raises OSError without such a file, or when its owner is another user and this one is not root.
     """
@@ -36,16 +41,13 @@ def replace_content(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+    sync_directory(path.parent)
 
 
 def delete_durably(path: Path) -> None:
     """Delete a file; it does not come back after a crash of the machine."""
     path.unlink()
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(path.parent)
 
 
 def give_to_owner_of(path: Path, model: Path) -> None:
@@ -63,6 +65,7 @@ def _write(path: Path, text: str, *, mode: int) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+    sync_directory(path.parent)
 
 
 def _give(path: Path, model: os.stat_result) -> None:

@@ -22,6 +22,7 @@ from admin.private_files import give_to_owner_of
 from admin.schema_revisions import opened_database
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.database import sqlite_url
+from runtime.storage.durable_names import sync_directory
 
 _PROGRAM_SECONDS: Final = 3600
 
@@ -50,7 +51,7 @@ def copy_database(place: ServiceDatabase, directory: Path) -> Path:
 def restore_database(
     place: ServiceDatabase, copy: Path, *, before: Callable[[ServiceDatabase], None] | None = None
 ) -> None:
-    """Write a copy into a database that is empty or does not exist. Raises InvalidArgumentError.
+    """Write a copy into a database that is empty or does not exist, durably. Raises InvalidArgumentError.
 
     before: changes a SQLite file before it gets its name, and a PostgreSQL database at once afterwards. The
     file belongs to the owner of its directory: root restores for the service's account.
@@ -79,6 +80,7 @@ def restore_database(
         before(replace(place, url=sqlite_url(draft)))
     give_to_owner_of(draft, draft.parent)
     draft.replace(target)
+    sync_directory(target.parent)
 
 
 def is_empty(place: ServiceDatabase) -> bool:

@@ -30,6 +30,7 @@ from admin.schema_revisions import migrated, opened_database
 from contracts.errors import Defect
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.database import sqlite_url
+from runtime.storage.durable_names import sync_tree
 from runtime.storage.migrate import known_revisions
 from services.audit.log.adapters.signing_key import load_log_key
 from services.audit.log.adapters.sql_log import SqlLog
@@ -236,3 +237,4 @@ def _restore_log(directory: Path, copy: Path) -> None:
     shutil.copytree(copy, directory, dirs_exist_ok=True)
     for path in (directory, *directory.rglob("*")):
         give_to_owner_of(path, owner)
+    sync_tree(directory)

@@ -26,6 +26,7 @@ from admin.private_files import make_private, write_private
 from admin.schema_revisions import opened_database, revision_of
 from contracts.topology import DEAD_LETTER_SUFFIX, hub_topology
 from kopuro_client.errors import InvalidArgumentError
+from runtime.storage.durable_names import sync_directory, sync_tree
 from services.audit.adapters.tables import HEAD
 from services.audit.log.handlers.published_log import CHECKPOINT, COSIGNED
 from services.intake.adapters.tables import MESSAGING
@@ -49,8 +50,8 @@ def take_backup(
 ) -> BackupRecord:
     """Write a backup into the new directory `target` and return its record.
 
-    wait: seconds until the hub has to be quiet. Raises NeverQuiet and InvalidArgumentError; `target` does not
-    exist then.
+    wait: seconds until the hub has to be quiet. When this returns, the whole backup survives a crash of the
+    machine. Raises NeverQuiet and InvalidArgumentError; `target` does not exist then.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InvalidArgumentError(f"{target} exists: a backup goes into a new directory")
@@ -73,6 +74,8 @@ def take_backup(
             newest_vault_key=newest_key(places.vault_keys),
             files=digests(target),
         )
+        sync_tree(target)
+        sync_directory(target.parent)
         write_private(target / RECORD, record.text())
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kopuro_client.commands.output import Output
 from kopuro_client.errors import InvalidArgumentError
+from kopuro_client.tlog.durable_file import sync_names
 
 
 def write_new(file: Path, content: bytes) -> None:
@@ -32,7 +33,7 @@ def write_secret(file: Path, secret: bytes, *, public: str) -> None:
 
 @contextmanager
 def new_file(file: Path) -> Iterator[Callable[[bytes], None]]:
-    """Create a file that only its owner may read, and yield a function that writes its content.
+    """Create a file that only its owner may read, and yield a function that writes its content durably.
 
     The file is created before the block is entered, so that a command knows that it can write before it
     sends the hub a request. If the block raises, the file is removed. Raises InvalidArgumentError if the
@@ -52,6 +53,7 @@ def new_file(file: Path) -> Iterator[Callable[[bytes], None]]:
                     while left:
                         left = left[opened.write(left) :]
                     os.fsync(descriptor)
+                    sync_names(file.parent)
                 except OSError as error:
                     raise _unwritable(file, error) from error
 

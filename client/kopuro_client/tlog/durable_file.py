@@ -41,11 +41,17 @@ def durably(file: Path) -> Iterator[BinaryIO]:
         except BaseException:
             Path(incoming).unlink(missing_ok=True)
             raise
-        if os.name == "posix":  # other systems cannot open a directory
-            folder = os.open(file.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        sync_names(file.parent)
     except OSError as error:
         raise InvalidArgumentError(f"cannot write {file}: {error.strerror}") from error
+
+
+def sync_names(directory: Path) -> None:
+    """Return when files created or renamed in the directory survive a loss of power. Raises OSError."""
+    if os.name != "posix":  # other systems cannot open a directory
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,11 +1,20 @@
 """Private files and locks."""
 
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from admin.private_files import OwnerLock, make_private, write_private
+from admin.private_files import (
+    OwnerLock,
+    delete_durably,
+    make_private,
+    replace_content,
+    write_private,
+    write_public,
+)
+from tests.support.disk_steps import recorded_steps
 
 
 @pytest.mark.usefixtures("any_umask")
@@ -23,6 +32,23 @@ def test_draft_of_crashed_writer_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "secret.new").write_text("half a", encoding="ascii")
     write_private(tmp_path / "secret", "whole")
     assert (tmp_path / "secret").read_text(encoding="utf-8") == "whole"
+
+
+@pytest.mark.parametrize("write", [write_private, write_public, replace_content])
+def test_text_is_on_disk_before_its_name_and_the_name_before_the_write_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, str], None]
+) -> None:
+    (tmp_path / "key").write_text("old", encoding="ascii")
+    steps = recorded_steps(monkeypatch, tmp_path)
+    write(tmp_path / "key", "new")
+    assert steps == [("sync", "key.new"), ("rename", "key"), ("sync", ".")]
+
+
+def test_deletion_is_on_disk_before_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").write_text("old", encoding="ascii")
+    steps = recorded_steps(monkeypatch, tmp_path)
+    delete_durably(tmp_path / "key")
+    assert steps == [("delete", "key"), ("sync", ".")]
 
 
 @pytest.mark.usefixtures("any_umask")

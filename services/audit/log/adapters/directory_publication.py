@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+from runtime.storage.durable_names import sync_directory
 from services.audit.log.ports import PublicationUnavailable
 
 # Files are written here before the rename. Web servers must not serve it.
@@ -60,14 +61,14 @@ class DirectoryPublication:
                     self._make(target.parent)
                     self._write(target, content)
             for folder in folders:
-                _synchronise(folder)
+                sync_directory(folder)
 
     def swap(self, path: str, content: bytes) -> None:
         """See `ports.LogPublication`."""
         with _translated():
             target = self._root / path
             self._write(target, content)
-            _synchronise(target.parent)
+            sync_directory(target.parent)
 
     def drop(self, folder: str) -> None:
         """See `ports.LogPublication`."""
@@ -93,15 +94,7 @@ class DirectoryPublication:
             folder.chmod(_INCOMING_MODE)
         elif folder.is_relative_to(self._root):
             folder.chmod(_FOLDER_MODE)
-        _synchronise(folder.parent)
-
-
-def _synchronise(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_directory(folder.parent)
 
 
 @contextmanager

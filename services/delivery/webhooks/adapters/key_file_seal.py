@@ -14,6 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from contracts.errors import Unavailable
+from runtime.storage.durable_names import sync_directory
 from services.delivery.webhooks.domain.signature import SECRET_BYTES, SigningSecret
 
 _KEY_BYTES: Final = 32
@@ -76,8 +77,4 @@ def _create(file: Path, key: bytes) -> None:
         raise InvalidKeyFileError("names a file that another process has just created") from None
     finally:
         draft.unlink()
-    directory = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(file.parent)

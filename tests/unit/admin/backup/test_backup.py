@@ -40,6 +40,7 @@ from services.vault.adapters.tables import SEALED_CASES
 from services.vault.ports import KeyKind
 from tests import postgres_programs
 from tests.servers import PostgresServer
+from tests.support.disk_steps import recorded_steps
 
 NOW = dt.datetime(2026, 11, 27, 12, tzinfo=dt.UTC)
 OPEN, ERASED = "01900000-0000-7000-8000-00000000000a", "01900000-0000-7000-8000-00000000000b"
@@ -168,6 +169,30 @@ def test_restored_hub_has_the_same_databases_and_log(hub: HubPlaces, tmp_path: P
     assert _restore(hub, tmp_path / "backup").erased == ()
     assert _letters(hub) == {id_: f"letter of {id_}" for id_ in (OPEN, ERASED)}
     assert (hub.log / "checkpoint").read_bytes() == checkpoint
+
+
+def test_backup_and_restored_files_are_on_disk_before_their_end(
+    hub: HubPlaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = tmp_path / "backup"
+    steps = recorded_steps(monkeypatch, tmp_path)
+    take_backup(hub, backup, wait=0, look=quiet, sleep=still)
+    taken = {str(path.relative_to(tmp_path)) for path in (backup, *backup.rglob("*"))} - {f"backup/{RECORD}"}
+    *before, draft, record, name = [path for _, path in steps]
+    assert taken | {"."} <= set(before)
+    assert (draft, record, name) == (f"backup/{RECORD}.new", f"backup/{RECORD}", "backup")
+
+    _destroy(hub)
+    steps.clear()
+    _restore(hub, backup)
+    assert {"log", "log/checkpoint"} <= {path for step, path in steps if step == "sync"}
+    for service in SERVICES:
+        renamed = steps.index(("rename", f"data/{service}.sqlite"))
+        assert steps[renamed - 1 : renamed + 2 : 2] == [
+            ("sync", f"data/{service}.sqlite.restoring"),
+            ("sync", "data"),
+        ]
+    assert steps[-2:] == [("rename", "data/delivery.sqlite"), ("sync", "data")]
 
 
 def test_backup_is_restored_from_a_relative_path(

@@ -7,6 +7,7 @@ import pytest
 
 from contracts.errors import Unavailable
 from services.delivery.webhooks.adapters.key_file_seal import InvalidKeyFileError, KeyFileSeal
+from tests.support.disk_steps import recorded_steps
 
 
 @pytest.mark.usefixtures("any_umask")
@@ -18,6 +19,13 @@ def test_first_start_creates_private_file_and_later_ones_open_its_secrets(tmp_pa
     assert KeyFileSeal.from_file(file).open("e1", sealed) == secret
     assert secret.mac_key not in sealed
     assert secret.seed not in sealed
+
+
+def test_new_key_is_on_disk_before_it_seals_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = recorded_steps(monkeypatch, tmp_path)
+    KeyFileSeal.from_file(tmp_path / "webhooks.key")
+    draft = steps[0][1]
+    assert steps == [("sync", draft), ("link", "webhooks.key"), ("delete", draft), ("sync", ".")]
 
 
 def test_secret_sealed_for_another_endpoint_or_with_another_key_is_refused(tmp_path: Path) -> None:

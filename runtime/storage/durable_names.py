@@ -1,0 +1,27 @@
+"""Names in a directory, and whole directories, that survive a crash of the machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def sync_directory(directory: Path) -> None:
+    """Return when the files created, renamed and deleted in the directory stay so after a crash."""
+    _sync(directory, os.O_DIRECTORY)
+
+
+def sync_tree(directory: Path) -> None:
+    """Return when every file below the directory and every name stays so after a crash."""
+    for folder, _, files in os.walk(directory):
+        for name in files:
+            _sync(Path(folder, name), os.O_NOFOLLOW)
+        sync_directory(Path(folder))
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, os.O_RDONLY | flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
