@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 import pytest
@@ -51,7 +51,7 @@ from tests.unit.services.routing.samples import (
 )
 from tests.unit.services.routing.test_splitting import answer, helping, outcome, several
 from tests.unit.services.routing.test_unplaced import again, changed_record, rows
-from tests.unit.services.routing.workbench import Workbench, event, opened, submitted, workbench
+from tests.unit.services.routing.workbench import Workbench, asked_for, event, opened, submitted, workbench
 
 HIV = "health.hiv"
 FULL = Capacity(status=CapacityStatus.no_capacity, updated_at=NOW)
@@ -150,17 +150,10 @@ def test_only_concerned_referrals_are_read(bench: Workbench, monkeypatch: pytest
     alone = new_id()
     bench.take(submitted(alone, needs=(LEGAL, SHELTER)))  # the person wants one organisation only
     again(bench)
-    viewed: list[str] = []
-    view = bench.store.view
-
-    def noted(transaction: Any, ids: Any) -> Any:
-        viewed.extend(ids)
-        return view(transaction, ids)
-
-    monkeypatch.setattr(bench.store, "view", noted)
+    viewed = asked_for(monkeypatch, bench.store, "view")
     bench.network.absorb(changed_record(shelter()))
     assert split_in(again(bench)) == [waiting]
-    assert set(viewed) == {waiting}
+    assert set(chain(*viewed)) == {waiting}
 
 
 def test_referral_waits_for_a_place_at_a_candidate_of_a_further_need(database_url: str) -> None:
@@ -283,17 +276,10 @@ def test_no_transaction_decides_more_referrals_than_its_bound(
 ) -> None:
     monkeypatch.setattr(transactions, "CHANGED_AT_ONCE", 2)
     waiting = [unplaced_with(bench, LEGAL, SHELTER) for _ in range(5)]
-    together: list[int] = []
-    load = bench.store.load
-
-    def noted(transaction: Any, ids: Any) -> Any:
-        together.append(len(ids))
-        return load(transaction, ids)
-
-    monkeypatch.setattr(bench.store, "load", noted)
+    loaded = asked_for(monkeypatch, bench.store, "load")
     bench.network.absorb(changed_record(shelter()))
     assert split_in(again(bench)) == waiting
-    assert together == [2, 2, 1]
+    assert [len(ids) for ids in loaded] == [2, 2, 1]
 
 
 def test_failed_transaction_leaves_the_others_and_is_made_up_for(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from tests.unit.services.routing import test_unapproved
 from tests.unit.services.routing.families import LEGAL, SHELTER
 from tests.unit.services.routing.samples import HOUR, NOW, organization, service
 from tests.unit.services.routing.test_splitting import answer, helping, several
-from tests.unit.services.routing.workbench import Workbench, opened, submitted, workbench
+from tests.unit.services.routing.workbench import Workbench, asked_for, opened, submitted, workbench
 
 NUMBER = 5
 Prepare = Callable[[Workbench], Callable[[], object]]
@@ -72,15 +71,8 @@ def test_one_transaction_changes_no_more_referrals_than_its_bound(
     act = prepare(bench)
     known = {event.id for event in bench.published()}
     monkeypatch.setattr(transactions, "CHANGED_AT_ONCE", 2)
-    together: list[int] = []
-    load = bench.store.load
-
-    def noted(transaction: Any, ids: Any) -> Any:
-        together.append(len(ids))
-        return load(transaction, ids)
-
-    monkeypatch.setattr(bench.store, "load", noted)
+    loaded = asked_for(monkeypatch, bench.store, "load")
     act()
-    assert together == [2, 2, 1]
+    assert [len(ids) for ids in loaded] == [2, 2, 1]
     changed = [event.data for event in bench.published() if event.id not in known]
     assert sum(isinstance(one, fact) for one in changed) == NUMBER

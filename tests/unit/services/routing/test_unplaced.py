@@ -6,6 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -48,7 +49,15 @@ from services.routing.migrations import seeking as seeking_migration
 from services.routing.migrations import service_loads
 from services.routing.migrations import waiting as waiting_migration
 from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization, service
-from tests.unit.services.routing.workbench import Workbench, event, opened, sender, submitted, workbench
+from tests.unit.services.routing.workbench import (
+    Workbench,
+    asked_for,
+    event,
+    opened,
+    sender,
+    submitted,
+    workbench,
+)
 
 VICTIM = "uz.victim"
 
@@ -308,19 +317,12 @@ def test_change_of_one_organization_is_looked_up_by_its_needs_and_regions(
     waiting = new_id()
     bench.take(submitted(waiting, region="RU-OMS"))
     again(bench)
-    viewed: list[str] = []
-    view = bench.store.view
-
-    def noted(transaction: Any, ids: Any) -> Any:
-        viewed.extend(ids)
-        return view(transaction, ids)
-
-    monkeypatch.setattr(bench.store, "view", noted)
+    viewed = asked_for(monkeypatch, bench.store, "view")
     bench.absorb([organization("ru.omsk", service(areas=("RU-OMS",)))])
     bench.network.take_amended()  # the workbench also sends the agreement of all, which begins a review
     bench.network.absorb(changed_record(organization("ru.omsk", service(areas=("RU-OMS",)))))
     assert [offer.referral_id for offer in opened(again(bench))] == [waiting]
-    assert set(viewed) == {waiting}
+    assert set(chain(*viewed)) == {waiting}
     assert [one["trigger"] for one in decisions(bench, waiting)] == ["submitted", "directory_changed"]
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
+import pytest
 from prometheus_client import CollectorRegistry
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from contracts.codes import Answer
 from contracts.envelope import Event, decode
@@ -222,6 +224,19 @@ def accepted_by(offer: OfferOpened) -> Event[Fact]:
         answer=Answer.accept,
     )
     return event(answer, offer.referral_id)
+
+
+def asked_for(monkeypatch: pytest.MonkeyPatch, store: SqlReferralStore, method: str) -> list[list[str]]:
+    """Return the referrals that each call of the store's method from now on is given; it is still made."""
+    asked: list[list[str]] = []
+    real = getattr(store, method)
+
+    def noted(transaction: Connection, ids: Iterable[str]) -> Any:
+        asked.append(list(ids))
+        return real(transaction, asked[-1])
+
+    monkeypatch.setattr(store, method, noted)
+    return asked
 
 
 def delivery(submission: Event[Fact]) -> Delivery:
