@@ -29,7 +29,7 @@ from contracts.organization import Organization
 from contracts.records import plain
 from kopuro_client.client_key import generate_client_key
 from runtime.private_keys import private_keys
-from sandbox.ports import keep, settled_ports
+from sandbox.ports import KeptPorts, settled_ports
 
 HUB = "kg"
 # In the order of starting: services that others depend on come first.
@@ -77,6 +77,7 @@ class HubFiles:
         self.vault_keys = self.directory / "keys" / "vault.sqlite"
         self.webhook_key = self.directory / "keys" / "webhooks.key"
         self._hub = self.directory / "hub.json"
+        self._kept_ports = KeptPorts()
 
     def settle(self, organizations: Iterable[Organization]) -> None:
         """Create the missing files. Repeatable after an interruption: each file is complete or absent."""
@@ -129,6 +130,7 @@ class HubFiles:
     def _settle_ports(self) -> None:
         # A port that is taken now is replaced: clients look up addresses in the discovery document.
         known = json.loads(self._hub.read_text(encoding="utf-8"))["ports"] if self._hub.exists() else {}
+        self._kept_ports.release()
         settled = iter(
             settled_ports(
                 [known.get(service, {}).get(kind) for service in _PROCESSES for kind in _PORT_KINDS]
@@ -136,7 +138,7 @@ class HubFiles:
         )
         ports = {service: {kind: next(settled) for kind in _PORT_KINDS} for service in _PROCESSES}
         for port in (port for kinds in ports.values() for port in kinds.values()):
-            keep(self, port)  # the services start some time after the choice
+            self._kept_ports.keep(port)  # the services start some time after the choice
         write_private(self._hub, json.dumps({"hub": HUB, "ports": ports}, indent=1))
         custody = public_half(private_keys(self.key("custody"))[0])
         # The earlier keys that a rotation of the custody key announced stay.

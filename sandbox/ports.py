@@ -1,5 +1,6 @@
 """Free TCP ports on loopback, for servers that must restart on the same port."""
 
+import contextlib
 import secrets
 import socket
 import weakref
@@ -47,32 +48,55 @@ def settled_ports(known: Sequence[int | None], *, reserved: Collection[int] = ()
     return [next(others) if port is None else port for port in kept]
 
 
-def keep(owner: object, port: int) -> None:
-    """Keep others from choosing a port for as long as the owner lives, even while no server listens.
+class KeptPorts:
+    """Ports that no other process chooses for as long as this object lives, even while no server listens."""
 
-    A server with SO_REUSEADDR can listen on it: the socket is bound and does not listen. Does nothing if a
-    server listens already.
-    """
-    place = socket.socket()
-    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        place.bind((LOOPBACK, port))
-    except OSError:
-        place.close()
-    else:
-        weakref.finalize(owner, place.close)
+    def __init__(self) -> None:
+        self._places: list[socket.socket] = []
+        weakref.finalize(self, _close, self._places)
+
+    def keep(self, port: int) -> None:
+        """Keep a port, on which a server with SO_REUSEADDR can listen: the socket here is bound and does not.
+
+        Does nothing if a server listens already.
+        """
+        place = socket.socket()
+        self._places.append(place)
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):
+            place.bind((LOOPBACK, port))
+        mark = socket.socket(socket.AF_UNIX)
+        self._places.append(mark)
+        with contextlib.suppress(OSError):
+            mark.bind(_mark(port))
+
+    def release(self) -> None:
+        """Let others choose the ports."""
+        _close(self._places)
 
 
 def is_free(port: int) -> bool:
-    """Return whether a server could listen on `port` of loopback now."""
-    with socket.socket() as candidate:
-        # As servers do: a port with old connections in TIME_WAIT counts as free.
+    """Return whether a server could listen on `port` of loopback now, and nobody keeps it."""
+    with socket.socket() as candidate, socket.socket(socket.AF_UNIX) as mark:
+        # As servers do: a port with old connections in TIME_WAIT counts as free. One that another process
+        # keeps would count so, too, but for its mark.
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind((LOOPBACK, port))
+            mark.bind(_mark(port))
         except OSError:
             return False
         return True
+
+
+def _mark(port: int) -> bytes:
+    """Return the abstract name of the socket that marks a kept port. Source: unix(7)."""
+    return b"\0kopuro-port-%d" % port
+
+
+def _close(places: list[socket.socket]) -> None:
+    while places:
+        places.pop().close()
 
 
 def _bound_socket(besides: Collection[int]) -> socket.socket:

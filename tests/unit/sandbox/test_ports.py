@@ -7,7 +7,7 @@ import pytest
 
 from admin.embedded_broker import LOOPBACK
 from sandbox import ports
-from sandbox.ports import free_ports, is_free, keep, settled_ports
+from sandbox.ports import KeptPorts, free_ports, is_free, settled_ports
 
 
 def test_ports_are_different_and_free() -> None:
@@ -62,17 +62,23 @@ def test_settled_ports_of_servers_that_have_not_started_differ(three_ports: rang
 
 
 def test_kept_port_is_chosen_by_nobody_and_a_server_can_listen_on_it() -> None:
-    class Owner:
-        pass
-
-    owner = Owner()
+    kept = KeptPorts()
     (port,) = free_ports(1)
-    keep(owner, port)
+    kept.keep(port)
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
         other.bind((LOOPBACK, port))
     with socket.create_server((LOOPBACK, port)) as server:
         assert server.getsockname()[1] == port
-        keep(owner, port)  # has no effect, and does no harm
-    del owner
+        kept.keep(port)  # has no effect, and does no harm
+    del kept
     with socket.socket() as other:
         other.bind((LOOPBACK, port))
+
+
+def test_known_port_that_another_hub_keeps_is_replaced_until_it_is_released() -> None:
+    of_another = KeptPorts()
+    (port,) = free_ports(1)
+    of_another.keep(port)
+    assert settled_ports([port]) != [port]
+    of_another.release()
+    assert settled_ports([port]) == [port]
