@@ -13,7 +13,7 @@ from typing import Any, Self
 import httpx
 
 from admin.embedded_broker import LOOPBACK
-from sandbox.ports import free_ports, keep
+from sandbox.ports import KeptPorts, free_ports
 from sandbox.process import ServiceProcess
 from tests.support.hub_keys import service_environment
 
@@ -43,8 +43,9 @@ class RunningService:
     ) -> None:
         program = ["tests.support.altered_service", altered_by] if altered_by else ["runtime"]
         http_port, operations_port = free_ports(2)
+        self._kept_ports = KeptPorts()
         for chosen in (http_port, operations_port):
-            keep(self, chosen)
+            self._kept_ports.keep(chosen)
         self.name = package.rpartition(".")[2]
         self.port = port or http_port
         self.url = f"http://{LOOPBACK}:{self.port}"
