@@ -11,6 +11,7 @@ from sqlalchemy.event import listen
 
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.database_url import UnusableDatabaseUrl, parsed_database_url
+from runtime.storage.sqlite_temporary import keep_temporary_files_beside
 from runtime.tls import DATABASE, TlsFiles, UnusableTlsFiles, tls_files
 
 
@@ -25,6 +26,7 @@ def open_read_only(url: str, tls: TlsFiles | None = None) -> Engine:
     except UnusableDatabaseUrl as error:
         raise InvalidArgumentError(f"the database URL {error}") from None
     if parsed.get_backend_name() == "sqlite":
+        keep_temporary_files_beside(parsed.database)
         file = f"file:{quote(parsed.database or '')}"
         parsed = parsed.set(database=file, query={"mode": "ro", "uri": "true"})
         engine = create_engine(parsed, hide_parameters=True)

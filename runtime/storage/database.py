@@ -35,6 +35,7 @@ from contracts.errors import Unavailable
 from runtime.storage.database_url import parsed_database_url
 from runtime.storage.space import low_space
 from runtime.storage.sqlite_driver import TURN, as_sqlalchemy
+from runtime.storage.sqlite_temporary import keep_temporary_files_beside
 from runtime.tls import TlsFiles
 from runtime.turn import Turn
 
@@ -157,6 +158,7 @@ class Database:
         engine = create_engine(parsed, **options)
         if parsed.get_backend_name() == "sqlite":
             event.listen(engine, "do_connect", partial(_make_private, parsed.database))
+            event.listen(engine, "do_connect", partial(_place_temporary_files, parsed.database))
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
         return cls(engine)
@@ -380,6 +382,10 @@ def _make_private(file: str | None, *_: object) -> None:
         # If this fails, SQLite fails to open the file as well and reports the reason.
         with suppress(OSError):
             os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _place_temporary_files(file: str | None, *_: object) -> None:
+    keep_temporary_files_beside(file)
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:
