@@ -112,7 +112,7 @@ STANDING: Final = frozenset(
     {"full_services", "replica", "replica_changes", "manifests", "policies", "sealing_keys"}
     | {"mailbox_consumers", "alert_counts"}
     | {"transit_keys", "transit_counts", "webhook_endpoints", "webhook_secrets", "weekly_reports", "digests"}
-    | {"custody_sums", "asked_in_week", "statements", "issued_months"}
+    | {"custody_sums", "asked_in_week", "statements", "issued_months", "withdrawn_offers"}
 )
 
 

@@ -290,7 +290,8 @@ class FactReduction(Protocol):
         """Reduce at most `limit` referrals: those whose consent was withdrawn, and those that ended by then.
 
         Their facts become coarse (`domain/reduced_facts.py`); their decisions keep only their commitments.
-        Returns how many were reduced.
+        Also deletes the counts of withdrawn offers that no policy counts any more. Returns how many referrals
+        were reduced.
         """
         ...
 

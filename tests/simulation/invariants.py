@@ -43,6 +43,7 @@ from tests.simulation.referral_rules import (
     observations_add_up,
     offers_follow_the_rules,
     referrals_match_facts,
+    withdrawn_adds_up,
 )
 from tests.simulation.services import Audit, Routing, Service, Vault
 
@@ -80,6 +81,7 @@ def check(
     offers_follow_the_rules(history)
     observations_add_up(databases["routing"], history)
     demand_adds_up(databases["routing"], referrals)
+    withdrawn_adds_up(databases["routing"], referrals)
     held_adds_up(databases["routing"], referrals)
     _routing_remembers_what_is_written(services["routing"])
     _no_unplaced_referral_has_a_candidate(services["routing"], now)

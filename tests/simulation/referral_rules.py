@@ -10,12 +10,22 @@ from typing import Any
 
 from sqlalchemy import select
 
-from contracts.codes import OPT_IN_KINDS
+from contracts.codes import CONSENT_REVOKED, OPT_IN_KINDS
 from contracts.facts import ReferralAcceptorSuspended
-from services.routing.adapters.tables import DEMAND, HELD_BY_SERVICE, OBSERVATIONS, OFFERS, TIMELINE, WAITING
+from services.routing.adapters.tables import (
+    DEMAND,
+    HELD_BY_SERVICE,
+    OBSERVATIONS,
+    OFFERS,
+    TIMELINE,
+    WAITING,
+    WITHDRAWN_OFFERS,
+)
 from services.routing.consumer_lag import ANSWERS_UNDER_WAY
+from services.routing.domain.ending import FAILED, WITHDRAWN
 from services.routing.domain.lifecycle import ACCEPTOR_BARRED
 from services.routing.domain.offer import ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED
+from services.routing.domain.withdrawn_offers import LONGEST, counted_at
 from tests.simulation.databases import MemoryDatabase
 from tests.simulation.network import KINDS
 from tests.simulation.published_facts import PublishedFact, rows_of
@@ -26,6 +36,9 @@ _ANSWERS = frozenset({"offer.accepted", "offer.declined"})
 _CLOSINGS = frozenset({"referral.completed", "referral.withdrawn", "referral.failed"})
 # The facts that end an acceptance while the referral goes on.
 ACCEPTANCE_ENDS = frozenset({"acceptance.revoked", "referral.handed_back"})
+# The ends of a referral without an outcome, and why the offers that end with it are revoked.
+_WITHOUT_OUTCOME = CLOSED - {"completed"}
+_ENDED_WITH = frozenset({WITHDRAWN, CONSENT_REVOKED, FAILED, ACCEPTED_ELSEWHERE})
 _OFFER_ENDS = _ANSWERS | {"offer.expired", "offer.revoked"}
 
 
@@ -279,6 +292,23 @@ def demand_adds_up(routing: MemoryDatabase, referrals: Mapping[str, Any]) -> Non
     assert found == {
         key: {"offers": counts["offers"], "waiting": counts["waiting"]} for key, counts in expected.items()
     }
+
+
+def withdrawn_adds_up(routing: MemoryDatabase, referrals: Mapping[str, Any]) -> None:
+    """The withdrawn offers counted are those that ended with their referral within a day of their opening."""
+    expected = Counter[tuple[str, str, str, dt.datetime]]()
+    for offer in rows_of(routing, OFFERS).values():
+        referral = referrals[offer.referral_id]
+        if referral.status not in _WITHOUT_OUTCOME or referral.updated_at - offer.opened_at > LONGEST:
+            continue
+        held = offer.state == "accepted" and offer.organization == referral.acceptor
+        if held or (offer.state == "revoked" and offer.reason in _ENDED_WITH):
+            key = (offer.organization, referral.sender, referral.facts["urgency"])
+            expected[*key, counted_at(offer.opened_at)] += 1
+    with routing.read() as transaction:
+        rows = transaction.execute(select(WITHDRAWN_OFFERS)).all()
+    found = {(row.organization, row.sender, row.urgency, row.counted_at): row.offers for row in rows}
+    assert found == dict(expected)
 
 
 def held_adds_up(routing: MemoryDatabase, referrals: Mapping[str, Any]) -> None:

@@ -121,6 +121,11 @@ ROUTING: Final[Tables] = {
     "full_services": omitted(
         Reason.derived, "the last decline for lack of capacity", "organization", "service", "since"
     ),
+    "withdrawn_offers": omitted(
+        Reason.derived,
+        "counts of offers that ended with their referral, for a day",
+        *("organization", "sender", "urgency", "counted_at", "offers"),
+    ),
     "placement_keys": omitted(
         Reason.unstated,
         "a deleted row lets a placement be made twice",

@@ -112,6 +112,14 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Доля мест отправителя там: {share}, а открытых предложений у него там: {offers}.",
         "Жөнөтүүчүнүн ал жердеги үлүшү: {share}, ал эми ал жердеги ачык сунуштары: {offers}.",
     ),
+    "withdrawn_too_often": (
+        "The sender has ended {withdrawn} referrals there soon after they were offered; the next one can be "
+        "offered from {until}.",
+        "Отправитель прекратил там вскоре после предложения направлений: {withdrawn}; следующее можно "
+        "предложить с {until}.",
+        "Жөнөтүүчү ал жерде сунуштан көп өтпөй токтоткон жолдомолор: {withdrawn}; кийинкисин {until} тартып "
+        "сунуштоого болот.",
+    ),
     "not_always_open": (
         "It is not open at all hours, as an emergency requires.",
         "Она не работает круглосуточно, как того требует экстренный случай.",

@@ -15,6 +15,7 @@ from contracts.facts import ReferralWithdrawn
 from contracts.records import dump
 from runtime.storage.columns import microseconds
 from runtime.storage.sql_statement import SqlStatement
+from services.routing.adapters import withdrawn_offers
 from services.routing.adapters.rows import part_without_needs
 from services.routing.domain.kept_proofs import kept_proofs
 from services.routing.domain.reduced_facts import DROPPED_DETAILS, is_reduced, reduced
@@ -72,6 +73,7 @@ class SqlFactReduction:
 
     def reduce(self, transaction: Connection, ended_by: dt.datetime, now: dt.datetime, limit: int) -> int:
         """See `ports.FactReduction`."""
+        withdrawn_offers.forget(transaction, now)
         due = list(_DUE_AT_ONCE.run(transaction, limit))
         if len(due) < limit:
             due += _DUE.run(transaction, microseconds(ended_by), limit - len(due))

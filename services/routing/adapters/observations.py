@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
-from services.routing.adapters import demand, full_services, statements
+from services.routing.adapters import demand, full_services, statements, withdrawn_offers
 from services.routing.adapters.rows import optional_microseconds, optional_moment
 from services.routing.adapters.tables import OBSERVATIONS
 from services.routing.domain.observation import Observation
@@ -25,7 +25,7 @@ def read(transaction: Connection, organizations: Collection[str]) -> dict[str, O
 
 
 def add(transaction: Connection, observed: Mapping[str, Observation]) -> None:
-    """Add changes to what is stored: counts, demand, and services that are full."""
+    """Add changes to what is stored: counts, demand, services that are full, withdrawn offers."""
     # Sorted, so that two processes cannot deadlock.
     statements.OBSERVE.run_for_each(
         transaction,
@@ -43,18 +43,21 @@ def add(transaction: Connection, observed: Mapping[str, Observation]) -> None:
     )
     demand.add(transaction, observed)
     full_services.save(transaction, observed)
+    withdrawn_offers.save(transaction, observed)
 
 
 def _complete(transaction: Connection, observed: Mapping[str, Observation]) -> dict[str, Observation]:
     loads = demand.loads_at(transaction, observed)
     full = full_services.full_since_at(transaction, observed)
+    withdrawn = withdrawn_offers.withdrawn_at(transaction, observed)
     return {
         organization: replace(
             seen,
             services=loads.get(organization, seen.services),
             full_since=full.get(organization, seen.full_since),
+            withdrawn=withdrawn.get(organization, seen.withdrawn),
         )
-        if organization in loads or organization in full
+        if organization in loads or organization in full or organization in withdrawn
         else seen
         for organization, seen in observed.items()
     }

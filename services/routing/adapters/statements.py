@@ -119,6 +119,16 @@ FULL = SqlStatement(
     " ON CONFLICT (organization, service) DO UPDATE SET since = excluded.since"
     " WHERE full_services.since < excluded.since"
 )
+WITHDRAWN = SqlStatement(
+    "INSERT INTO withdrawn_offers (organization, sender, urgency, counted_at, offers) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (organization, sender, urgency, counted_at) DO UPDATE SET"
+    " offers = withdrawn_offers.offers + excluded.offers"
+)
+WITHDRAWN_AT = SqlStatement(
+    "SELECT organization, sender, urgency, counted_at, offers FROM withdrawn_offers"
+    " WHERE organization = ANY (?)"
+)
+WITHDRAWN_FORGOTTEN = SqlStatement("DELETE FROM withdrawn_offers WHERE counted_at < ?")
 FULL_AT = SqlStatement("SELECT organization, service, since FROM full_services WHERE organization = ANY (?)")
 NEW_WAITING = SqlStatement(
     "INSERT INTO waiting (referral_id, organization, service, sender, urgency, since)"

@@ -326,6 +326,18 @@ FULL_SERVICES = Table(
     Column("since", Instant, nullable=False),
 )
 
+# Offers that ended with their referral soon after their opening, by the time of opening, rounded up.
+WITHDRAWN_OFFERS = Table(
+    "withdrawn_offers",
+    METADATA,
+    Column("organization", String(100), primary_key=True),
+    Column("sender", String(100), primary_key=True),
+    Column("urgency", String(20), primary_key=True),
+    Column("counted_at", Instant, primary_key=True),
+    Column("offers", Integer, nullable=False),
+    Index("withdrawn_offers_counted_at", "counted_at"),
+)
+
 # The figures of each week that may be shown, and each organisation's own. timeline_to: the number in the
 # timeline behind which the next week begins.
 WEEKLY_REPORTS = Table(

@@ -9,9 +9,12 @@ from services.routing.domain.failure import UNTIL, Failure
 from services.routing.domain.observation import NO_LOAD, Observation
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.places import NoPlace, place_refused
+from services.routing.domain.withdrawn_offers import withdrawn_refused
 
 CAPACITY_NOT_DECLINED = "capacity_not_declined"
 PLACE_LEFT = "place_left"
+# The reason of `place_left` for a sender that time alone lets in again.
+WITHDRAWN_TOO_OFTEN = "withdrawn_too_often"
 
 
 def capacity_left(offered: OfferedService, given: Circumstances) -> Failure | None:
@@ -52,12 +55,36 @@ def declined_as_full(offered: OfferedService, given: Circumstances, seen: Observ
 
 
 def place_left(offered: OfferedService, given: Circumstances) -> Failure | None:
-    """The sender may take a place: see `places.py` for how many there are, and for its share."""
-    return no_place_left(offered, given, given.observed(offered.organization_id))
+    """The sender may take a place: see `places.py` for how many there are, and for its share.
+
+    It may not while too many offers that it has withdrawn still count (`withdrawn_offers.py`).
+    """
+    seen = given.observed(offered.organization_id)
+    return withdrawn_too_often(given, seen) or no_place_left(offered, given, seen)
+
+
+def withdrawn_too_often(given: Circumstances, seen: Observation) -> Failure | None:
+    """Return the failure of `place_left` for withdrawn offers. seen: what was observed of the organisation.
+
+    Time alone ends it, so the referral does not wait for a place that others could take.
+    """
+    counts = seen.withdrawn.get(given.sender)
+    if counts is None:
+        return None
+    refused = withdrawn_refused(
+        counts, urgency=given.facts.urgency, now=given.now, bounds=given.offers_per_sender
+    )
+    if refused is None:
+        return None
+    detail = {"withdrawn": refused.offers, UNTIL: refused.until}
+    return Failure(rule=PLACE_LEFT, reason=WITHDRAWN_TOO_OFTEN, detail=detail)
 
 
 def no_place_left(offered: OfferedService, given: Circumstances, seen: Observation) -> Failure | None:
-    """Return what `place_left` returns. seen: what was observed of the organisation."""
+    """Return the failure of `place_left` for places that are taken, or for the sender's share.
+
+    seen: what was observed of the organisation.
+    """
     maximum, bounds = offered.maximum, given.offers_per_sender
     if maximum is None and bounds.most is None:
         return None

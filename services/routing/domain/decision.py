@@ -23,7 +23,7 @@ from services.routing.domain.evaluation import Evaluation
 from services.routing.domain.failure import Failure
 from services.routing.domain.fairness import Contender, Fairness, FairTurn, draw_of
 from services.routing.domain.observation import Observation
-from services.routing.domain.observed_record import ObservedOrganizations
+from services.routing.domain.observed_record import ObservedOrganizations, OwnWithdrawnOffers
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.prospects import Prospects, prospects_of
 from services.routing.domain.scoring import Scoring
@@ -80,7 +80,8 @@ class DecisionInputs:
 
     asked: the organisations that had received an offer. declined_as_full: when some of them declined for lack
     of capacity. declined_for_person: why organisations will not or may not help the person. placed_with: the
-    one that a coordinator chose. observed: of the candidates' organisations. chain: of an onward referral.
+    one that a coordinator chose. observed: of the candidates' organisations. withdrawn: the withdrawn offers
+    of the referral's sender at these that routing had counted. chain: of an onward referral.
     whole_needs: of a part. approvals_serve_person: see `Circumstances`. With them, `recomputation.py` makes
     the same decision again.
     """
@@ -90,6 +91,7 @@ class DecisionInputs:
     declined_for_person: Mapping[str, str] = field(default_factory=dict)
     placed_with: str | None = None
     observed: ObservedOrganizations = field(default_factory=ObservedOrganizations)
+    withdrawn: OwnWithdrawnOffers = field(default_factory=OwnWithdrawnOffers)
     chain: Chain | None = None
     whole_needs: tuple[str, ...] = ()
     approvals_serve_person: bool = True
@@ -224,6 +226,7 @@ def _inputs(given: Circumstances, observed: ObservedOrganizations, placed_with: 
         declined_for_person=given.declined_for_person,
         placed_with=placed_with,
         observed=observed,
+        withdrawn=OwnWithdrawnOffers(given.sender, observed),
         chain=given.chain,
         whole_needs=given.whole_needs,
         approvals_serve_person=given.approvals_serve_person,

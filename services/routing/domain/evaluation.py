@@ -169,6 +169,9 @@ class Evaluation:
                 and (failure := capacity_rules.declined_as_full(offered, given, seen)) is not None
             ):
                 found[position] = _with(found[position], failure)
+            if seen.withdrawn and (failure := capacity_rules.withdrawn_too_often(given, seen)) is not None:
+                found[position] = _with(found[position], failure)
+                continue
             if not is_bounded:
                 # Nearly always, every sender finds a place within the maximum.
                 maximum = offered.maximum

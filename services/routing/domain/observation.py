@@ -12,6 +12,8 @@ from contracts.quick_init import quick_init
 from contracts.records import Encoded
 from services.routing.domain.places import NO_DEMAND, Demand, DemandBySender, added
 from services.routing.domain.referral import Referral
+from services.routing.domain.withdrawn_offers import NONE_WITHDRAWN, WithdrawnOffers, withdrawn_between
+from services.routing.domain.withdrawn_offers import added as added_withdrawn
 
 # The neutral responsiveness, of an organisation that has never been asked.
 UNKNOWN_RESPONSIVENESS = 0.5
@@ -75,6 +77,8 @@ class Observation:
     # When each service last declined or handed back for lack of capacity.
     full_since: Mapping[str, dt.datetime] = field(default_factory=lambda: _NEVER_FULL)
     returned: int = 0
+    # By sender, the offers that ended with their referral soon after their opening.
+    withdrawn: WithdrawnOffers = field(default_factory=lambda: NONE_WITHDRAWN)
     # Its form from `observed_record.py`; None before.
     record: Encoded | None = field(default=None, init=False, repr=False, compare=False)
     # How surely and fast it answers, from 0 to 1, rounded to six digits: a contribution to the score.
@@ -123,6 +127,7 @@ class Observation:
             services=_added(self.services, other.services),
             full_since=_latest(self.full_since, other.full_since),
             returned=self.returned + other.returned,
+            withdrawn=added_withdrawn(self.withdrawn, other.withdrawn),
         )
 
 
@@ -157,10 +162,10 @@ def _added(one: Mapping[str, ServiceLoad], other: Mapping[str, ServiceLoad]) -> 
 
 
 def load_between(before: Referral | None, after: Referral) -> dict[str, Observation]:
-    """Return the change of each organisation's load between two states of a referral.
+    """Return the change of each organisation's load between two states of a referral, and withdrawn offers.
 
-    The load follows from the referrals alone, so that no transition can forget to count. before: None for a
-    new referral.
+    They follow from the referrals alone, so that no transition can forget to count. before: None for a new
+    referral.
     """
     key = (after.sender, after.facts.urgency)
     counts: dict[tuple[str, str], list[int]] = {}
@@ -174,9 +179,14 @@ def load_between(before: Referral | None, after: Referral) -> dict[str, Observat
             change = ServiceLoad(accepted=accepted, demand=demand)
             loads.setdefault(organization, {})[service] = change
     asked = _newly_asked(before, after)
+    withdrawn = withdrawn_between(before, after)
     return {
-        organization: Observation(last_asked=asked.get(organization), services=loads.get(organization, {}))
-        for organization in {**loads, **asked}
+        organization: Observation(
+            last_asked=asked.get(organization),
+            services=loads.get(organization, {}),
+            withdrawn=withdrawn.get(organization, NONE_WITHDRAWN),
+        )
+        for organization in {**loads, **asked, **withdrawn}
     }
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from contracts.codes import Urgency
 from contracts.records import Encoded, dump
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, ServiceLoad
 from services.routing.domain.places import Demand
+from services.routing.domain.withdrawn_offers import WithdrawnCounts
 
 # Each count by name; `last_asked` as ISO 8601; by service: `services` with `accepted` and `demand`, which is
-# [sender, urgency, offers, waiting], sorted, and `full_since` as ISO 8601.
+# [sender, urgency, offers, waiting], sorted, and `full_since` as ISO 8601. Without the withdrawn offers
+# (`OwnWithdrawnOffers`).
 ObservedRecord = Mapping[str, Any]
+# By organisation: [urgency, time of opening as ISO 8601, offers], sorted.
+WithdrawnRecord = Mapping[str, Sequence[Sequence[Any]]]
 
 _COUNTS: Final = ("answered", "expired", "answer_seconds", "returned")
 
@@ -47,15 +51,49 @@ class ObservedOrganizations:
             self._each = list(map(self._observed, self._organizations))
         return self._each
 
+    def by_organization(self) -> Iterator[tuple[str, Observation]]:
+        """Return each organisation with its observation; organisations may repeat."""
+        return zip(self._organizations, self.each, strict=True)
+
     def encoded(self) -> bytes:
         """Return the records as JSON."""
         return dump(
             {
                 name: record
-                for name, seen in zip(self._organizations, self.each, strict=True)
+                for name, seen in self.by_organization()
                 if (record := seen.record or prepare_record(seen)) is not _NOTHING_RECORDED
             }
         )
+
+
+class OwnWithdrawnOffers:
+    """The withdrawn offers of a decision's sender at its candidates' organisations, as records by id.
+
+    Those of other senders change nothing in the decision, so they are not recorded with it. Organisations
+    without any are left out.
+    """
+
+    __slots__ = ("_observed", "_sender")
+
+    def __init__(self, sender: str = "", observed: ObservedOrganizations | None = None) -> None:
+        """observed: of the decision."""
+        self._sender = sender
+        self._observed = ObservedOrganizations() if observed is None else observed
+
+    def encoded(self) -> bytes:
+        """Return the records as JSON."""
+        return dump(
+            {
+                name: sorted([urgency, at.isoformat(), offers] for (urgency, at), offers in counts.items())
+                for name, seen in self._observed.by_organization()
+                if seen.withdrawn and (counts := seen.withdrawn.get(self._sender))
+            }
+        )
+
+
+def withdrawn_counts_of(record: Sequence[Sequence[Any]]) -> WithdrawnCounts:
+    """Return the counts of one organisation's record. Raises TypeError or ValueError for another value."""
+    return {(Urgency(urgency), dt.datetime.fromisoformat(at)): offers for urgency, at, offers in record}
 
 
 _NOTHING_RECORDED: Final = Encoded(b"{}")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+from services.routing.domain.capacity_rules import WITHDRAWN_TOO_OFTEN
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.evaluation import Evaluation
 from services.routing.domain.failure import UNTIL
 from services.routing.domain.in_turns import InTurns, at_once
-from services.routing.domain.prospects import NO_PROSPECTS, Prospects, prospects_of
+from services.routing.domain.prospects import NO_PROSPECTS, Prospects, prospects_of, sum_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,12 +19,15 @@ class Part:
     """Needs that one organisation could take together, in the referral's order.
 
     organizations: all that could. Only a part of one need may have none. prospects: of its candidates if it
-    has none.
+    has none, or if some are held back: nothing but the sender's withdrawn offers excludes them for a time.
+    held_back: these. is_provisional: whether there would be fewer parts with those that are held back.
     """
 
     needs: tuple[str, ...]
     organizations: frozenset[str]
     prospects: Prospects = NO_PROSPECTS
+    held_back: frozenset[str] = frozenset()
+    is_provisional: bool = False
 
 
 def parts_of(given: Circumstances, in_turns: InTurns = at_once) -> tuple[Part, ...]:
@@ -40,6 +44,18 @@ def parts_of(given: Circumstances, in_turns: InTurns = at_once) -> tuple[Part, .
     """
     needs = tuple(dict.fromkeys(given.facts.needs))
     alone = {need: _alone(given, need) for need in in_turns(needs)}
+    parts = _divided(needs, alone)
+    if not any(part.held_back for part in parts):
+        return parts
+    later = {
+        need: replace(part, organizations=part.organizations | part.held_back) for need, part in alone.items()
+    }
+    is_provisional = len(_divided(needs, later)) < len(parts)
+    return tuple(replace(part, is_provisional=is_provisional) for part in parts)
+
+
+def _divided(needs: Sequence[str], alone: Mapping[str, Part]) -> tuple[Part, ...]:
+    """Return the fewest parts. alone: the part that each need makes alone."""
     met = tuple(need for need in needs if alone[need].organizations)
     # The needs that each organisation could take, as bits. Only `need_met` reads the other needs of a part,
     # and an organisation that could be asked about each of them meets all.
@@ -51,6 +67,8 @@ def parts_of(given: Circumstances, in_turns: InTurns = at_once) -> tuple[Part, .
         Part(
             needs=_of(block, met),
             organizations=frozenset(one for one, taken in takes.items() if block & taken == block),
+            prospects=sum_of([alone[need].prospects for need in _of(block, met)]),
+            held_back=frozenset().union(*(alone[need].held_back for need in _of(block, met))),
         )
         for block in _fewest(len(met), _widest(set(takes.values())))
     ]
@@ -125,7 +143,15 @@ def _alone(given: Circumstances, need: str) -> Part:
     organizations = frozenset(
         shortlist.organizations[position] for position in possible if not failed[position]
     )
-    if organizations:
+    held_back = frozenset(
+        shortlist.organizations[position]
+        for position in possible
+        if failed[position] and all(failure.reason == WITHDRAWN_TOO_OFTEN for failure in failed[position])
+    )
+    held_back -= organizations
+    if organizations and not held_back:
         return Part(needs=(need,), organizations=organizations)
-    excluded = [(shortlist.services[position], failed[position]) for position in possible]
-    return Part(needs=(need,), organizations=organizations, prospects=prospects_of(excluded))
+    excluded = [(shortlist.services[position], failed[position]) for position in possible if failed[position]]
+    return Part(
+        needs=(need,), organizations=organizations, prospects=prospects_of(excluded), held_back=held_back
+    )

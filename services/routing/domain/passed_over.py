@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-from services.routing.domain.capacity_rules import PLACE_LEFT
+from services.routing.domain.capacity_rules import PLACE_LEFT, WITHDRAWN_TOO_OFTEN
 from services.routing.domain.history_rules import (
     NOT_ASKED_BEFORE,
     NOT_DECLINED_FOR_PERSON,
@@ -22,7 +22,7 @@ OTHER_RULE: Final = "other_rule"
 _IS_THE_SENDER: Final = "not_the_sender"
 
 # The class of each failed rule. An organisation is not passed over for its own referrals, nor for one that it
-# was already asked about, nor for a person whom it referred onward.
+# was already asked about, nor for a person whom it referred onward, nor for a sender that withdrew too often.
 CLASS_OF_RULE: Final[Mapping[str, str]] = {
     "consent_given": PERSONS_CHOICE,
     "not_excluded": PERSONS_CHOICE,
@@ -96,6 +96,8 @@ def _reason(services: Iterable[Mapping[str, Any]]) -> str | None:
     for candidate in services:
         failed = [failure["rule"] for failure in candidate["failures"]]
         if not UNCOUNTED_RULES.isdisjoint(failed):
+            return None
+        if any(failure.get("reason") == WITHDRAWN_TOO_OFTEN for failure in candidate["failures"]):
             return None
         if candidate["score"] is not None:
             return OTHERS_FIRST  # eligible; a failed rule was overridden

@@ -15,8 +15,9 @@ sender that holds nothing is asked for wherever acceptances have left a place.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from marshmallow.validate import Range
@@ -28,6 +29,7 @@ from contracts.quick_init import quick_init
 ORDER_OF_URGENCY: Mapping[Urgency, int] = {Urgency.emergency: 0, Urgency.urgent: 1, Urgency.routine: 2}
 
 OfferCount = Annotated[int, Range(min=1, max=1_000_000)]
+SecondsOfADay = Annotated[int, Range(min=1, max=86_400)]
 
 
 @quick_init
@@ -67,15 +69,41 @@ def added(one: DemandBySender, other: DemandBySender) -> DemandBySender:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OffersPerSender:
-    """The policy's bounds on the open offers of one sender at one candidate.
+class WithdrawnFor:
+    """For how many seconds after its opening a withdrawn offer counts against its sender, at most a day.
 
-    least: what a sender may always have while acceptances leave a place; its share is never below. most: what
-    it may have at most, even where the candidate states no maximum; None leaves the bound to the places.
+    By the urgency of the referral that would be offered. A person in an emergency cannot wait for an hour
+    because others' referrals were corrected.
+    """
+
+    emergency: SecondsOfADay = 600
+    urgent: SecondsOfADay = 3600
+    routine: SecondsOfADay = 3600
+
+    def at(self, urgency: Urgency) -> dt.timedelta:
+        """Return the time for a referral of this urgency."""
+        by_urgency: Mapping[Urgency, int] = {
+            Urgency.emergency: self.emergency,
+            Urgency.urgent: self.urgent,
+            Urgency.routine: self.routine,
+        }
+        return dt.timedelta(seconds=by_urgency[urgency])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OffersPerSender:
+    """The policy's bounds on the offers of one sender at one candidate.
+
+    least: the open offers that a sender may always have while acceptances leave a place; its share is never
+    below. most: those that it may have at most, even where the candidate states no maximum; None leaves the
+    bound to the places. withdrawn: as many offers that ended with their referral soon after their opening
+    exclude further ones at the organisation (`withdrawn_offers.py`). withdrawn_for: for how long each counts.
     """
 
     least: OfferCount = 1
     most: OfferCount | None = None
+    withdrawn: OfferCount = 10
+    withdrawn_for: WithdrawnFor = field(default_factory=WithdrawnFor)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -33,6 +33,8 @@ class Bound:
 
 
 _FULL: Final = "a service that has just declined would be asked again at once."
+_UNBOUNDED: Final = "a sender could fill a mailbox with referrals that it withdraws."
+_BOUND_LONG: Final = "a sender that corrects its mistakes would wait for too long."
 _FULL_LONG: Final = "one decline would keep the service from everybody for longer than its offers last."
 
 BOUNDS: Final = (
@@ -60,6 +62,38 @@ BOUNDS: Final = (
         highest=10_000,
         below="a sender's next persons would wait until the organisation has answered about the first.",
         above="the bound would have no effect; leave it out.",
+    ),
+    Bound(
+        pointer="/offers_per_sender/withdrawn",
+        value=lambda policy: policy.offers_per_sender.withdrawn,
+        lowest=3,
+        highest=1000,
+        below="a sender that corrects two referrals could not send the next one.",
+        above="the bound would have no effect.",
+    ),
+    Bound(
+        pointer="/offers_per_sender/withdrawn_for/emergency",
+        value=lambda policy: policy.offers_per_sender.withdrawn_for.emergency,
+        lowest=_MINUTE,
+        highest=_HOUR,
+        below=_UNBOUNDED,
+        above="a person in an emergency would wait because other referrals were corrected.",
+    ),
+    Bound(
+        pointer="/offers_per_sender/withdrawn_for/urgent",
+        value=lambda policy: policy.offers_per_sender.withdrawn_for.urgent,
+        lowest=_MINUTE,
+        highest=12 * _HOUR,
+        below=_UNBOUNDED,
+        above=_BOUND_LONG,
+    ),
+    Bound(
+        pointer="/offers_per_sender/withdrawn_for/routine",
+        value=lambda policy: policy.offers_per_sender.withdrawn_for.routine,
+        lowest=_MINUTE,
+        highest=12 * _HOUR,
+        below=_UNBOUNDED,
+        above=_BOUND_LONG,
     ),
     Bound(
         pointer="/emergency_alert",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from services.routing.domain.capacity_rules import PLACE_LEFT
@@ -35,6 +35,14 @@ class Prospects:
 NO_PROSPECTS = Prospects()
 
 
+def sum_of(prospects: Iterable[Prospects]) -> Prospects:
+    """Return the prospects of all together."""
+    total = NO_PROSPECTS
+    for one in prospects:
+        total = total.plus(one)
+    return total
+
+
 def prospects_of(excluded: Sequence[tuple[OfferedService, tuple[Failure, ...]]]) -> Prospects:
     """Return the prospects of services that may not be asked, each with all rules that it fails."""
     # Many services share the tuple of their failures: whether they lack a place, and until when they fail.
@@ -56,7 +64,7 @@ def prospects_of(excluded: Sequence[tuple[OfferedService, tuple[Failure, ...]]])
 def _prospect(failures: tuple[Failure, ...]) -> tuple[bool, dt.datetime | None]:
     untils: list[dt.datetime] = []
     for failure in failures:
-        if failure.rule != PLACE_LEFT:
+        if failure.rule != PLACE_LEFT or UNTIL in failure.detail:
             until = failure.detail.get(UNTIL)
             if not isinstance(until, dt.datetime):
                 return False, None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from contracts.organization import Agreement, Organization
@@ -14,8 +14,8 @@ from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
 from services.routing.domain.history_rules import NOT_DECLINED_FOR_PERSON
-from services.routing.domain.observation import NOTHING_OBSERVED
-from services.routing.domain.observed_record import observation_of
+from services.routing.domain.observation import NOTHING_OBSERVED, Observation
+from services.routing.domain.observed_record import observation_of, withdrawn_counts_of
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.rules import RULES
 
@@ -95,7 +95,11 @@ def completed(stored: Mapping[str, Any]) -> Mapping[str, Any]:
         inputs = {**inputs, "declined_for_person": {}}
         stored = {**stored, "rules": list(RULES), "inputs": inputs}
     if "approvals_serve_person" not in inputs:
-        stored = {**stored, "inputs": {**inputs, "approvals_serve_person": False}}
+        inputs = {**inputs, "approvals_serve_person": False}
+        stored = {**stored, "inputs": inputs}
+    if "withdrawn" not in inputs:
+        # Withdrawn offers did not count.
+        stored = {**stored, "inputs": {**inputs, "withdrawn": {}}}
     return stored
 
 
@@ -120,7 +124,7 @@ def made_again(
         raise OfAnotherBuild("another build decided it by other rules")
     try:
         inputs = stored["inputs"]
-        observed = {name: observation_of(record) for name, record in inputs["observed"].items()}
+        observed = _observed(inputs, sender)
         given = Circumstances(
             referral_id=stored["referral_id"],
             sender=sender,
@@ -152,6 +156,14 @@ def made_again(
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise NotReproducible(f"its record is damaged ({type(error).__name__})") from None
+
+
+def _observed(inputs: Mapping[str, Any], sender: str) -> dict[str, Observation]:
+    observed = {name: observation_of(record) for name, record in inputs["observed"].items()}
+    for name, record in inputs["withdrawn"].items():
+        seen = observed.get(name, NOTHING_OBSERVED)
+        observed[name] = replace(seen, withdrawn={sender: withdrawn_counts_of(record)})
+    return observed
 
 
 def _chain(stored: Mapping[str, Any] | None) -> Chain | None:

@@ -20,6 +20,8 @@ from services.routing.domain.failure import UNTIL
 from services.routing.domain.scoring import weighted_mean
 
 _HOUR: Final = dt.timedelta(hours=1)
+# What `place_left` states of the sender itself and of the directory.
+_OWN_PLACES: Final = frozenset({"offers", "maximum", "unit", "withdrawn", UNTIL})
 
 
 def coarse_turn(turn: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def _coarse_detail(rule: str, detail: Mapping[str, Any]) -> Mapping[str, Any]:
     if rule == CAPACITY_NOT_DECLINED:
         return _within(detail)
     if rule == PLACE_LEFT:
-        shown = {name: value for name, value in detail.items() if name in ("offers", "maximum", "unit")}
+        shown = {name: value for name, value in detail.items() if name in _OWN_PLACES}
         # More referrals than places may have been accepted before the maximum was lowered.
         return {**shown, "accepted": detail["maximum"]} if "accepted" in detail else shown
     return detail

@@ -35,8 +35,16 @@ def may_be_split(facts: ReferralFacts) -> bool:
 
 
 def is_divided(parts: Collection[Part]) -> bool:
-    """Return whether the parts are more than one, and somebody could be asked about at least one of them."""
-    return len(parts) > 1 and any(part.organizations for part in parts)
+    """Return whether the parts are more than one, and somebody could be asked about at least one of them.
+
+    Parts that only stand because of the sender's withdrawn offers do not count: a split is for good, and
+    these count for a time.
+    """
+    return (
+        len(parts) > 1
+        and any(part.organizations for part in parts)
+        and not any(part.is_provisional for part in parts)
+    )
 
 
 def could_be_split(referral: Referral) -> bool:

@@ -16,6 +16,7 @@ from enum import StrEnum
 from contracts.codes import Urgency
 from contracts.referral import ReferralFacts
 from services.routing.domain.candidates import Candidate
+from services.routing.domain.capacity_rules import WITHDRAWN_TOO_OFTEN
 from services.routing.domain.decision import Decision
 from services.routing.domain.failure import Failure
 from services.routing.domain.history_rules import NOT_ASKED_BEFORE, UNTIL_THERE_ARE_PLACES
@@ -168,6 +169,8 @@ def _lacks_places(failure: Failure) -> bool:
     """Whether the candidate could be asked if it had places, also again after a decline for lack of them."""
     if failure.rule == NOT_ASKED_BEFORE:
         return failure.reason in UNTIL_THERE_ARE_PLACES
+    if failure.reason == WITHDRAWN_TOO_OFTEN:
+        return False  # more places would not end it; time does
     return failure.rule in ("capacity_left", "capacity_not_declined", "place_left")
 
 

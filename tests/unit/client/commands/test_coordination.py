@@ -28,6 +28,7 @@ from kopuro_client.commands.rule_sentences import (
     sentence_of,
 )
 from kopuro_client.records import Rule
+from services.routing.domain.capacity_rules import WITHDRAWN_TOO_OFTEN
 from services.routing.domain.consequences import CONSEQUENCES
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
 from services.routing.domain.wishes import ChangeKind
@@ -698,7 +699,7 @@ def test_every_field_and_step_has_each_language() -> None:
 
 def test_every_reason_of_a_rule_has_sentences() -> None:
     text = "\n".join(file.read_text(encoding="utf-8") for file in DOMAIN.glob("*_rules.py"))
-    reasons = set(re.findall(r'reason="([a-z_]+)"', text)) | {"no_place", "share_used"}
+    reasons = set(re.findall(r'reason="([a-z_]+)"', text)) | {"no_place", "share_used", WITHDRAWN_TOO_OFTEN}
     reasons |= {reason for reason, follows in CONSEQUENCES.items() if follows.concerns_person}
     assert reasons == SENTENCES.keys()
     every = (*SENTENCES.values(), *BY_STANDING.values(), *TO_SENDER.values())

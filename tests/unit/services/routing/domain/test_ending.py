@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from contracts.codes import CONSENT_REVOKED, Answer, Outcome, ReferralStatus, Vetting, WithdrawalReason
@@ -14,7 +16,15 @@ from contracts.facts import (
     ReferralWithdrawn,
 )
 from services.routing.domain.observation import load_between
-from tests.unit.services.routing.samples import REFERRAL, SENDER, ReferralDriver, load, network, organization
+from tests.unit.services.routing.samples import (
+    NOW,
+    REFERRAL,
+    SENDER,
+    ReferralDriver,
+    load,
+    network,
+    organization,
+)
 
 COORDINATOR = "kg.coordinator"
 ACCEPTOR = "ru.one"
@@ -86,7 +96,8 @@ def test_coordinator_reports_revoked_consent_for_acceptor_that_cannot(how: str) 
     (withdrawn,) = driver.apply(submission)
     assert isinstance(withdrawn, ReferralWithdrawn)
     assert (withdrawn.organization, withdrawn.reason) == (ACCEPTOR, CONSENT_REVOKED)
-    assert load_between(before, driver.known) == {ACCEPTOR: load(accepted=-1)}
+    change = replace(load(accepted=-1), withdrawn={SENDER: {(before.facts.urgency, NOW): 1}})
+    assert load_between(before, driver.known) == {ACCEPTOR: change}
 
 
 @pytest.mark.parametrize("reason", REASONS)

@@ -133,6 +133,7 @@ OBSERVED = some(
     Observation(services={"service-0": ServiceLoad(accepted=3)}),
     Observation(services={"service-0": ServiceLoad(demand=WAITING)}),
     Observation(full_since={"service-0": NOW - DAY, "service-1": NOW - 10 * DAY}),
+    Observation(withdrawn={SENDER: {(Urgency.urgent, NOW): 6, (Urgency.emergency, NOW): 6}}),
 )
 CHAIN = Chain(
     onward_from="018f0000-0000-7000-8000-000000000009",

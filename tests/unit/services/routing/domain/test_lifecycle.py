@@ -859,8 +859,10 @@ def test_answers_and_accepted_referrals_are_observed() -> None:
     answered = load(accepted=1, demand={key: Demand(offers=-1)})
     assert _load_change(driver, event_step) == {"ru.one": answered}
     driver.take(event_step)
-    for ended in (outcome("ru.one"), withdrawal()):
-        assert _load_change(driver, _step(driver, ended, driver.now)) == {"ru.one": load(accepted=-1)}
+    completed = _step(driver, outcome("ru.one"), driver.now)
+    assert _load_change(driver, completed) == {"ru.one": load(accepted=-1)}
+    withdrawn = replace(load(accepted=-1), withdrawn={SENDER: {(Urgency.routine, NOW): 1}})
+    assert _load_change(driver, _step(driver, withdrawal(), driver.now)) == {"ru.one": withdrawn}
     reported = _step(driver, progress("ru.one"), driver.now)
     assert (reported.observed, _load_change(driver, reported)) == ({}, {})
 

@@ -14,8 +14,9 @@ from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.decision import Trigger, decide
 from services.routing.domain.fairness import Fairness
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
-from services.routing.domain.observed_record import observation_of
+from services.routing.domain.observed_record import observation_of, withdrawn_counts_of
 from services.routing.domain.policy import RoutingPolicy, Weights
+from services.routing.domain.withdrawn_offers import NONE_WITHDRAWN
 from tests.long_run import times
 from tests.unit.services.routing.domain.reference_decision import reference
 from tests.unit.services.routing.domain.test_evaluation import FACTS, NAMES, PARENT, networks
@@ -83,9 +84,16 @@ def assert_same(
     assert made.ranked == [one for one in candidates if one.rank is not None]
     assert sorted(made.candidates.organizations) == sorted(one.organization for one in candidates)
     names = dict.fromkeys(one.organization for one in candidates)
-    seen = {name: observed for name in names if (observed := given.observed(name)) != NOTHING_OBSERVED}
-    recorded = plain(made)["inputs"]["observed"]
-    assert {name: observation_of(record) for name, record in recorded.items()} == seen
+    observed = {name: given.observed(name) for name in names}
+    # Withdrawn offers are recorded for the sender only.
+    seen = {name: replace(one, withdrawn=NONE_WITHDRAWN) for name, one in observed.items()}
+    inputs = plain(made)["inputs"]
+    assert {name: observation_of(record) for name, record in inputs["observed"].items()} == {
+        name: one for name, one in seen.items() if one != NOTHING_OBSERVED
+    }
+    assert {name: withdrawn_counts_of(record) for name, record in inputs["withdrawn"].items()} == {
+        name: counts for name, one in observed.items() if (counts := one.withdrawn.get(given.sender))
+    }
     assert plain(made.turn) == plain(turn)
     return [[failure.rule for failure in one.failures] for one in made.candidates]
 

@@ -190,6 +190,9 @@ CASES: dict[str, list[Callable[[], set[str]]]] = {
             offers_per_sender=OffersPerSender(most=2),
             observed=lambda _: load(demand={(SENDER, Urgency.routine): Demand(offers=2)}),
         ),
+        lambda: broken(
+            observed=lambda _: Observation(withdrawn={SENDER: {(Urgency.routine, NOW): 10}}),
+        ),
     ],
     "open_now": [lambda: broken(with_service(always_open=False), with_urgency(Urgency.emergency))],
     "storage_allowed": [

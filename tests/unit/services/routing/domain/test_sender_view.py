@@ -132,6 +132,14 @@ def test_sender_reads_its_own_offers_and_no_others() -> None:
     assert (failed["reason"], failed["detail"]) == ("share_used", {"offers": 5})
 
 
+def test_sender_reads_how_many_of_its_offers_it_has_withdrawn_and_until_when_they_count() -> None:
+    withdrawn = {SENDER: {(ROUTINE, NOW): 10}, "kg.other": {(ROUTINE, NOW): 40}}
+    [one] = shown(decided({"ru.one": Observation(withdrawn=withdrawn)}))["candidates"]
+    [failed] = [rule for rule in one["rules"] if not rule["passed"]]
+    assert failed["reason"] == "withdrawn_too_often"
+    assert failed["detail"] == {"withdrawn": 10, "until": plain(NOW + HOUR)}
+
+
 def test_shown_score_is_that_of_the_shown_values_and_the_order_stays() -> None:
     made = decided({"ru.one": seen(held=1), "ru.two": seen(held=4), "ru.three": seen(held=8)})
     for whole, coarse in zip(
