@@ -49,7 +49,7 @@ def _faults(document: object) -> Iterator[str]:
             return
         inside = around | {id(value)}
         if isinstance(value, Mapping):
-            pending += [((*path, name), item, inside) for name, item in reversed(value.items())]
+            pending += [((*path, name), item, inside) for name, item in reversed(list(value.items()))]
         elif isinstance(value, (list, tuple)):
             pending += [((*path, index), value[index], inside) for index in reversed(range(len(value)))]
 
