@@ -217,6 +217,8 @@ def record_definitions(record: type, *, closed: bool) -> Json:
 
     def narrowed(self: Any, field: Any, **kwargs: Any) -> Json:
         """Return the schema of the validators that apispec does not know."""
+        if field.load_default is None and not field.allow_none:
+            kwargs["ret"].pop("default")  # `NOT_NULL`: null stands for a member that was left out
         for validator in field.validators:
             if isinstance(validator, Within | PastYears):
                 return {"description": validator.description}

@@ -22,6 +22,9 @@ from contracts.field_errors import MOST_ERRORS, RECORD, UNKNOWN_FIELD, field_mes
 from contracts.rfc3339 import parse_date, parse_time
 
 _BEYOND_64_BITS: Final = 2.0**63
+_NOT_NULL: Final = "not_null"
+# The metadata of a field that partners may leave out but not send as null. None: it was left out.
+NOT_NULL: Final[Mapping[str, Any]] = {_NOT_NULL: True}
 
 
 class StrictBoolean(fields.Boolean):
@@ -86,6 +89,8 @@ def schema_of(cls: Any) -> type[Schema]:
             options = {"load_default": item.default}
         elif item.default_factory is not dataclasses.MISSING:
             options = {"load_default": item.default_factory}
+        if item.metadata.get(_NOT_NULL, False):
+            options["allow_none"] = False
         members[item.name] = _field(hints[item.name], options)
 
     def make(self: Schema, data: dict[str, Any], **kwargs: Any) -> Any:
@@ -111,7 +116,7 @@ def _field(hint: Any, options: dict[str, Any]) -> fields.Field[Any]:
     validators: list[Validator] = []
     hint, optional = bare_type(hint, validators)
     if optional:
-        options = {**options, "allow_none": True}
+        options = {"allow_none": True, **options}
     origin = typing.get_origin(hint)
     # The length first: of a text longer than it may be, nothing else is examined (`canonical.Text`).
     validators.sort(key=lambda one: not isinstance(one, Length))

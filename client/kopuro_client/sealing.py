@@ -19,6 +19,7 @@ from joserfc.jwk import OKPKey
 
 from kopuro_client.arguments import text
 from kopuro_client.errors import SealingError, UnreadableError, WrongKeyError
+from kopuro_client.json_values import json_fault
 from kopuro_client.records import Jwk
 
 KEY_MANAGEMENT: Final = "ECDH-ES+A256KW"
@@ -78,7 +79,9 @@ def seal(case: Mapping[str, Any], recipient_jwk: Mapping[str, Any]) -> str:
         plaintext = json.dumps(case, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         sealed = jwe.encrypt_compact(header, plaintext.encode(), key, registry=_REGISTRY)
     except _MALFORMED as error:
-        raise SealingError("the case cannot be written as JSON and sealed") from error
+        fault = json_fault(case)
+        where = "" if fault is None else f": it {fault}"
+        raise SealingError(f"the case cannot be written as JSON and sealed{where}") from error
     if len(sealed) > MAX_SEALED:
         raise SealingError(f"the sealed case has {len(sealed)} characters; at most {MAX_SEALED} are allowed")
     return sealed

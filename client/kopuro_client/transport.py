@@ -22,6 +22,7 @@ from kopuro_client.errors import (
     TransportError,
     UnavailableError,
 )
+from kopuro_client.json_values import json_fault
 from kopuro_client.responses import error_of
 from kopuro_client.retrying import RetryPolicy
 from kopuro_client.trace_context import trace_headers
@@ -263,12 +264,13 @@ class Transport:
 def json_body(value: object) -> bytes:
     """Return the value as one line of JSON in UTF-8.
 
-    Raises InvalidArgumentError if the value has no JSON form.
+    Raises InvalidArgumentError, which names the place of the first value that has no JSON form.
     """
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (ValueError, TypeError, RecursionError) as error:
-        raise InvalidArgumentError("the request body cannot be written as JSON") from error
+        fault = json_fault(value) or "is nested too deep"
+        raise InvalidArgumentError(f"the request body cannot be written as JSON: it {fault}") from error
 
 
 def _check_address(url: str) -> None:

@@ -136,7 +136,10 @@ def parse_parameters(query: str) -> dict[str, str]:
         where = PointerError(pointer=pointer((repeated,)), detail="Appears more than once.")
         raise Refused("invalid-parameter", f"{_named(repeated)} appears more than once.", errors=(where,))
     if "\0" in query or "%00" in query:
-        raise Refused("invalid-parameter", "A parameter contains a NUL character.")
+        # The name without its own NUL characters: the refusal must not contain any.
+        name = next(name for name, value in pairs if "\0" in name or "\0" in value).replace("\0", "")
+        where = PointerError(pointer=pointer((name,)), detail="Must not contain a NUL character.")
+        raise Refused("invalid-parameter", f"{_named(name)} contains a NUL character.", errors=(where,))
     return parameters
 
 

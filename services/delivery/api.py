@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
 import orjson
@@ -13,6 +13,7 @@ from marshmallow.validate import Length
 from contracts.errors import KopuroError, PointerError, Refused
 from contracts.facts import CaseFetched
 from contracts.identifiers import MessageId
+from contracts.record_schema import NOT_NULL
 from contracts.records import load
 from contracts.responses.form import Page
 from contracts.responses.mailbox import (
@@ -56,15 +57,16 @@ class Acknowledgements:
 class ConsumerSettings:
     """The body of `PUT /v1/mailbox/consumers/{name}`.
 
-    Members that are left out stay as they are. types: such as `offer.opened`, or with prefix and version,
-    which `contract` decides; an empty list reads all, as a new consumer does. contract: the version in which
-    it reads messages, one that the hub writes; today `1`. start: where it reads next, a cursor or an RFC 3339
-    time. Without one it continues where it was, and a new consumer begins with the oldest message.
+    Members that are left out stay as they are; none may be null. types: such as `offer.opened`, or with
+    prefix and version, which `contract` decides; an empty list reads all, as a new consumer does. contract:
+    the version in which it reads messages, one that the hub writes; today `1`. start: where it reads next, a
+    cursor or an RFC 3339 time. Without one it continues where it was, and a new consumer begins with the
+    oldest message.
     """
 
-    types: Annotated[tuple[str, ...], Length(max=_MOST_TYPES)] | None = None
-    contract: str | None = None
-    start: Annotated[str, Length(max=200)] | None = None
+    types: Annotated[tuple[str, ...], Length(max=_MOST_TYPES)] | None = field(default=None, metadata=NOT_NULL)
+    contract: str | None = field(default=None, metadata=NOT_NULL)
+    start: Annotated[str, Length(max=200)] | None = field(default=None, metadata=NOT_NULL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kopuro_client.errors import InvalidArgumentError
+from kopuro_client.json_values import json_fault, unique_members
 
 # Marks of UTF-16 and UTF-32, neither of which is accepted. UTF-32-LE's begins with UTF-16-LE's.
 _OTHER_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
@@ -32,7 +33,7 @@ def read_text(file: Path) -> str:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """Return the JSON object in a file. Raises InvalidArgumentError, whose message never quotes content."""
+    """Return the JSON object in a file. Raises InvalidArgumentError, whose message quotes no value of it."""
     return _json_object(read_bytes(file), str(file))
 
 
@@ -52,22 +53,9 @@ def _json_from_stdin() -> dict[str, Any]:
     return _json_object(_without_mark(content, "stdin"), "stdin")
 
 
-class _RepeatedName(Exception):
-    """A JSON object has two members of one name."""
-
-
-def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    # The hub refuses such a document: which of the two is meant is not known.
-    if len(names := dict(members)) < len(members):
-        raise _RepeatedName
-    return names
-
-
 def _json_object(content: bytes, source: str) -> dict[str, Any]:
     try:
-        value = json.loads(content.decode(), object_pairs_hook=_unique)
-    except _RepeatedName as error:
-        raise InvalidArgumentError(f"{source} names a member of one object twice") from error
+        value = json.loads(content.decode(), object_pairs_hook=unique_members)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise InvalidArgumentError(f"{source} is not JSON in UTF-8 ({where})") from error
@@ -75,6 +63,9 @@ def _json_object(content: bytes, source: str) -> dict[str, Any]:
         raise InvalidArgumentError(f"{source} is not JSON in UTF-8") from error
     if not isinstance(value, dict):
         raise InvalidArgumentError(f"{source} does not contain a JSON object")
+    # The hub refuses these too, but it names no place in a document that it cannot parse.
+    if (fault := json_fault(value)) is not None:
+        raise InvalidArgumentError(f"{source} {fault}")
     return value
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Final
 
 from marshmallow.validate import Length
 
+from contracts.record_schema import NOT_NULL
 from contracts.records import load
 from contracts.responses.form import Page
 from contracts.responses.webhooks import (
@@ -45,11 +46,14 @@ class Registration:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EndpointChange:
-    """The body of `PATCH /v1/webhooks/{id}`. Members that are left out stay as they are."""
+    """The body of `PATCH /v1/webhooks/{id}`.
 
-    url: Url | None = None
-    types: Types | None = None
-    enabled: bool | None = None
+    Members that are left out stay as they are; none may be null. types: empty: all.
+    """
+
+    url: Url | None = field(default=None, metadata=NOT_NULL)
+    types: Types | None = field(default=None, metadata=NOT_NULL)
+    enabled: bool | None = field(default=None, metadata=NOT_NULL)
 
 
 def register(owners: EndpointOwners, request: Request) -> Response:

@@ -106,6 +106,11 @@ def test_sealing_to_low_order_key_is_refused() -> None:
         seal(CASE, {"kty": "OKP", "crv": "X25519", "x": zero})
 
 
+def test_case_without_json_form_is_refused_with_the_place() -> None:
+    with pytest.raises(SealingError, match="it has a number at /documents/0/pages that is not finite"):
+        seal({"name": "A", "documents": [{"pages": float("nan")}]}, public_key(KEY))
+
+
 def test_opening_with_another_key_is_refused() -> None:
     with pytest.raises(SealingError, match="another key"):
         open_sealed(seal(CASE, public_key(KEY)), generate_key())

@@ -326,6 +326,26 @@ def test_body_without_json_form_raises_invalid_argument_error(value: object) -> 
         json_body(value)
 
 
+LOOP: list[object] = [1]
+LOOP.append({"again": LOOP})
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ({"profile": {"staff": [1, float("nan")]}}, "has a number at /profile/staff/1 that is not finite"),
+        ({"x/y": (1, {2})}, "has a set at /x~1y/1, which has no JSON form"),
+        ("\ud800", "has text at the top level that is not valid Unicode"),
+        ({"a": {"\ud800": 1}}, "has a member name in /a that is not valid Unicode"),
+        (LOOP, "contains itself at /1/again"),
+    ],
+)
+def test_value_without_json_form_is_named_by_its_place(value: object, fault: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        json_body(value)
+    assert str(caught.value) == f"the request body cannot be written as JSON: it {fault}"
+
+
 def test_request_repr_hides_headers_and_content() -> None:
     request = HttpRequest(
         method="POST", url="http://x", headers={"Authorization": "Bearer t"}, content=b"case"

@@ -109,7 +109,27 @@ def test_malformed_credentials_are_reported_on_one_line(
     assert (ran.code, len(ran.err.splitlines())) == (ExitCode.USAGE, 1)
 
 
-def test_repeated_member_is_refused(seal: Any) -> None:
-    ran = seal(b'{"needs": ["shelter"], "case": {"name": "A"}, "needs": []}')
-    assert ran.code == ExitCode.USAGE
-    assert "names a member of one object twice" in ran.err
+FAULTY_JSON = {
+    b'{"needs": [], "case": {"name": "A"}, "needs": ["x"]}': "names /needs twice",
+    b'{"case": {"name": "A", "documents": [{}, {"a/b~": 1, "a/b~": 1}]}}': (
+        "names /case/documents/1/a~1b~0 twice"
+    ),
+    b'{"profile": {"staff": [1, NaN]}}': "has a number at /profile/staff/1 that is not finite",
+    b'{"profile": {"staff": -Infinity}}': "has a number at /profile/staff that is not finite",
+    b'{"profile": {"staff": 1e999}}': "has a number at /profile/staff that is not finite",
+    b'{"name": ["\\ud800"]}': "has text at /name/0 that is not valid Unicode",
+    b'{"name": {"\\udc00": 1}}': "has a member name in /name that is not valid Unicode",
+}
+
+
+@pytest.mark.parametrize("content", FAULTY_JSON)
+def test_value_that_no_hub_accepts_is_refused_with_its_pointer(seal: Any, content: bytes) -> None:
+    ran = seal(content)
+    assert (ran.code, ran.out) == (ExitCode.USAGE, "")
+    assert ran.err.strip().endswith(FAULTY_JSON[content])
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_first_of_several_faults_is_named(seal: Any) -> None:
+    ran = seal(b'{"a": {"b": NaN, "c": 1}, "d": NaN}')
+    assert ran.err.strip().endswith("has a number at /a/b that is not finite")

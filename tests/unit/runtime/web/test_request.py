@@ -163,3 +163,13 @@ def test_body_of_megabytes_is_refused_in_little_time(make: Callable[[], bytes]) 
     assert time.process_time() - started < 0.5  # some 10 ms; parsing and walking it takes seconds
     assert caught.value.slug == "body-too-large"
     assert str(MOST_VALUES * SEPARATORS_PER_VALUE) in caught.value.detail
+
+
+@pytest.mark.parametrize(("query", "pointer"), [("limit=1&after=a%00", "/after"), ("a=1&a/b\0=2", "/a~1b")])
+def test_nul_in_parameter_is_refused_with_the_parameters_name(query: str, pointer: str) -> None:
+    with pytest.raises(Refused) as caught:
+        parse_parameters(query)
+    assert [(error.pointer, error.detail) for error in caught.value.errors] == [
+        (pointer, "Must not contain a NUL character.")
+    ]
+    assert caught.value.detail == f"`{pointer[1:].replace('~1', '/')}` contains a NUL character."
