@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from contracts.codes import Urgency, WithdrawalReason
+from contracts.codes import CapacityStatus, Urgency, WithdrawalReason
 from contracts.envelope import Event
 from contracts.facts import (
     CaseRefused,
@@ -24,6 +24,7 @@ from contracts.facts import (
     RevocationSubmitted,
     WithdrawalSubmitted,
 )
+from contracts.organization import Capacity
 from contracts.records import plain
 from runtime.identifiers import new_id
 from services.routing.adapters.fact_reduction import SqlFactReduction
@@ -40,7 +41,7 @@ from services.routing.handlers.fact_reduction import ReduceFacts
 from services.routing.handlers.previews import Previews
 from tests.support.events import message_of
 from tests.unit.services.routing.families import LEGAL, SHELTER
-from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, facts
+from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, facts, organization, service
 from tests.unit.services.routing.test_onward import onward
 from tests.unit.services.routing.test_splitting import helping, several
 from tests.unit.services.routing.workbench import Workbench, accepted_by, event, opened, sender, workbench
@@ -293,6 +294,20 @@ def test_referral_is_not_split_because_of_withdrawn_offers(database_url: str) ->
     assert isinstance(unplaced, ReferralUnplaced)
     (offer,) = opened(bench.fire(NOW + HOUR))
     assert (offer.referral_id, offer.organization) == (whole.partition_key, "ru.both")
+    bench.close()
+
+
+def test_referral_is_split_if_the_excluded_organisation_has_no_place_either(database_url: str) -> None:
+    """It would be split without the withdrawn offers, too."""
+    small = Capacity(status=CapacityStatus.capacity, updated_at=NOW, maximum=1)
+    both = organization("ru.both", service(needs=(LEGAL, SHELTER), capacity=small))
+    alone = helping("ru.legal", LEGAL), helping("ru.home", SHELTER)
+    bench = workbench(database_url, both, *alone, sender(OTHER))
+    cycles(bench, ALLOWED, to="ru.both")
+    (held,) = opened(bench.take(submission(NOW, to="ru.both", by=OTHER)))
+    bench.take(accepted_by(held))
+    published = bench.take(several(new_id(), LEGAL, SHELTER))
+    assert {one.organization for one in opened(published)} == {"ru.legal", "ru.home"}
     bench.close()
 
 
