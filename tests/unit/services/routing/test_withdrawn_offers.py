@@ -326,10 +326,13 @@ def records(bench: Workbench) -> list[dict[str, Any]]:
         return [dict(record) for record in found]
 
 
-def remade(bench: Workbench, stored: dict[str, Any], by: str = SENDER) -> dict[str, Any]:
+def remade(
+    bench: Workbench, stored: dict[str, Any], by: str = SENDER, urgency: Urgency = Urgency.routine
+) -> dict[str, Any]:
     policy = RoutingPolicy(fairness=Fairness(explore=0.0))
     directory = bench.network.directory
-    return dict(plain(made_again(stored, sender=by, facts=facts(), policy=policy, directory=directory)))
+    given = facts(urgency=urgency)
+    return dict(plain(made_again(stored, sender=by, facts=given, policy=policy, directory=directory)))
 
 
 def test_decision_records_the_withdrawn_offers_of_its_sender_only_and_is_made_again(bench: Workbench) -> None:
@@ -345,6 +348,23 @@ def test_decision_records_the_withdrawn_offers_of_its_sender_only_and_is_made_ag
     # The record alone leads to the failure.
     forged = {**refused, "inputs": {**refused["inputs"], "withdrawn": {}}}
     assert list(differences(forged, remade(bench, forged))) != []
+
+
+def test_decision_records_only_withdrawn_offers_that_count_for_it(bench: Workbench) -> None:
+    """Otherwise a sender that withdraws all day would have megabytes stored for each further referral."""
+    for minute in range(3):
+        cycles(bench, 2, NOW + minute * MINUTE, urgency=Urgency.emergency)
+        cycles(bench, 2, NOW + minute * MINUTE)
+    late = NOW + 11 * MINUTE
+    bench.take(submission(late, urgency=Urgency.emergency), submission(late, urgency=Urgency.urgent))
+    bench.take(submission(late + HOUR))
+    *_, emergency, urgent, later = records(bench)
+    second = (NOW + 2 * MINUTE).isoformat()
+    assert emergency["inputs"]["withdrawn"] == {"ru.one": [["emergency", second, 2]]}
+    assert [one[0] for one in urgent["inputs"]["withdrawn"]["ru.one"]] == ["emergency"] * 3
+    assert later["inputs"]["withdrawn"] == {}
+    for stored, urgency in ((emergency, Urgency.emergency), (urgent, Urgency.urgent)):
+        assert list(differences(stored, remade(bench, stored, urgency=urgency))) == []
 
 
 def test_decision_of_an_earlier_build_is_made_again_without_withdrawn_offers(bench: Workbench) -> None:
