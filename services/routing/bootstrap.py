@@ -133,6 +133,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
     reducing = ReduceFacts(
         database=platform.database,
         reduction=SqlFactReduction(),
+        policy=policy.current,
         clock=platform.clock,
         kept=settings.facts_kept,
     )

@@ -290,9 +290,12 @@ class FactReduction(Protocol):
         """Reduce at most `limit` referrals: those whose consent was withdrawn, and those that ended by then.
 
         Their facts become coarse (`domain/reduced_facts.py`); their decisions keep only their commitments.
-        Also deletes the counts of withdrawn offers that no policy counts any more. Returns how many referrals
-        were reduced.
+        Returns how many were reduced.
         """
+        ...
+
+    def forget_withdrawn(self, transaction: Connection, by: dt.datetime) -> None:
+        """Delete the counts of withdrawn offers that were opened by then."""
         ...
 
 

@@ -123,7 +123,7 @@ ROUTING: Final[Tables] = {
     ),
     "withdrawn_offers": omitted(
         Reason.derived,
-        "counts of offers that ended with their referral, for a day",
+        "counts of offers that ended with their referral, for the policy's time",
         *("organization", "sender", "urgency", "counted_at", "offers"),
     ),
     "placement_keys": omitted(

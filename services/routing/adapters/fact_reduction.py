@@ -73,7 +73,6 @@ class SqlFactReduction:
 
     def reduce(self, transaction: Connection, ended_by: dt.datetime, now: dt.datetime, limit: int) -> int:
         """See `ports.FactReduction`."""
-        withdrawn_offers.forget(transaction, now)
         due = list(_DUE_AT_ONCE.run(transaction, limit))
         if len(due) < limit:
             due += _DUE.run(transaction, microseconds(ended_by), limit - len(due))
@@ -94,6 +93,10 @@ class SqlFactReduction:
             _erase_decisions(transaction, ids, now)
             _shorten_timeline(transaction, ids)
         return len(ids)
+
+    def forget_withdrawn(self, transaction: Connection, by: dt.datetime) -> None:
+        """See `ports.FactReduction`."""
+        withdrawn_offers.forget(transaction, by)
 
 
 def _erase_decisions(transaction: Connection, referral_ids: Sequence[str], now: dt.datetime) -> None:

@@ -128,7 +128,7 @@ WITHDRAWN_AT = SqlStatement(
     "SELECT organization, sender, urgency, counted_at, offers FROM withdrawn_offers"
     " WHERE organization = ANY (?)"
 )
-WITHDRAWN_FORGOTTEN = SqlStatement("DELETE FROM withdrawn_offers WHERE counted_at < ?")
+WITHDRAWN_FORGOTTEN = SqlStatement("DELETE FROM withdrawn_offers WHERE counted_at <= ?")
 FULL_AT = SqlStatement("SELECT organization, service, since FROM full_services WHERE organization = ANY (?)")
 NEW_WAITING = SqlStatement(
     "INSERT INTO waiting (referral_id, organization, service, sender, urgency, since)"

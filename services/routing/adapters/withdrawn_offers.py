@@ -12,7 +12,7 @@ from contracts.codes import Urgency
 from runtime.storage.columns import microseconds, moment_of
 from services.routing.adapters import statements
 from services.routing.domain.observation import Observation
-from services.routing.domain.withdrawn_offers import LONGEST, WithdrawnOffers
+from services.routing.domain.withdrawn_offers import WithdrawnOffers
 
 
 def withdrawn_at(transaction: Connection, organizations: Collection[str]) -> dict[str, WithdrawnOffers]:
@@ -38,6 +38,6 @@ def save(transaction: Connection, observed: Mapping[str, Observation]) -> None:
     statements.WITHDRAWN.run_for_each(transaction, rows)
 
 
-def forget(transaction: Connection, now: dt.datetime) -> None:
-    """Delete what counts no longer under any policy."""
-    statements.WITHDRAWN_FORGOTTEN.run(transaction, microseconds(now - LONGEST))
+def forget(transaction: Connection, by: dt.datetime) -> None:
+    """Delete the counts of offers that were opened by then."""
+    statements.WITHDRAWN_FORGOTTEN.run(transaction, microseconds(by))

@@ -81,7 +81,7 @@ class DecisionInputs:
     asked: the organisations that had received an offer. declined_as_full: when some of them declined for lack
     of capacity. declined_for_person: why organisations will not or may not help the person. placed_with: the
     one that a coordinator chose. observed: of the candidates' organisations. withdrawn: the withdrawn offers
-    of the referral's sender at these that routing had counted. chain: of an onward referral.
+    of the referral's sender at these that counted for it. chain: of an onward referral.
     whole_needs: of a part. approvals_serve_person: see `Circumstances`. With them, `recomputation.py` makes
     the same decision again.
     """
@@ -226,7 +226,7 @@ def _inputs(given: Circumstances, observed: ObservedOrganizations, placed_with: 
         declined_for_person=given.declined_for_person,
         placed_with=placed_with,
         observed=observed,
-        withdrawn=OwnWithdrawnOffers(given.sender, observed),
+        withdrawn=OwnWithdrawnOffers(given, observed),
         chain=given.chain,
         whole_needs=given.whole_needs,
         approvals_serve_person=given.approvals_serve_person,

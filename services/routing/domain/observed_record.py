@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from contracts.codes import Urgency
 from contracts.records import Encoded, dump
+from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, ServiceLoad
 from services.routing.domain.places import Demand
-from services.routing.domain.withdrawn_offers import WithdrawnCounts
+from services.routing.domain.withdrawn_offers import WithdrawnCounts, still_counting
 
 # Each count by name; `last_asked` as ISO 8601; by service: `services` with `accepted` and `demand`, which is
 # [sender, urgency, offers, waiting], sorted, and `full_since` as ISO 8601. Without the withdrawn offers
@@ -69,15 +70,17 @@ class ObservedOrganizations:
 class OwnWithdrawnOffers:
     """The withdrawn offers of a decision's sender at its candidates' organisations, as records by id.
 
-    Those of other senders change nothing in the decision, so they are not recorded with it. Organisations
-    without any are left out.
+    Those of other senders, and those that count no longer or not for this urgency, change nothing in the
+    decision, so they are not recorded with it. Organisations without any are left out.
     """
 
-    __slots__ = ("_observed", "_sender")
+    __slots__ = ("_given", "_observed")
 
-    def __init__(self, sender: str = "", observed: ObservedOrganizations | None = None) -> None:
-        """observed: of the decision."""
-        self._sender = sender
+    def __init__(
+        self, given: Circumstances | None = None, observed: ObservedOrganizations | None = None
+    ) -> None:
+        """given, observed: of the decision. None: nothing was considered."""
+        self._given = given
         self._observed = ObservedOrganizations() if observed is None else observed
 
     def encoded(self) -> bytes:
@@ -86,8 +89,16 @@ class OwnWithdrawnOffers:
             {
                 name: sorted([urgency, at.isoformat(), offers] for (urgency, at), offers in counts.items())
                 for name, seen in self._observed.by_organization()
-                if seen.withdrawn and (counts := seen.withdrawn.get(self._sender))
+                if seen.withdrawn and (counts := self._own(seen))
             }
+        )
+
+    def _own(self, seen: Observation) -> WithdrawnCounts:
+        given = self._given
+        if given is None or (counts := seen.withdrawn.get(given.sender)) is None:
+            return {}
+        return still_counting(
+            counts, urgency=given.facts.urgency, now=given.now, bounds=given.offers_per_sender
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from services.routing.domain.capacity_rules import WITHDRAWN_TOO_OFTEN
+from services.routing.domain.capacity_rules import WITHDRAWN_TOO_OFTEN, no_place_left
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.evaluation import Evaluation
 from services.routing.domain.failure import UNTIL
@@ -145,8 +145,10 @@ def _alone(given: Circumstances, need: str) -> Part:
     )
     held_back = frozenset(
         shortlist.organizations[position]
-        for position in possible
-        if failed[position] and all(failure.reason == WITHDRAWN_TOO_OFTEN for failure in failed[position])
+        for position, observed in zip(possible, seen, strict=True)
+        if failed[position]
+        and all(failure.reason == WITHDRAWN_TOO_OFTEN for failure in failed[position])
+        and no_place_left(shortlist.services[position], part, observed) is None
     )
     held_back -= organizations
     if organizations and not held_back:

@@ -89,6 +89,11 @@ class WithdrawnFor:
         }
         return dt.timedelta(seconds=by_urgency[urgency])
 
+    @property
+    def longest(self) -> dt.timedelta:
+        """After this time an offer counts for no urgency."""
+        return max(map(self.at, Urgency))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OffersPerSender:

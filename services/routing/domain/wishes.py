@@ -102,9 +102,12 @@ def smallest_changes(facts: ReferralFacts, decision: Decision) -> frozenset[tupl
 
     decision: of a search that found nobody. A referral that no change of a candidate would place needs a
     service where nobody offers the need, and another one where its candidates offer it. One to a named
-    organisation has no alternative then: its case is sealed for that organisation.
+    organisation has no alternative then: its case is sealed for that organisation. A referral that time alone
+    places, because only its sender's withdrawn offers exclude a candidate, has none either.
     """
     found = {changes for one in decision.candidates if (changes := _changes(facts, one)) is not None}
+    if () in found:
+        return frozenset()
     if not found and facts.to is not None:
         return frozenset()
     if not found:
@@ -139,9 +142,16 @@ def ranked_wishes(unplaced: Iterable[tuple[str, ReferralFacts, Decision]]) -> li
 
 
 def _changes(facts: ReferralFacts, candidate: Candidate) -> tuple[Change, ...] | None:
-    """Return the changes that would make the candidate eligible; None if the network cannot make them."""
+    """Return the changes that would make the candidate eligible; None if the network cannot make them.
+
+    There are none if only the sender's withdrawn offers exclude it: time ends that.
+    """
+    if not candidate.failures:
+        return None
     changes: set[Change] = set()
     for failure in candidate.failures:
+        if failure.reason == WITHDRAWN_TOO_OFTEN:
+            continue
         if failure.rule in OF_ORGANIZATION:
             kind, conditions = OF_ORGANIZATION[failure.rule], tuple(failure.detail.get("unmet", ()))
             # The sensitive needs that lack an approval; other rules of an organisation concern no need.
@@ -162,15 +172,13 @@ def _changes(facts: ReferralFacts, candidate: Candidate) -> tuple[Change, ...] |
             changes.add(Change(kind=ChangeKind.places, region=facts.region, need=facts.needs[0]))
         else:
             return None
-    return tuple(sorted(changes, key=_key)) if changes else None
+    return tuple(sorted(changes, key=_key))
 
 
 def _lacks_places(failure: Failure) -> bool:
     """Whether the candidate could be asked if it had places, also again after a decline for lack of them."""
     if failure.rule == NOT_ASKED_BEFORE:
         return failure.reason in UNTIL_THERE_ARE_PLACES
-    if failure.reason == WITHDRAWN_TOO_OFTEN:
-        return False  # more places would not end it; time does
     return failure.rule in ("capacity_left", "capacity_not_declined", "place_left")
 
 

@@ -94,6 +94,18 @@ class TooManyWithdrawn:
     until: dt.datetime
 
 
+def still_counting(
+    counts: WithdrawnCounts, *, urgency: Urgency, now: dt.datetime, bounds: OffersPerSender
+) -> WithdrawnCounts:
+    """Return those of a sender's counts at an organisation that count for another offer of this urgency."""
+    level, ended = ORDER_OF_URGENCY[urgency], now - bounds.withdrawn_for.at(urgency)
+    return {
+        (counted, at): number
+        for (counted, at), number in counts.items()
+        if at > ended and ORDER_OF_URGENCY[counted] <= level
+    }
+
+
 def withdrawn_refused(
     counts: WithdrawnCounts, *, urgency: Urgency, now: dt.datetime, bounds: OffersPerSender
 ) -> TooManyWithdrawn | None:
@@ -101,15 +113,12 @@ def withdrawn_refused(
 
     counts: the sender's at the organisation that would be asked.
     """
-    level, counted_for = ORDER_OF_URGENCY[urgency], bounds.withdrawn_for.at(urgency)
-    ends = sorted(
-        (at + counted_for, number)
-        for (counted, at), number in counts.items()
-        if ORDER_OF_URGENCY[counted] <= level and now < at + counted_for
-    )
-    offers = left = sum(number for _, number in ends)
+    counting = still_counting(counts, urgency=urgency, now=now, bounds=bounds)
+    offers = left = sum(counting.values())
     if offers < bounds.withdrawn:
         return None
+    counted_for = bounds.withdrawn_for.at(urgency)
+    ends = sorted((at + counted_for, number) for (_, at), number in counting.items())
     for until, number in ends:
         left -= number
         if left < bounds.withdrawn:

@@ -39,7 +39,13 @@ def bench(database_url: str) -> Iterator[Workbench]:
 
 def turn(bench: Workbench, *, after: dt.timedelta) -> None:
     bench.clock.time = NOW + after
-    ReduceFacts(database=bench.database, reduction=SqlFactReduction(), clock=bench.clock, kept=KEPT).turn()
+    ReduceFacts(
+        database=bench.database,
+        reduction=SqlFactReduction(),
+        policy=bench.policy,
+        clock=bench.clock,
+        kept=KEPT,
+    ).turn()
 
 
 def answer(offer: OfferOpened, what: Answer) -> AnswerSubmitted:

@@ -204,7 +204,11 @@ def test_stored_report_stays_when_facts_are_reduced(bench: Workbench) -> None:
     revoked = [RevocationSubmitted(referral_id=one, organization=SENDER) for one in ids[:1]]
     bench.take(*(event(one, one.referral_id) for one in revoked))
     ReduceFacts(
-        database=bench.database, reduction=SqlFactReduction(), clock=bench.clock, kept=90 * DAY
+        database=bench.database,
+        reduction=SqlFactReduction(),
+        policy=bench.policy,
+        clock=bench.clock,
+        kept=90 * DAY,
     ).turn()
     reporting(bench).turn()
     assert queries(bench).report(WEEK, "en") == before
@@ -214,7 +218,11 @@ def test_referral_with_reduced_facts_counts_in_its_country_and_group(bench: Work
     ids = unplaced(bench, 5)
     bench.take(*(event(RevocationSubmitted(referral_id=one, organization=SENDER), one) for one in ids))
     ReduceFacts(
-        database=bench.database, reduction=SqlFactReduction(), clock=bench.clock, kept=90 * DAY
+        database=bench.database,
+        reduction=SqlFactReduction(),
+        policy=bench.policy,
+        clock=bench.clock,
+        kept=90 * DAY,
     ).turn()
     bench.clock.time = WEEK.end + DAY
     reporting(bench).turn()

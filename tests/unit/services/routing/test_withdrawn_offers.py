@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from contracts.codes import Urgency, WithdrawalReason
+from contracts.codes import CapacityStatus, Urgency, WithdrawalReason
 from contracts.envelope import Event
 from contracts.facts import (
     CaseRefused,
@@ -24,6 +24,7 @@ from contracts.facts import (
     RevocationSubmitted,
     WithdrawalSubmitted,
 )
+from contracts.organization import Capacity
 from contracts.records import plain
 from runtime.identifiers import new_id
 from services.routing.adapters.fact_reduction import SqlFactReduction
@@ -40,7 +41,7 @@ from services.routing.handlers.fact_reduction import ReduceFacts
 from services.routing.handlers.previews import Previews
 from tests.support.events import message_of
 from tests.unit.services.routing.families import LEGAL, SHELTER
-from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, facts
+from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, facts, organization, service
 from tests.unit.services.routing.test_onward import onward
 from tests.unit.services.routing.test_splitting import helping, several
 from tests.unit.services.routing.workbench import Workbench, accepted_by, event, opened, sender, workbench
@@ -227,15 +228,20 @@ def test_policy_sets_the_number_and_the_time(bench: Workbench) -> None:
     assert len(opened(bench.take(submission(NOW + 10 * MINUTE)))) == 1
 
 
-def test_counts_are_deleted_once_no_policy_counts_them(bench: Workbench) -> None:
+def test_counts_are_deleted_once_the_policy_counts_them_no_longer(bench: Workbench) -> None:
+    """Write transactions read them all: those of a day would be thousands at each organisation."""
     cycles(bench, 3)
     reduction = ReduceFacts(
-        database=bench.database, reduction=SqlFactReduction(), clock=bench.clock, kept=90 * DAY
+        database=bench.database,
+        reduction=SqlFactReduction(),
+        policy=lambda: bench.policy(),
+        clock=bench.clock,
+        kept=90 * DAY,
     )
-    bench.clock.time = NOW + DAY
+    bench.clock.time = NOW + HOUR - MINUTE
     reduction.turn()
     assert [row.offers for row in rows(bench)] == [3]
-    bench.clock.time = NOW + DAY + MINUTE
+    bench.clock.time = NOW + HOUR
     reduction.turn()
     assert rows(bench) == []
 
@@ -296,6 +302,20 @@ def test_referral_is_not_split_because_of_withdrawn_offers(database_url: str) ->
     bench.close()
 
 
+def test_referral_is_split_if_the_excluded_organisation_has_no_place_either(database_url: str) -> None:
+    """It would be split without the withdrawn offers, too."""
+    small = Capacity(status=CapacityStatus.capacity, updated_at=NOW, maximum=1)
+    both = organization("ru.both", service(needs=(LEGAL, SHELTER), capacity=small))
+    alone = helping("ru.legal", LEGAL), helping("ru.home", SHELTER)
+    bench = workbench(database_url, both, *alone, sender(OTHER))
+    cycles(bench, ALLOWED, to="ru.both")
+    (held,) = opened(bench.take(submission(NOW, to="ru.both", by=OTHER)))
+    bench.take(accepted_by(held))
+    published = bench.take(several(new_id(), LEGAL, SHELTER))
+    assert {one.organization for one in opened(published)} == {"ru.legal", "ru.home"}
+    bench.close()
+
+
 def test_next_candidate_is_asked_about_the_whole_referral_instead_of_a_split(database_url: str) -> None:
     bench = workbench(database_url, helping("ru.both", LEGAL, SHELTER), helping("ru.home", SHELTER))
     cycles(bench, ALLOWED, to="ru.both")
@@ -311,10 +331,13 @@ def records(bench: Workbench) -> list[dict[str, Any]]:
         return [dict(record) for record in found]
 
 
-def remade(bench: Workbench, stored: dict[str, Any], by: str = SENDER) -> dict[str, Any]:
+def remade(
+    bench: Workbench, stored: dict[str, Any], by: str = SENDER, urgency: Urgency = Urgency.routine
+) -> dict[str, Any]:
     policy = RoutingPolicy(fairness=Fairness(explore=0.0))
     directory = bench.network.directory
-    return dict(plain(made_again(stored, sender=by, facts=facts(), policy=policy, directory=directory)))
+    given = facts(urgency=urgency)
+    return dict(plain(made_again(stored, sender=by, facts=given, policy=policy, directory=directory)))
 
 
 def test_decision_records_the_withdrawn_offers_of_its_sender_only_and_is_made_again(bench: Workbench) -> None:
@@ -330,6 +353,23 @@ def test_decision_records_the_withdrawn_offers_of_its_sender_only_and_is_made_ag
     # The record alone leads to the failure.
     forged = {**refused, "inputs": {**refused["inputs"], "withdrawn": {}}}
     assert list(differences(forged, remade(bench, forged))) != []
+
+
+def test_decision_records_only_withdrawn_offers_that_count_for_it(bench: Workbench) -> None:
+    """Otherwise a sender that withdraws all day would have megabytes stored for each further referral."""
+    for minute in range(3):
+        cycles(bench, 2, NOW + minute * MINUTE, urgency=Urgency.emergency)
+        cycles(bench, 2, NOW + minute * MINUTE)
+    late = NOW + 11 * MINUTE
+    bench.take(submission(late, urgency=Urgency.emergency), submission(late, urgency=Urgency.urgent))
+    bench.take(submission(late + HOUR))
+    *_, emergency, urgent, later = records(bench)
+    second = (NOW + 2 * MINUTE).isoformat()
+    assert emergency["inputs"]["withdrawn"] == {"ru.one": [["emergency", second, 2]]}
+    assert [one[0] for one in urgent["inputs"]["withdrawn"]["ru.one"]] == ["emergency"] * 3
+    assert later["inputs"]["withdrawn"] == {}
+    for stored, urgency in ((emergency, Urgency.emergency), (urgent, Urgency.urgent)):
+        assert list(differences(stored, remade(bench, stored, urgency=urgency))) == []
 
 
 def test_decision_of_an_earlier_build_is_made_again_without_withdrawn_offers(bench: Workbench) -> None:

@@ -14,6 +14,7 @@ from contracts.organization import Capacity, Eligibility, Organization
 from contracts.referral import ReferralFacts
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.observation import Observation
+from services.routing.domain.places import OffersPerSender
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.rules import RULES
 from services.routing.domain.wishes import (
@@ -28,6 +29,7 @@ from tests.unit.services.routing.samples import (
     DAY,
     HOUR,
     NOW,
+    SENDER,
     circumstances,
     consent,
     facts,
@@ -37,6 +39,7 @@ from tests.unit.services.routing.samples import (
 )
 
 FULL = Capacity(status=CapacityStatus.no_capacity, updated_at=NOW)
+ROUTINE = facts(urgency=Urgency.routine)
 
 
 def searched(*receivers: Organization, about: ReferralFacts | None = None, **changes: Any) -> Decision:
@@ -94,6 +97,18 @@ def test_wish_names_the_conditions_of_the_service_and_not_the_person() -> None:
 def test_full_service_is_a_place_in_the_region() -> None:
     full = organization("ru.one", service(capacity=FULL))
     assert smallest(full) == only(ChangeKind.places, region="RU-MOW", need="legal.wage_claim")
+
+
+def test_referral_that_waits_for_withdrawn_offers_to_expire_is_no_wish() -> None:
+    """Time alone places it, so the network lacks nothing."""
+    withdrawn = {SENDER: {(Urgency.routine, NOW): OffersPerSender().withdrawn}}
+    seen = {"observed": lambda _: Observation(withdrawn=withdrawn)}
+    assert smallest(organization("ru.one"), about=ROUTINE, **seen) == frozenset()
+    unkeyed = organization("ru.two", sealing_key=None)
+    assert smallest(organization("ru.one"), unkeyed, about=ROUTINE, **seen) == frozenset()
+    assert ranked_wishes([("a", ROUTINE, searched(organization("ru.one"), about=ROUTINE, **seen))]) == []
+    # What else keeps the candidate from it remains a wish.
+    assert smallest(unkeyed, about=ROUTINE, **seen) == only(ChangeKind.sealing_key, organization="ru.two")
 
 
 def test_candidate_with_fewest_failures_wins() -> None:
