@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 
@@ -12,10 +13,11 @@ def sync_directory(directory: Path) -> None:
 
 
 def sync_tree(directory: Path) -> None:
-    """Return when every file below the directory and every name stays so after a crash."""
+    """Return when every regular file below the directory and every name stays so after a crash."""
     for folder, _, files in os.walk(directory):
-        for name in files:
-            _sync(Path(folder, name), os.O_NOFOLLOW)
+        for path in (Path(folder, name) for name in files):
+            if stat.S_ISREG(path.lstat().st_mode):
+                _sync(path, os.O_NOFOLLOW)
         sync_directory(Path(folder))
 
 

@@ -14,6 +14,7 @@ def test_every_file_and_every_directory_is_synced(tmp_path: Path, monkeypatch: p
     (tmp_path / "tile" / "0").mkdir(parents=True)
     for name in ("checkpoint", "tile/0/000", "tile/0/001"):
         (tmp_path / name).write_bytes(b"a")
+    (tmp_path / "link").symlink_to("/nonexistent")
     steps = recorded_steps(monkeypatch, tmp_path)
     sync_tree(tmp_path)
     assert sorted(steps) == [
