@@ -127,7 +127,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "manifest has a wrong signature": ("manifest", {"keys": (replace(KEYS, manifest_fault="not signed"),)}),
     "manifest is of another hub": ("manifest", {"keys": (replace(KEYS, manifest_hub="ru"),)}),
-    "service key is no key": ("service-key", {"keys": (replace(KEYS, kid=None),)}),
+    "service key is not a key": ("service-key", {"keys": (replace(KEYS, kid=None),)}),
     "service key is not listed": ("service-key", {"keys": (replace(KEYS, kid="k9"),)}),
     "broker user is another service's": ("broker-user", {"keys": (replace(KEYS, user="kg.vault"),)}),
     "discovery document is no JSON": (
@@ -320,7 +320,7 @@ def test_faults_come_before_warnings() -> None:
     assert [finding.severity for finding in examined(seen)] == [Severity.fault, Severity.warning]
 
 
-def test_earlier_custody_key_for_which_cases_are_admitted_is_no_finding() -> None:
+def test_earlier_custody_key_for_which_cases_are_admitted_is_not_a_finding() -> None:
     announced = replace(ANNOUNCED, vault_kids=("c1", "c0"), earlier_until=NOW + dt.timedelta(hours=1))
     assert examined(replace(HEALTHY, announced=(announced,))) == []
 

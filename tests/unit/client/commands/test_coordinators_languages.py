@@ -291,7 +291,7 @@ def _strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _ids(answer: Any) -> set[str]:
-    """The texts of a response that are no code: ids, names, versions, and the hub's own sentences."""
+    """The texts of a response that are not codes: ids, names, versions, and the hub's own sentences."""
     named = {"service", "coordinator", "by", "detail", "policy_version", "span", "week", "before"}
     return {
         text

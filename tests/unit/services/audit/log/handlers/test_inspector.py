@@ -168,7 +168,7 @@ def test_damage_unseen_at_start_is_found_and_refused_at_the_next_start(
     assert complaint in (restarted.inspector.alarm() or "")
     assert restarted.inspector.is_damaged
     assert "the log is damaged" in caplog.text
-    # The next start reads everything. (Nodes can be computed again, and are no reason to refuse.)
+    # The next start reads everything. (Nodes can be computed again, and are not a reason to refuse.)
     if damage in (changed_node, missing_node):
         assert Process(large, clock).read_at_start == SIZE
     else:
