@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from admin.setup_commands import Documents, EnvironmentDir, HubDir
+from admin.command_options import Documents, EnvironmentDir, HubDir
 from kopuro_client.commands.counts import count
 
 

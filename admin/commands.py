@@ -14,6 +14,7 @@ import typer
 from admin.amqp_commands import register as register_amqp
 from admin.backup_commands import register as register_backup
 from admin.client_commands import register as register_client
+from admin.command_options import Documents
 from admin.custody_command import register as register_custody
 from admin.dead_letter_commands import register as register_dead_letters
 from admin.doctor_command import register as register_doctor
@@ -24,8 +25,6 @@ from admin.setup_commands import register as register_setup
 
 if TYPE_CHECKING:
     from contracts.manifest import Manifest
-
-Documents = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 # The earlier name.
 dead_letters = moved("dead-letters", "admin dead-letters")
