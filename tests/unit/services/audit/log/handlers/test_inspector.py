@@ -257,7 +257,7 @@ def test_repaired_damage_is_cleared_by_a_complete_round(
 def test_log_changed_together_with_its_nodes_contradicts_the_head(
     process: Process, large: LogOnDatabase
 ) -> None:
-    """A forger who writes the entry and every hash above it anew is stopped by the signature."""
+    """A forger who writes the entry and every hash above it again is stopped by the signature."""
     do(large, changed_leaf(9))
     with large.database.write() as transaction:
         leaves = large.log.leaves(transaction, 0, SIZE)
