@@ -54,7 +54,7 @@ FIELDS: Final[Mapping[str, Any]] = {
     "unmet": sorted(WORDS["unmet"]),
     "to": ORGANIZATION,
     **dict.fromkeys(("declined_at", "until"), TIME),
-    **dict.fromkeys(("accepted", "maximum", "share", "offers"), 3),
+    **dict.fromkeys(("accepted", "maximum", "share", "offers", "withdrawn"), 3),
 }
 EXCLUDED: Final = {
     **CANDIDATES["candidates"][0],
