@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from admin.command_options import Documents
 from admin.partner_access import (
     DataDir,
     Management,
@@ -81,7 +82,7 @@ def password(
     management_uri: Management = None,
     password_hash: PasswordHash = None,
     data_dir: DataDir = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
+    as_json: Documents = False,
 ) -> None:
     """Replace an organisation's password at the broker. The old one ends at once; open connections stay."""
     from kopuro_client.commands.output import Output

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from admin.setup_commands import Documents, EnvironmentDir, HubDir
+from admin.command_options import Documents, EnvironmentDir, HubDir
 from kopuro_client.commands.counts import count
 
 
@@ -30,7 +30,7 @@ def backup(
 ) -> None:
     """Copy all databases and the published log of a running hub, as of one moment.
 
-    The copies are of one moment only if no message was in transit while they were made, so the command
+    The copies show one moment only if no message was in transit while they were made, so the command
     waits until none is. On a busy hub close the proxy to partners first. The backup contains neither the key
     files nor the vault's own keys, so nobody can open a case in custody with it.
     """

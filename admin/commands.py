@@ -14,6 +14,7 @@ import typer
 from admin.amqp_commands import register as register_amqp
 from admin.backup_commands import register as register_backup
 from admin.client_commands import register as register_client
+from admin.command_options import Documents
 from admin.custody_command import register as register_custody
 from admin.dead_letter_commands import register as register_dead_letters
 from admin.doctor_command import register as register_doctor
@@ -24,8 +25,6 @@ from admin.setup_commands import register as register_setup
 
 if TYPE_CHECKING:
     from contracts.manifest import Manifest
-
-Documents = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 # The earlier name.
 dead_letters = moved("dead-letters", "admin dead-letters")
@@ -114,8 +113,8 @@ def remove_broker_strays(
 ) -> None:
     """Remove exchanges, queues and bindings that the hub does not declare, after an import of definitions.
 
-    Somebody who had a service's password may have declared some, and they outlive it. So do those of an
-    earlier build. The exit status is 1 if some are left.
+    Somebody who had a service's password may have declared some, and they outlive it. Those of an
+    earlier build stay too. The exit status is 1 if some are left.
     """
     from admin.broker_strays import strays_at
     from kopuro_client.commands.output import Output

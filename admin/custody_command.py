@@ -6,10 +6,10 @@ Every start of `kopuro` loads this module, so each command imports its implement
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Annotated
 
 import typer
+
+from admin.command_options import Documents, EnvironmentDir, HubDir
 
 
 def register(admin: typer.Typer) -> None:
@@ -18,15 +18,9 @@ def register(admin: typer.Typer) -> None:
 
 
 def count_custody(
-    data_dir: Annotated[
-        Path | None,
-        typer.Option("--data-dir", help="Data directory of a hub that `kopuro up` started.", file_okay=False),
-    ] = None,
-    env_dir: Annotated[
-        Path | None,
-        typer.Option("--env", help="Directory with the services' environment files.", file_okay=False),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
+    data_dir: HubDir = None,
+    env_dir: EnvironmentDir = None,
+    as_json: Documents = False,
 ) -> None:
     """Count the cases in custody from before intake counted them, for KOPURO_CUSTODY_MIB.
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from admin.command_options import Documents, HubDir
+
 if TYPE_CHECKING:
     from admin.dead_letters import DeadLetterCommands
 
@@ -27,10 +29,6 @@ MessageId = Annotated[str, typer.Argument(help="The message's id, from the list.
 Number = Annotated[
     int | None, typer.Option(min=1, help="Number in the list; needed where different messages share an id.")
 ]
-HubDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Data directory of an embedded hub.", file_okay=False)
-]
-Documents = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 
 def register(admin: typer.Typer) -> None:

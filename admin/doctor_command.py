@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from admin.setup_commands import Documents
+from admin.command_options import Documents, EnvironmentDir, HubDir
 
 
 def register(admin: typer.Typer) -> None:
@@ -17,14 +17,8 @@ def register(admin: typer.Typer) -> None:
 
 
 def doctor(
-    env_dir: Annotated[
-        Path | None,
-        typer.Option("--env", help="Directory with the services' environment files.", file_okay=False),
-    ] = None,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option("--data-dir", help="Data directory of a hub that `kopuro up` started.", file_okay=False),
-    ] = None,
+    env_dir: EnvironmentDir = None,
+    data_dir: HubDir = None,
     definitions: Annotated[
         Path | None,
         typer.Option(

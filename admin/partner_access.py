@@ -37,7 +37,7 @@ Management = Annotated[
 DataDir = Annotated[
     Path | None,
     typer.Option(
-        "--data-dir", help="Data directory of an embedded hub (`kopuro up --amqp`).", file_okay=False
+        "--data-dir", help="Data directory of a hub that `kopuro up --amqp` started.", file_okay=False
     ),
 ]
 PasswordHash = Annotated[

@@ -6,10 +6,11 @@ Every start of `kopuro` loads this module, so each command imports its implement
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from admin.command_options import EnvironmentDir, HubDir
 
 
 def register(admin: typer.Typer) -> None:
@@ -18,14 +19,8 @@ def register(admin: typer.Typer) -> None:
 
 
 def reconcile(
-    data_dir: Annotated[
-        Path | None,
-        typer.Option("--data-dir", help="Data directory of a hub that `kopuro up` started.", file_okay=False),
-    ] = None,
-    env_dir: Annotated[
-        Path | None,
-        typer.Option("--env", help="Directory with the services' environment files.", file_okay=False),
-    ] = None,
+    data_dir: HubDir = None,
+    env_dir: EnvironmentDir = None,
     settled: Annotated[
         float, typer.Option(help="Ignore what changed within the last SECONDS.", metavar="SECONDS", min=0)
     ] = 60.0,

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from admin.command_options import Documents
+
 if TYPE_CHECKING:
     from admin.key_rotation import KeyPlaces, Rotated
 
@@ -45,7 +47,7 @@ def rotate(
     at_once: Annotated[
         bool, typer.Option("--at-once", help="token: remove the earlier key now; all tokens become invalid.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
+    as_json: Documents = False,
 ) -> None:
     """Replace the key of partners' cases, of tokens, or of the log, while the hub runs.
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from admin.command_options import Documents, EnvironmentDir, HubDir
+
 if TYPE_CHECKING:
     from kopuro_client.commands.output import Output
     from runtime.storage.database import Database
@@ -43,14 +45,6 @@ RoutingDatabase = Annotated[
         help="Routing's database; by default that of --data-dir, --env or KOPURO_DATABASE_TEMPLATE.",
     ),
 ]
-HubDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Data directory of an embedded hub.", file_okay=False)
-]
-EnvironmentDir = Annotated[
-    Path | None,
-    typer.Option("--env", help="Directory with the services' environment files.", file_okay=False),
-]
-Documents = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 
 Simulated = Annotated[

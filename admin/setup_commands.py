@@ -14,17 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from admin.command_options import Documents, EnvironmentDir, HubDir
+
 if TYPE_CHECKING:
     from admin.new_hub import Plan
-
-EnvironmentDir = Annotated[
-    Path | None,
-    typer.Option("--env", help="Directory with the services' environment files.", file_okay=False),
-]
-HubDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Data directory of an embedded hub.", file_okay=False)
-]
-Documents = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 
 def register(admin: typer.Typer) -> None:

@@ -53,7 +53,7 @@ def decoded(text: str) -> bytes:
 
     A lenient decoder would accept several texts for one key or case, which then has more than one name.
     """
-    # str.encode raises TypeError for what is no text. Cases are long: the bytes are not encoded again.
+    # str.encode raises TypeError for any other value. Cases are long: the bytes are not encoded again.
     standard = str.encode(text, "ascii").translate(_TO_BASE64)
     data = a2b_base64(standard + b"=" * (-len(text) % 4), strict_mode=True)
     if (spare := len(text) % 4) and encoded(data[1 - spare :]) != text[-spare:]:

@@ -45,7 +45,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "unsupported-grant-type": "Send `grant_type=client_credentials`.",
     "invalid-scope": "Send no `scope`: the roles of the client decide.",
     "case-not-sealed": "Seal the content on your machine as the contract requires, to a current key.",
-    "case-unreadable": "Seal the case again from your own copy, and replace it or submit it anew.",
+    "case-unreadable": "Seal the case again from your own copy, and replace it or submit it again.",
     "unknown-organization": "Choose an organisation of the directory.",
     "receiver-has-no-key": "Choose another receiver, or wait until this one has published a key.",
     "bundle-too-large": "Read the history in pages instead.",

@@ -18,7 +18,7 @@ def parse_time(text: str) -> dt.datetime:
     """Return a time with an offset, such as `2026-05-01T14:30:00+06:00`, in UTC.
 
     Digits after the sixth of a fraction are dropped. Raises ValueError for anything else, a leap second and a
-    time that UTC datetimes cannot represent included, and TypeError for what is no text.
+    time that UTC datetimes cannot represent included, and TypeError for a value that is not text.
     """
     if _TIME.fullmatch(text) is None:
         raise ValueError("not an RFC 3339 time")

@@ -1,7 +1,7 @@
 """Compact JWS with one algorithm and one header per key: the signatures of the hub's manifest and of facts.
 
-The header of a key is fixed text, so a verifier compares it with the headers it knows and parses none. There
-is no choice of algorithm that a forger could abuse.
+The header of a key is fixed text, so a verifier compares it with the headers it knows and parses none. A
+forger can choose no other algorithm.
 
 Source: RFC 7515 §3.1 and §7.1 (compact serialisation), RFC 8037 §3.1 (EdDSA with Ed25519), RFC 7638.
 """

@@ -164,7 +164,7 @@ def _narrowed(where: str, old: _Schema, new: _Schema, depth: int = 0) -> Iterato
 
 
 def _impoverished(where: str, old: _Schema, new: _Schema, depth: int = 0) -> Iterator[str]:
-    """Yield what an answer schema promises no more."""
+    """Yield what a response schema no longer promises."""
     if depth > 20:
         return
     for name in sorted(old.required - new.required):

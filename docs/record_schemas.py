@@ -62,7 +62,7 @@ def _referring(node: Any, records: Iterable[str]) -> Any:
 
 
 def _shown(record: type, schema: Json) -> Json:
-    """Return an answer's schema: with names and shapes as `answers/form.py` says, and what is required."""
+    """Return a response's schema, with names and shapes as in `contracts/responses/form.py`."""
     properties, required = {}, []
     hints = typing.get_type_hints(record, include_extras=True)
     for item in dataclasses.fields(record):

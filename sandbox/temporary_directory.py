@@ -46,7 +46,7 @@ def _new(kind: str, place: Path) -> tuple[Path, int]:
 
 
 def _remove_unless_held(directory: Path) -> None:
-    # It is no directory, or another process has just removed it.
+    # It is not a directory, or another process has just removed it.
     with contextlib.suppress(OSError):
         lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:

@@ -77,7 +77,7 @@ def restore_backup(
     """
     record = read_record(source)
     if record.hub != places.hub:
-        raise RestoreRefused(f"the backup is of the hub {record.hub}, not of {places.hub}")
+        raise RestoreRefused(f"the backup belongs to the hub {record.hub}, not to {places.hub}")
     filled = [name for name, place in places.databases.items() if not is_empty(place)]
     if filled:
         raise RestoreRefused(
@@ -160,7 +160,7 @@ def _check_revisions(places: HubPlaces, record: BackupRecord) -> None:
     ]
     if newer:
         raise RestoreRefused(
-            f"the copies of {', '.join(newer)} are of a newer build: "
+            f"the copies of {', '.join(newer)} come from a newer build: "
             "use the build that made the backup, or a newer one"
         )
 
@@ -176,7 +176,7 @@ def _check_sizes(published: Mapping[Path, Checkpoint], record: BackupRecord) -> 
 
 
 def _check_roots(published: Mapping[Path, Checkpoint], audit: Connection) -> None:
-    """Check that each checkpoint is of the tree in audit's database, or in a copy of it."""
+    """Check that each checkpoint belongs to the tree in audit's database, or in a copy of it."""
     nodes = SqlLog().nodes(audit)
     for file, checkpoint in published.items():
         try:
@@ -184,7 +184,7 @@ def _check_roots(published: Mapping[Path, Checkpoint], audit: Connection) -> Non
         except Defect:  # a node is missing
             continues = False
         if not continues:
-            raise RestoreRefused(f"{file} is of another history than the log in the backup")
+            raise RestoreRefused(f"{file} has another history than the log in the backup")
 
 
 def _checkpoint(file: Path, key: LogKey) -> Checkpoint:

@@ -157,7 +157,8 @@ def log_findings(seen: Observations) -> Iterator[Finding]:
             check="log-fork",
             subject="audit",
             what="the published log is not a prefix of the log in the database",
-            remedy="one of them is of another hub or was changed: restore the database that published it",
+            remedy="one of them belongs to another hub or was changed: restore the database that "
+            "published it",
         )
 
 

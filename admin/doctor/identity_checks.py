@@ -98,7 +98,7 @@ def _of_service(keys: ServiceKeys) -> Iterator[Finding]:
         yield Finding(
             check="manifest",
             subject=keys.service,
-            what=f"the manifest is of the hub {keys.manifest_hub}, but KOPURO_HUB is {keys.hub}",
+            what=f"the manifest belongs to the hub {keys.manifest_hub}, but KOPURO_HUB is {keys.hub}",
             remedy="correct KOPURO_HUB, or install this hub's manifest",
         )
     if keys.kid is None:

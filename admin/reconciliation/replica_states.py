@@ -27,7 +27,7 @@ from contracts.topology import REPLICA_QUEUES
 from runtime.messaging.replica import STATE
 from services.directory.domain.full_state import subjects_for
 
-# Members that are no part of the record: snapshots lack the first two, and earlier builds the digest.
+# Members that are not part of the record: snapshots lack the first two, and earlier builds the digest.
 _ABOUT_THE_CHANGE: Final = ("by", "reason", "record_sha256")
 _CHANGED: Final = {f"kopuro.{subject}.changed.v1": subject for subject in PUBLISHED}
 

@@ -31,7 +31,7 @@ _REFUSED_BY: Final = {
     if key.endswith(".submitted")
 }
 _REFUSALS: Final = frozenset(_REFUSED_BY.values())
-# Routing's source ends so: the vault refuses submissions too, and those are no steps.
+# The end of routing's source. The vault refuses submissions too, but those are not steps.
 _ROUTING: Final = "/routing"
 
 _Key = tuple[str, dt.datetime, str]

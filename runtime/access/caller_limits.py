@@ -1,8 +1,8 @@
 """Limits on the concurrent requests of one caller, so that a flood of one does not starve the others.
 
-Every request that a process handles gets its turn in each round of the event loop. So what one caller waits
-for grows with the number of requests of all callers in progress, and that number is bounded for each of them.
-Further requests wait for their caller's own, in the order of their arrival.
+Every request in progress gets its turn in each round of the event loop, so each makes the others slower.
+The number of requests in progress is therefore bounded for each caller. Its further requests wait until one
+of its own ends, in the order of their arrival.
 """
 
 from __future__ import annotations

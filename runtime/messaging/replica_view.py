@@ -137,7 +137,7 @@ class ReplicaView:
     def _warn(self, new: Collection[RecordId], now: dt.datetime) -> None:
         """Request the owner's records because of rows that somebody else has written or deleted.
 
-        While the codes of the whole table are of an earlier build or key, rows without a valid code are no
+        While the codes of the whole table come from an earlier build or key, rows without a valid code are no
         reason: the records have been requested.
         """
         if not new:

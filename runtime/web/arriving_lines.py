@@ -1,7 +1,7 @@
 """A limit on the lines of a batch that is checked while the batch arrives.
 
 A batch may have 8 MiB. Its handler refuses an invalid line on its own, but only when the whole batch is in
-memory. A line far beyond what a valid one has is no mistake of an honest program: the batch is refused at
+memory. A line far beyond what a valid one has is not a mistake of an honest program: the batch is refused at
 once, and the rest of it is not read.
 """
 

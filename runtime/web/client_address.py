@@ -1,8 +1,8 @@
 """The address of the client that a request came from, where proxies are in front of the hub.
 
 `X-Forwarded-For` is text that anybody can send. It is read only from a peer in the operator's own networks of
-proxies, and from its end: each proxy adds the address of its peer there, so that the entries before the last
-one that is no proxy's are the client's own words.
+proxies, and from its end: each proxy adds the address of its peer there. The last entry that is not a
+proxy's is the client; the client may have made up the entries before it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Keyset paging: a cursor names the last item of a page, so that a page costs the same at any depth.
 
 A cursor is opaque to callers and grants no rights: each query still returns only what the caller may see.
-Its check digits detect accidents, old formats and cursors of other lists. They are no signature: a caller can
-forge a cursor, so each part of a position is validated before it reaches a database.
+Its check digits detect accidents, old formats and cursors of other lists. A caller can forge a
+cursor, so each part of a position is validated before it reaches a database.
 """
 
 from __future__ import annotations

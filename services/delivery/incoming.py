@@ -119,7 +119,7 @@ class Incoming:
         """Store released cases and notify their acceptors; append notes to their receivers' mailboxes.
 
         A case can be fetched by its referral, any number of times until the referral is closed. A note is
-        read once, so it is in the mailbox itself. So is a watch report.
+        read once, so it is in the mailbox itself. The same holds for a watch report.
         """
         self._mailboxes.serialise(transaction)
         closed = self._cases.closed(

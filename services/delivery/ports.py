@@ -230,7 +230,7 @@ class Consumers(Protocol):
     def acknowledge(
         self, transaction: Connection, consumer: NamedConsumer, sequences: Collection[int]
     ) -> None:
-        """Store that a locked consumer needs these messages no more, and move its position if it can."""
+        """Store that a locked consumer no longer needs these messages, and move its position if it can."""
         ...
 
     def acknowledged(

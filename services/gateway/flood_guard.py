@@ -110,7 +110,7 @@ class FloodGuard:
         gone = [
             name
             for name, one in self._accounts.items()
-            if one.says_nothing or (one.until is None and name not in organizations)
+            if one.equals_new or (one.until is None and name not in organizations)
         ]
         for name in gone:
             del self._accounts[name]

@@ -79,6 +79,21 @@ _PARTIES: Final = {True: (), False: ("not-a-party",)}
 _OF_REFERRALS: Final = frozenset(
     {"case-not-sealed", "unknown-organization", "receiver-has-no-key", "not-found"}
 )
+_COMMANDS: Final = ", ".join(f"`{name}`" for name in COMMANDS)
+
+
+def _lines(described: str, schema: str) -> Body:
+    """Declare the body of a batch. schema: the component that each line is of."""
+    return Body(
+        schema={
+            "type": "string",
+            "description": f"NDJSON: on each line {described}",
+            "x-line": {"$ref": f"#/components/schemas/{schema}"},
+        },
+        media_type=NDJSON,
+        required=False,
+    )
+
 
 _BATCH: Final = {
     200: lines_of(LineResult, description="One result for each line that is not empty, in the same order.")
@@ -98,33 +113,16 @@ SUBMIT: Final = Operation(
 )
 SUBMIT_BATCH: Final = Operation(
     summary="Submit up to a thousand referrals, one a line",
-    body=Body(
-        schema={
-            "type": "string",
-            "description": "NDJSON: on each line a ReferralSubmission, optionally with `idempotency_key`.",
-            "x-line": {"$ref": "#/components/schemas/ReferralLine"},
-        },
-        media_type=NDJSON,
-        required=False,
-    ),
+    body=_lines("a ReferralSubmission, optionally with `idempotency_key`.", "ReferralLine"),
     responses=_BATCH,
     refusals=_SUBMITTING,
 )
 SUBMIT_COMMANDS: Final = Operation(
     summary="Submit up to a thousand answers, reports and notes, one a line",
-    body=Body(
-        schema={
-            "type": "string",
-            "description": (
-                "NDJSON: on each line an object with `submit` (the command), `offer_id` or `referral_id`,"
-                " the members of the command's own body, and optionally `idempotency_key`. The commands: "
-                + ", ".join(f"`{name}`" for name in COMMANDS)
-                + "."
-            ),
-            "x-line": {"$ref": "#/components/schemas/SubmissionLine"},
-        },
-        media_type=NDJSON,
-        required=False,
+    body=_lines(
+        "an object with `submit` (the command), `offer_id` or `referral_id`, the members of the command's"
+        f" own body, and optionally `idempotency_key`. The commands: {_COMMANDS}.",
+        "SubmissionLine",
     ),
     responses=_BATCH,
     refusals=_SUBMITTING,

@@ -224,7 +224,7 @@ def test_hostile_tokens_cost_a_service_little_cpu_and_no_memory(hub: RunningHub)
                 batched(http, "referrals", {**submission, "case": text}),
                 batched(http, "submissions", {**note, "note": text}),
             ]
-            if len(text) < 8_000 and text.isascii():  # a longer one is no header line of a request
+            if len(text) < 8_000 and text.isascii():  # a longer one is not a header line of a request
                 bearer = {"Authorization": f"Bearer {text}"}
                 answers.append(http.get(f"{intake}/v1/referrals", headers=bearer))
         return [*(answer.status_code for answer in answers), *of_lines]

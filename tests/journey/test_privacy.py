@@ -151,7 +151,7 @@ def _withdrawn(hub: RunningHub, canaries: Canaries) -> str:
 
 
 def _unreadable(hub: RunningHub, canaries: Canaries) -> str:
-    """Return a referral whose case is no case, was reported, and was replaced."""
+    """Return a referral whose case is not a case, was reported, and was replaced."""
     no_case = json.dumps({canaries.text("unknown member of a case"): canaries.text("its value")}).encode()
     receiver = named_receiver(hub)
     sender, referral_id = submit_unreadable(hub, receiver, no_case)

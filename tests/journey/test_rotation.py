@@ -132,7 +132,7 @@ def test_every_key_is_replaced_under_load_without_a_refusal(hub: RunningHub, tmp
     retire_log(places)
     _loop(hub, {"name": "after the earlier keys are gone"})
     _verify_log(hub, tmp_path / "new", load_log_key(places.log, HUB).verifier_key)
-    # The earlier key signs no more, and the process that began with it is the same.
+    # The earlier key no longer signs, and the process that began with it is the same.
     present = VerifierKey.parse(load_log_key(places.log, HUB).verifier_key)
     _until_signed_by(hub, [present], [pinned])
     assert hub.restarts("audit") == restarts_of_audit

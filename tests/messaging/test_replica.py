@@ -126,7 +126,7 @@ def test_replica_stays_ready_once_its_snapshot_is_complete(database: Database) -
     apply(database, replica, [completed()])
     assert replica.unready(database) is None
     assert replica_of().unready(database) is None, "after a restart too"
-    assert copy(database, replica) == {"a": 1}, "the mark is no record"
+    assert copy(database, replica) == {"a": 1}, "the mark is not a record"
 
 
 def test_replica_bound_to_another_kind_needs_a_new_snapshot(database: Database) -> None:

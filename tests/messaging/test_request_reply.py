@@ -245,7 +245,7 @@ def test_unreadable_reply_counts_as_no_reply(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("reply", [b"x", b"1", b"null", b'{"refused": 1}'])
-def test_sealed_bytes_that_are_no_reply_count_as_no_reply(reply: bytes) -> None:
+def test_sealed_bytes_that_are_not_a_reply_count_as_no_reply(reply: bytes) -> None:
     opener = ReplyOpener()
     body = orjson.dumps({"number": "n", "sealed": ReplySealer().seal(reply, opener.key, "n")})
     assert _reply_in(body, opener) == ("n", {})
@@ -310,7 +310,7 @@ class LosingBroker(MemoryBroker):
         return publisher
 
 
-def test_request_whose_acknowledgement_was_lost_gets_one_reply_and_is_no_replay(hub: Broker) -> None:
+def test_request_whose_acknowledgement_was_lost_gets_one_reply_and_is_not_a_replay(hub: Broker) -> None:
     answered: list[Any] = []
     refused: list[str] = []
 

@@ -181,7 +181,7 @@ def test_receipt_follows_the_published_checkpoint_and_ends_the_copy(circle: Circ
     circle.read(RECEIPT_QUEUES["audit"])
     assert circle.unreceipted() == 0
     assert circle.audit.message_ids() == ids
-    # A receipt is no entry and gets no receipt.
+    # A receipt is not an entry and gets no receipt.
     assert circle.drop(LOG_QUEUE) == 0
     assert circle.send_receipts() == 0
 

@@ -367,7 +367,7 @@ def test_wave_with_missing_exchange_is_incomplete(hub: Broker) -> None:
     assert emptied(hub, "a") == ["1"]
 
 
-def test_unroutable_transient_message_is_no_error(hub: Broker) -> None:
+def test_unroutable_transient_message_is_not_an_error(hub: Broker) -> None:
     lost = Outgoing(
         exchange=DIRECT,
         routing_key="nowhere",

@@ -208,7 +208,7 @@ HOSTS = {
     "path": (b"Host: kopuro.example/v1",),
     "user": (b"Host: " + MARKER + b"@kopuro.example",),
     "scheme": (b"Host: http://kopuro.example",),
-    "port that is no number": (b"Host: kopuro.example:http",),
+    "port that is not a number": (b"Host: kopuro.example:http",),
     "two ports": (b"Host: kopuro.example:80:80",),
     "port alone": (b"Host: :80",),
     "open bracket": (b"Host: [::1",),

@@ -306,7 +306,7 @@ def test_address_that_floods_uses_up_no_other_address(hub: Hub, *, behind_proxy:
     assert served(one.withdraws for one in others) > 1
 
 
-def test_sender_that_is_no_proxy_does_not_choose_its_address(hub: Hub) -> None:
+def test_sender_that_is_not_a_proxy_does_not_choose_its_address(hub: Hub) -> None:
     numbers = iter(range(200))
     assert is_limited(
         lambda: Sender(hub, "127.0.0.2", f"192.0.2.{next(numbers)}").applies(), APPLICATIONS_PER_MINUTE

@@ -130,7 +130,7 @@ def test_referral_is_found_narrated_counted_exported_and_erased(hub: AuditedHub)
         assert hub.get("/v1/export", after=backwards).json()["type"].endswith("invalid-cursor")
         for path in ("/v1/statistics?by=sex", "/v1/export"):
             assert hub.get(path, role="partner").status_code == 403
-        # A party gets its own entries, and this partner is no party.
+        # A party gets its own entries, and this partner is not a party.
         assert hub.get(f"/v1/history/{first}/bundle", role="partner").status_code == 404
 
         hub.until(lambda: hub.checkpoint().size >= len(hub.logged()))

@@ -584,7 +584,7 @@ class Change:
         return self.service, RECORDS.get(where) or RECORDS.get((self.table, "")) or "referral"
 
     def is_in(self, found: Collection[tuple[str, str]]) -> bool:
-        """Return whether a difference is of this change, where the others have other kinds of differences."""
+        """Return whether a difference belongs to this change. Other changes make other kinds of them."""
         return self.differs in found if self.has_one_kind else bool(found)
 
     @property

@@ -607,7 +607,7 @@ def test_deleted_row_of_an_open_application_or_a_watch_report_is_named(
     assert {one.what for one in found(copied)} == {f"the {NAMED[table].strip()} is missing"}
 
 
-def test_rows_that_the_directory_deletes_in_time_are_no_difference(
+def test_rows_that_the_directory_deletes_in_time_are_not_differences(
     copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ended applications after the time that the network chose, expired reports, replies without one."""

@@ -597,7 +597,7 @@ def test_wrong_value_is_refused_at_its_pointer(hub: Hub, value: object) -> None:
 
 
 @pytest.mark.parametrize("body", [[], "text", 5, None, True])
-def test_body_that_is_no_object_is_refused(hub: Hub, body: object) -> None:
+def test_body_that_is_not_an_object_is_refused(hub: Hub, body: object) -> None:
     answer = hub.ask("POST", "/v1/referrals", content=json.dumps(body).encode())
     problem(answer, 422, "invalid-submission", "")
 

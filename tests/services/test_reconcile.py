@@ -497,7 +497,7 @@ def test_damage_beside_the_log_is_reported_with_its_entry_and_kind(
     assert [one["what"] for one in found if one["record"] == "log"] == [what]
 
 
-def test_erasure_whose_reason_enters_the_log_during_the_run_is_no_damage(hub: HubOnDisk) -> None:
+def test_erasure_whose_reason_enters_the_log_during_the_run_is_not_damage(hub: HubOnDisk) -> None:
     erased, *others = [hub.refer() for _ in range(3)]
     with hub.databases["audit"].write() as transaction:
         of_erased = select(ENTRIES.c.leaf_index).where(ENTRIES.c.referral_id == erased)
@@ -630,7 +630,7 @@ def test_directory_entry_without_a_revision_is_named(
 
 
 @pytest.mark.parametrize("services", [["vault"], list(REPLICAS)], ids=["one", "all"])
-def test_replica_that_says_what_the_log_says_is_no_difference(
+def test_replica_that_says_what_the_log_says_is_not_a_difference(
     hub: HubOnDisk, capsys: pytest.CaptureFixture[str], services: list[str]
 ) -> None:
     replicated = [(service, one) for service in services for one in subjects_for(f"{service}.directory")]
@@ -722,7 +722,7 @@ def test_replica_without_the_mark_of_a_snapshot_is_reported(
     assert "not complete" in found["what"]
 
 
-def test_equal_and_pending_directory_revisions_are_no_difference(
+def test_equal_and_pending_directory_revisions_are_not_differences(
     hub: HubOnDisk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = dt.datetime.now(dt.UTC)

@@ -19,7 +19,7 @@ def failure_of(seed: int) -> BaseException | None:
 
 
 def regressions() -> list[int]:
-    """Return the seeds that once failed: the first word of each line that is no comment."""
+    """Return the seeds that once failed: the first word of each line that is not a comment."""
     lines = REGRESSIONS.read_text(encoding="utf-8").splitlines()
     return [int(line.split()[0]) for line in lines if line.strip() and not line.startswith("#")]
 

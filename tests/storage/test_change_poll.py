@@ -61,7 +61,7 @@ def test_sqlite_version_stays_until_a_commit_of_whichever_connection_or_process(
 ) -> None:
     first = database.version()
     assert count(database) == 0
-    assert database.version() == first, "a read is no change"
+    assert database.version() == first, "a read is not a change"
     enter(database, 1)
     second = database.version()
     assert second != first

@@ -289,7 +289,7 @@ def test_damaged_sqlite_page_is_database_damage(sqlite_database: str) -> None:
     database.close()
 
 
-def test_file_that_is_no_database_is_damage(sqlite_database: str) -> None:
+def test_file_that_is_not_a_database_is_damage(sqlite_database: str) -> None:
     Path(urlsplit(sqlite_database).path).write_bytes(b"something else" * 1_000)
     database = Database.open(sqlite_database)
     with pytest.raises(DatabaseDamaged):

@@ -38,7 +38,7 @@ class PrometheusServer:
         self._client = httpx.Client(base_url=address, timeout=30)
 
     def query(self, expression: str) -> dict[str, float]:
-        """Return the values of an instant query by the series' labels, without those that are no number."""
+        """Return the values of an instant query by the series' labels, without those that are not numbers."""
         found = self.results(expression)
         values = {json.dumps(one["metric"], sort_keys=True): float(one["value"][1]) for one in found}
         return {labels: value for labels, value in values.items() if not math.isnan(value)}

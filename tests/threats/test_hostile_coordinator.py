@@ -130,7 +130,7 @@ def test_staff_read_names_reader_and_query_to_the_party(
     read = until(recorded, f"{role} read {filled}, as its party sees it")
     assert read["client_id"] == claims_of(token).get("client_id")
     assert read["roles"] == [role]
-    if read["type"] != "kopuro.log.exported.v1":  # an export is no part of a single referral's history
+    if read["type"] != "kopuro.log.exported.v1":  # an export is not part of a single referral's history
         assert who in hub.sender.hub.story(hub.referral_id)
 
 
@@ -279,7 +279,7 @@ def test_acceptors_fetch_of_the_case_is_on_record_for_the_sender(hub: HubWithSta
     assert until(recorded, "the fetch of the case")["reader"] == acceptor.id
 
 
-def test_organization_that_is_no_party_learns_of_no_reader(hub: HubWithStaff) -> None:
+def test_organization_that_is_not_a_party_learns_of_no_reader(hub: HubWithStaff) -> None:
     token = hub.token("uz.silk-needle-union")
     answer = httpx.get(
         f"{hub.address('audit')}/v1/history/{hub.referral_id}/readers",

@@ -173,7 +173,7 @@ def test_sender_opens_every_step_without_the_key(log: LogOnDatabase) -> None:
     assert [read.index for read in independent_reader.read_bundle(bundle)] == [0, 1, 2, 3, 4]
 
 
-def test_organization_that_is_no_party_gets_no_bundle(log: LogOnDatabase) -> None:
+def test_organization_that_is_not_a_party_gets_no_bundle(log: LogOnDatabase) -> None:
     with pytest.raises(Refused, match="no entries of this referral"):
         bundle_of(log, "kz.almaty-help")
 

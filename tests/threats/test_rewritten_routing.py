@@ -195,7 +195,7 @@ def test_routing_that_followed_its_log_has_no_differences(hub: RoutedHub) -> Non
     assert hub.differences() == []
 
 
-def test_erased_content_is_no_difference_and_a_deleted_step_still_is(hub: RoutedHub) -> None:
+def test_erased_content_is_not_a_difference_and_a_deleted_step_still_is(hub: RoutedHub) -> None:
     referral_id, _, _ = story(hub)
     hub.take(RevocationSubmitted(referral_id=referral_id, organization=SENDER), referral_id)
     with hub.bench.database.write() as transaction:
@@ -208,7 +208,7 @@ def test_erased_content_is_no_difference_and_a_deleted_step_still_is(hub: Routed
     assert "the log has offer.declined of" in difference
 
 
-def test_act_that_routing_refused_is_no_difference(hub: RoutedHub) -> None:
+def test_act_that_routing_refused_is_not_a_difference(hub: RoutedHub) -> None:
     referral_id, _ = hub.refer()
     hub.extend(referral_id)
     refused = hub.refuse_extension(referral_id)

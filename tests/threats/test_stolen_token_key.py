@@ -229,7 +229,7 @@ def test_two_forged_operators_replace_no_sealing_key(guarded: RunningHub) -> Non
     # Not even the owner's request is the owner's, nor is the proof of the old key asked for.
     assert attempt(MEMBER, "partner", "/v1/keys", **foreign, approval=True) == refused
     assert attempt(MEMBER, "partner", "/v1/keys", **foreign) == refused
-    # A real request that waits for its second person is no help either.
+    # A real request that waits for its second person does not help either.
     real = ask(guarded, "operator", "POST", "/v1/keys", json={**foreign, "organization": MEMBER}).json()
     approve = f"/v1/approvals/{real['id']}/approve"
     assert attempt("second-operator", "operator", approve) == refused

@@ -55,7 +55,7 @@ DELIVERY: Final[Tables] = {
         *("organization", "name", "position", "types", "contract", "created_at"),
     ),
     "consumer_acknowledgements": omitted(
-        Reason.unstated, "what a consumer needs no more", "organization", "consumer", "sequence"
+        Reason.unstated, "what a consumer no longer needs", "organization", "consumer", "sequence"
     ),
     "ended_offers": omitted(
         Reason.derived, "ends of offers, for offers that come later", "offer_id", "reason", "ended_at"

@@ -90,7 +90,7 @@ class ExportDirectory:
         coming = iter(pages)
         first = next(coming)
         if self.next is None:
-            # The whole export is of the first page's tree.
+            # The whole export comes from the first page's tree.
             self.manifest |= {"size": first["size"], "checkpoint": first["checkpoint"]}
             self._keep_manifest()
         elif _log_of(first) != _log_of(self.manifest):

@@ -10,7 +10,7 @@ from kopuro_client.commands.labels import codes, label, vocabularies
 from kopuro_client.commands.printable import one_line
 
 _MOST: Final = 3
-# A longer value is no mistyped code, and may be text about a person.
+# A longer value is not a mistyped code, and may be text about a person.
 _LONGEST: Final = 40
 _LIKENESS: Final = 0.6
 # How the hub names the vocabulary in a refusal.

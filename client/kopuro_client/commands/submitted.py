@@ -38,7 +38,7 @@ NOTE = Annotated[
 
 
 def refuse_key_with_note(note: str | None, key: str | None) -> None:
-    """Raise InvalidArgumentError if both are given: the note is sealed anew, so a repetition would differ."""
+    """Raise InvalidArgumentError if both are given: each sealing of the note differs."""
     if note is not None and key is not None:
         raise InvalidArgumentError(
             "--idempotency-key cannot be given with --note, because each sealing yields another request: to "

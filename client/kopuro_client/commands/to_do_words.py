@@ -86,7 +86,7 @@ TO_DO: Final[Mapping[tuple[Owner, Action], Texts]] = {
     (Owner.network, Action.place_named): (
         "A coordinator can ask it again: kopuro coordination place {subject} {organizations}. To ask others, "
         "the sender withdraws the referral (kopuro referral withdraw {subject} --reason other) and submits "
-        'it anew without "to".',
+        'it again without "to".',
         "Координатор может предложить ей снова: kopuro coordination place {subject} {organizations}. Чтобы "
         "обратиться к другим, отправитель отзывает направление (kopuro referral withdraw {subject} --reason "
         'other) и отправляет заново без "to".',
@@ -108,7 +108,7 @@ TO_DO: Final[Mapping[tuple[Owner, Action], Texts]] = {
     (Owner.other, Action.replace_case): _NOTHING,
     (Owner.you, Action.replace_case_overdue): (
         "kopuro case replace {subject} referral.json. If you no longer have the case: kopuro referral "
-        "withdraw {subject} --reason other, then submit it anew.",
+        "withdraw {subject} --reason other, then submit it again.",
         "kopuro case replace {subject} referral.json. Если дела у вас больше нет: kopuro referral withdraw "
         "{subject} --reason other, затем отправьте направление заново.",
         "kopuro case replace {subject} referral.json. Иш сизде калбаса: kopuro referral withdraw {subject} "
@@ -131,7 +131,7 @@ TO_DO: Final[Mapping[tuple[Owner, Action], Texts]] = {
     ),
     (Owner.other, Action.report_overdue): _CALL,
     (Owner.you, Action.submit_again): (
-        "Submit the referral anew with its case, under a new key.",
+        "Submit the referral again with its case, under a new key.",
         "Отправьте направление с делом заново, с новым ключом.",
         "Жолдомону иши менен кайрадан, жаңы ачкыч менен жөнөтүңүз.",
     ),

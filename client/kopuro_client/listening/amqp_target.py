@@ -60,7 +60,7 @@ class AmqpTarget:
             }
 
     def deliver(self, message: Message) -> None:
-        """See `Target`. After a failure the next attempt connects anew."""
+        """See `Target`. After a failure the next attempt connects again."""
         content = amqp.Message(
             json_body(message),
             content_type=MEDIA_TYPE,

@@ -116,7 +116,7 @@ class Mailbox(Connected):
         """Put a message of your own into your mailbox and return its id. Only in a sandbox.
 
         name: of a mailbox message, such as `offer.opened`. data: of the CloudEvent, as its schema says.
-        Raises InvalidArgumentError if the hub is no sandbox, DefectError for a response without an id.
+        Raises InvalidArgumentError if the hub is not a sandbox, DefectError for a response without an id.
         """
         if not self.discovery.sandbox:
             raise InvalidArgumentError("the hub is not a sandbox: messages can be made only in a sandbox")

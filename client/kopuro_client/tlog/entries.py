@@ -96,7 +96,7 @@ def read_entry(leaf: bytes, *, index: int, salt: bytes | None = None, head: Any 
     members = read_leaf(leaf, index=index)
     if not is_closed(leaf):
         if head is not None:
-            raise ContentError(f"entry {index} is of an earlier format and has no head to open")
+            raise ContentError(f"entry {index} has an earlier format and no head to open")
         return members
     if salt is None or not isinstance(head, dict):
         raise MalformedError(f"the head of entry {index} is missing")
@@ -126,7 +126,7 @@ def key_commitment(key: bytes) -> str:
 
 
 def recognizes(key: bytes, leaf: bytes) -> bool:
-    """Return whether a leaf of format 3 is of the key's referral. False for every earlier leaf."""
+    """Return whether a leaf of format 3 belongs to the key's referral. False for every earlier leaf."""
     found = _LEAF_3.fullmatch(leaf)
     if found is None:
         return False

@@ -223,7 +223,7 @@ def _offer_ended(referral: Referral) -> NextAction:
 def _excluded(evidence: TraceRecords, referral: Referral) -> NextAction | None:
     """Return the coordinators' turn while the acceptor is suspended or inactive.
 
-    Its readmission is no step of the referral: an acceptor that asks, that has reported since, or that the
+    Its readmission is not a step of the referral: an acceptor that asks, that has reported since, or that the
     directory does not exclude now has been readmitted. If the directory was not asked, the sentence leaves it
     open.
     """

@@ -45,7 +45,7 @@ class Trace:
         )
 
     def is_asked(self, hop: Hop) -> bool:
-        """Return whether the hop is of a submission or message that was asked for."""
+        """Return whether the hop belongs to a submission or message that was asked for."""
         return hop.receipt.get("message") in self.ids
 
     def as_json(self) -> dict[str, Any]:

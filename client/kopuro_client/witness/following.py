@@ -31,7 +31,7 @@ class Follower:
             raise ContentError("the log has no checkpoint")
         checkpoint = parse_checkpoint(note, [self._log_key])
         if checkpoint.origin != self._log_key.name:
-            raise UntrustedError(f"the checkpoint is of another log, {checkpoint.origin}")
+            raise UntrustedError(f"the checkpoint belongs to another log, {checkpoint.origin}")
         last = self._witness.last(checkpoint.origin)
         size = 0 if last is None else last.size
         evidence = (str(checkpoint.note),) if last is None else (str(last.note), str(checkpoint.note))

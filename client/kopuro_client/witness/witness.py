@@ -84,7 +84,7 @@ class Witness:
         try:
             checkpoint = parse_checkpoint(note, [own])
             if checkpoint.origin != origin or not checkpoint.note.signatures_by(self._keys_of(origin)):
-                raise UntrustedError("it is of another log, or of a log whose key is no longer known")
+                raise UntrustedError("it belongs to another log, or to a log whose key is no longer known")
         except TlogError as error:
             raise UntrustedError(f"the witness's record of {origin} is damaged: {error}") from error
         return checkpoint

@@ -37,7 +37,7 @@ class OutboxAge:
             self._oldest = None
             return None
         if self._oldest is None or self._oldest[0] != number:
-            # A dead letter may be no event; it is as old as our first look at it.
+            # A dead letter may not be an event; its age then counts from our first look at it.
             self._oldest = (
                 number,
                 _time_of(self._outbox.body(transaction, number)) or self._clock.now(),

@@ -71,7 +71,7 @@ class ManagementApi:
         )
 
     def remove(self, stray: Stray) -> None:
-        """Delete a stray; one that has gone is no fault. Raises BrokerUnavailable."""
+        """Delete a stray; it is not an error if it has gone already. Raises BrokerUnavailable."""
         status, _ = self._http.send("DELETE", stray.path)
         if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND):
             raise BrokerUnavailable(f"{self._http.api} answers with status {status}.")

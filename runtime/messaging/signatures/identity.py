@@ -1,6 +1,6 @@
 """A service's identity in its hub: its signing key, and the manifest that lists it.
 
-A service refuses to start unless the hub's root key signed the manifest, the manifest is of this hub and
+A service refuses to start unless the hub's root key signed the manifest, the manifest belongs to this hub and
 lists the service with this key, and its version is not below the newest one that the service has used: an
 old manifest could restore a key that was removed because it was stolen.
 """
@@ -80,7 +80,7 @@ def load_identity(settings: Settings, service: str) -> HubIdentity:
     except (OSError, UnicodeDecodeError, Malformed) as fault:
         raise SettingsError([f"KOPURO_MANIFEST cannot be used: {_text_of(fault)}"]) from None
     if manifest.hub != settings.hub:
-        raise SettingsError([f"KOPURO_MANIFEST is of the hub {manifest.hub}, not of {settings.hub}"])
+        raise SettingsError([f"KOPURO_MANIFEST belongs to the hub {manifest.hub}, not to {settings.hub}"])
     identity = manifest.services.get(service)
     if identity is None or key.kid not in {listed.kid for listed in identity.keys}:
         raise SettingsError([f"KOPURO_MANIFEST does not list the key in KOPURO_SERVICE_KEY for {service}"])

@@ -10,7 +10,7 @@
 
 `manifest.sha256` is the SHA-256 of the canonical JSON (RFC 8785) of the object without that field. It detects
 accidental damage to the file; in `kopuro-bundle/1` it did not cover the manifest. In `kopuro-bundle/2` all
-leaves are of the formats 1 and 2, and there are neither heads nor a `referral_key`. Trust rests on the
+leaves have the formats 1 and 2, and there are neither heads nor a `referral_key`. Trust rests on the
 checkpoint's signatures alone. `log_key` is a convenience: a verifier compares it with the key that it
 obtained by other means.
 """

@@ -6,8 +6,9 @@ gets `alerts.counted` at once, and again whenever the number has doubled. So one
 mailbox neither with emergencies nor with missing reports, and its routine referrals do not hide an emergency.
 
 The end of the open offers of an organisation counts in the same way. It asks for nothing: the next candidates
-are asked, and a referral that has none becomes unplaced. So does what one organisation can cause
-repeatedly by its answers or by changes of its record. Every other message comes as it is: see `SINGLY`.
+are asked, and a referral that has none becomes unplaced. The alerts that one organisation can cause
+repeatedly, by its answers or by changes of its record, count in this way too. Every other message comes as it
+is: see `SINGLY`.
 """
 
 from __future__ import annotations

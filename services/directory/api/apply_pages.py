@@ -1,8 +1,8 @@
 """The pages for applicants: the form, its answer, and the state of an application.
 
-They run no script and load nothing. There are no cookies and no credentials, so a request that another site
-makes a browser send has no more effect than one that the site sends itself: no token against it is needed.
-A reference is sent in a body only; an address is kept in histories and logs.
+They run no script and load nothing. They need no protection against cross-site request forgery: without
+cookies or credentials, a forged request has no more effect than one that the other site sends itself. A
+reference is sent in a body only, because browsers and servers keep URLs in histories and logs.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def secret_key(public: str) -> ClientKey:
 
 
 def check_proof(proof: RequestProof, request: ProvableRequest, now: dt.datetime) -> None:
-    """Check that the proof is of this request and recent. Raises Refused `invalid-proof` and `clock-skew`."""
+    """Check that the proof is recent and for this request. Raises Refused `invalid-proof`, `clock-skew`."""
     if abs(now - proof.issued_at) > VALID_FOR:
         raise clock_skew(proof.issued_at, now, status=403)
     signed = (proof.method, proof.path, proof.token, proof.body, proof.if_match, proof.if_none_match)
@@ -86,7 +86,7 @@ def check_proof(proof: RequestProof, request: ProvableRequest, now: dt.datetime)
         request.if_none_match,
     )
     if signed != sent:
-        raise invalid_proof("The proof is of another request.")
+        raise invalid_proof("The proof is for another request.")
 
 
 def invalid_proof(detail: str) -> Refused:

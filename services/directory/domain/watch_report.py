@@ -49,7 +49,7 @@ class WatchReport:
 def reporter_commitment(report_id: str, reporter: str, salt: str) -> str:
     """Return the commitment to a report's id and reporter. salt: 32 bytes in base64url.
 
-    Raises ValueError for a salt that is no base64url.
+    Raises ValueError for a salt that is not base64url.
     """
     content = canonical_json({"report_id": report_id, "reporter": reporter})
     return commitment_to(content, decoded(salt), domain=_DOMAIN)

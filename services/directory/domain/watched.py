@@ -28,7 +28,7 @@ from services.directory.domain.corroboration import (
 from services.directory.domain.employer_identity import EntryKey, entry_keys, normalized_name
 from services.directory.domain.watch_report import EmployerReply, WatchReport
 
-# An organisation's report ends 730 days after it; a new one of the same organisation begins anew.
+# An organisation's report ends 730 days after it; a new one of the same organisation starts over.
 REPORTS_KEPT: Final = dt.timedelta(days=730)
 _MOST_COUNTED: Final = 10
 # Records accept no earlier month.

@@ -85,7 +85,7 @@ class Approvals:
 
         A requester has one open request about a subject: another one makes the earlier stale. Requests for
         sealing keys stay side by side, because a thief of the partner's secret could make the owner's stale.
-        For the same reason the request of a later client is no repetition of an earlier one's.
+        For the same reason the request of a later client is not a repetition of an earlier one's.
 
         client: of a partner that requests the change itself. Raises Refused as `effects.take_effect` does,
         `too-many-open-requests`, and `forbidden` for a client that was revoked: its token may be admitted for

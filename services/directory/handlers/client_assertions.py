@@ -84,7 +84,9 @@ class ClientAssertions:
         with self._database.write() as transaction:
             is_new = self._store.use(transaction, client.id, kept, now=now, until=checked.until)
         if not is_new:
-            raise Refused("invalid-client", "The client assertion was used before. Sign each one anew.")
+            raise Refused(
+                "invalid-client", "The client assertion was used before. Sign a new one for each request."
+            )
 
 
 def _unknown() -> Refused:

@@ -91,4 +91,4 @@ class RequestProofs:
                 transaction, caller.client_id, content.id, now=now, until=now + 2 * VALID_FOR
             )
         if not is_new:
-            raise invalid_proof("The proof was used before. Sign each request anew.")
+            raise invalid_proof("The proof was used before. Sign a new one for each request.")

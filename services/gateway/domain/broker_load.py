@@ -1,11 +1,11 @@
 """How much work an organisation may cause at the partners' broker, whether or not the broker accepts it.
 
-RabbitMQ has no rate of a user. It counts for each connection the reductions (Erlang's measure of work) of the
-process that reads it. That process handles every frame of the connection, on every channel and whatever it
-says. Statistics of messages do not measure work: they leave out heartbeats, declarations and refusals. Nor do
-bytes alone: 8 of them are a frame. They count too, because other processes work on them: a message that is
-requeued goes out again, and the process of the channel decodes the properties of a message, of which 129 kB
-of header fields take as long as a hundred small submissions.
+RabbitMQ cannot limit a user's rate. For each connection it counts the reductions (Erlang's measure of work)
+of the process that reads it, which handles every frame on every channel. Statistics of messages do not
+measure work: they leave out heartbeats, declarations and refusals. Bytes alone do not either, because a frame
+may have only 8. They are counted as well, for the work of other processes: a requeued message is sent again,
+and a channel's process decodes the properties of each message (129 kB of header fields take as long as a
+hundred small submissions).
 
 A connection that is opened and closed within the five seconds between two counts is in no statistic, so
 it is not counted here either. Only a limit in front of the broker bounds such connections.
@@ -99,8 +99,8 @@ class Account:
     released: float | None = None
 
     @property
-    def says_nothing(self) -> bool:
-        """Whether it is as a new one."""
+    def equals_new(self) -> bool:
+        """Whether the account is equal to a new one, so that it need not be kept."""
         return not self.filled and not self.banned
 
     def charged(self, work: float, now: float) -> Account:
@@ -108,7 +108,7 @@ class Account:
 
         Work that a banned organisation did before its connections were closed does not prolong the ban.
         """
-        # Not the rate first: the work was done meanwhile, not at the end.
+        # Work and rate count together: the work was done over the whole time, not at its end.
         added = 0.0 if self.until is not None else work
         filled = max(0.0, self.filled + added - RATE * (now - self.at))
         if self.released is not None and now - self.released >= CALM:

@@ -9,24 +9,29 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Select, func, literal_column, select, text
+from sqlalchemy import ColumnElement, Select, func, literal_column, select, text
 
 from services.routing.adapters.tables import OFFERS, REFERRALS
 from services.routing.domain.referral import REFERRAL_TRANSITIONS
 
 _OPEN: Final = sorted(status.value for status in REFERRAL_TRANSITIONS if REFERRAL_TRANSITIONS[status])
+_OFFERED: Final = OFFERS.join(REFERRALS, REFERRALS.c.id == OFFERS.c.referral_id)
+
+
+def _are_open_to(organization: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        OFFERS.c.state.op("=")(literal_column("'open'")),
+        OFFERS.c.organization == organization,
+        REFERRALS.c.priority.is_not(None),
+    )
 
 
 def open_offers(organization: str) -> Select[int, int]:
     """Select (rank of the urgency, number of referrals with an open offer to the organisation)."""
     return (
         select(REFERRALS.c.priority, func.count(REFERRALS.c.id.distinct()))
-        .select_from(OFFERS.join(REFERRALS, REFERRALS.c.id == OFFERS.c.referral_id))
-        .where(
-            OFFERS.c.state.op("=")(literal_column("'open'")),
-            OFFERS.c.organization == organization,
-            REFERRALS.c.priority.is_not(None),
-        )
+        .select_from(_OFFERED)
+        .where(*_are_open_to(organization))
         .group_by(REFERRALS.c.priority)
     )
 
@@ -47,13 +52,7 @@ def accepted(organization: str) -> Select[int, int]:
 def offered_needs(organization: str) -> Select[str, Any]:
     """Select (service, facts of the referral) of each open offer to the organisation."""
     return (
-        select(OFFERS.c.service, REFERRALS.c.facts)
-        .select_from(OFFERS.join(REFERRALS, REFERRALS.c.id == OFFERS.c.referral_id))
-        .where(
-            OFFERS.c.state.op("=")(literal_column("'open'")),
-            OFFERS.c.organization == organization,
-            REFERRALS.c.priority.is_not(None),
-        )
+        select(OFFERS.c.service, REFERRALS.c.facts).select_from(_OFFERED).where(*_are_open_to(organization))
     )
 
 

@@ -51,7 +51,7 @@ def candidates_root(
 def prove_candidate(
     organization: str, referral_id: str, organizations: Iterable[str], asked: Collection[str], salt: bytes
 ) -> CandidateProof:
-    """Return the organisation's leaf with its path to the root. Raises ValueError if it is no candidate."""
+    """Return a candidate's leaf with its path to the root. Raises ValueError for other organisations."""
     names = sorted(set(organizations))
     if organization not in names:
         raise ValueError("the organisation is not among the decision's candidates")

@@ -59,7 +59,8 @@ def experience_of(past: Iterable[PastReferral], is_own: Callable[[str], bool]) -
     """Return the experience of these referrals; see `comparable` for which.
 
     A person whose referral was split counts once: with the first answer about any part, and as one for whom
-    nobody was found if that holds for a part. is_own: whether a sender is of the reader's own organisations.
+    nobody was found if that holds for a part. is_own: whether a sender is one of the reader's
+    organisations.
     """
     persons: dict[str, PastReferral] = {}
     for one in past:

@@ -18,7 +18,7 @@ UNTIL_THERE_ARE_PLACES = frozenset({"no_room_reported", "asked_lately"})
 def not_asked_before(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The organisation has not received an offer for this referral before.
 
-    After a decline for lack of capacity it is asked again, once it has stated its capacity anew and the
+    After a decline for lack of capacity it is asked again, once it has stated its capacity again and the
     policy's time has passed.
     """
     if offered.organization_id not in given.asked or offered.organization_id in given.declined_for_person:

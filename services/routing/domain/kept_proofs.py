@@ -31,7 +31,7 @@ def kept_proofs(
 ) -> Mapping[str, Any]:
     """Return what is kept of a decision: JSON, by organisation.
 
-    organizations: of all candidates. Empty without a salt, and for organisations that are no candidates.
+    organizations: of all candidates. Empty without a salt, and for organisations that are not candidates.
     """
     if salt is None or asked is None:
         return {}

@@ -1,6 +1,6 @@
 """An answer that came too late, as its offer keeps it for whoever looks after the referral.
 
-The answer is refused and changes nothing of the referral. Refusals are no steps of its view, because an
+The answer is refused and changes nothing of the referral. Refusals are not steps of its view, because an
 organisation can cause any number of them; an offer keeps one late answer, its first.
 """
 

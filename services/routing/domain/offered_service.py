@@ -199,7 +199,7 @@ def _shared(codes: frozenset[str]) -> frozenset[str]:
     return codes
 
 
-# Enough for a large network. A forgotten trait is made anew, and the rules are evaluated for it again.
+# Enough for a large network. A forgotten trait is made again, and the rules are evaluated for it again.
 @lru_cache(maxsize=65_536)
 def _trait(*_values: object) -> Trait:
     return Trait()

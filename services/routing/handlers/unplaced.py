@@ -44,9 +44,8 @@ class UnplacedReferrals:
     - A day began, the process started or another policy is in force: all seeking referrals are reviewed, a
       page at a time.
 
-    A look-up or review whose cause repeats continues, and begins anew when it has ended. If it began anew at
-    once, an organisation that changes its record again and again would keep the later referrals from their
-    turn.
+    A look-up or review whose cause repeats continues, and starts over when it has ended. If it started over
+    at once, the later referrals would not get a turn while an organisation keeps changing its record.
 
     A decision that opens no offer is not recorded. Nothing of this is stored: after a crash the start reviews
     all of them again. Each process acts on the changes of its own copy of the directory.

@@ -44,7 +44,7 @@ def is_next_due(
     """Return whether a new key is needed.
 
     keys: oldest first. made_at: when this process made the last one, None before its first. It counts only if
-    the newest key is of the future, because the clock was ahead when it was published.
+    the time of the newest key is in the future, because the clock was ahead when it was published.
     """
     if not keys:
         return True

@@ -121,7 +121,7 @@ def test_init_prints_variables_and_public_keys_only(
     assert "already contains hub.json, custody.json, token.json, log.json" in err
 
 
-def test_init_refuses_a_hub_that_is_no_country_code(tmp_path: Path) -> None:
+def test_init_refuses_a_hub_that_is_not_a_country_code(tmp_path: Path) -> None:
     assert main(["admin", "init", str(tmp_path / "keys"), "--hub", "KG"]) == ExitCode.USAGE
     assert not (tmp_path / "keys").exists()
 

@@ -54,7 +54,7 @@ def test_key_rotation_lists_both_keys_then_the_new_one(
 
 
 @pytest.mark.parametrize("kid", ["-4UhA7xu4deoprGfC5X3IFPeLVwow2ViXJWfCTXrn40", "--hA7xu4deo"])
-def test_thumbprint_that_begins_with_a_hyphen_is_no_option(
+def test_thumbprint_that_begins_with_a_hyphen_is_not_an_option(
     directory: Path, kid: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["admin", "manifest", "remove-key", str(directory), "intake", kid]) == ExitCode.USAGE

@@ -19,7 +19,7 @@ def test_slope_of_straight_line_has_no_error() -> None:
     assert found.is_certain
 
 
-def test_noise_without_trend_is_no_growth() -> None:
+def test_noise_without_trend_is_not_growth() -> None:
     chance = random.Random(7)
 
     found = slope(TIMES, [100 + chance.gauss(0, 1) for _ in TIMES])

@@ -52,7 +52,7 @@ def test_error_status_maps_to_its_error_class(status: int, family: type[ClientEr
     assert type(of(status)) is family
 
 
-def test_success_status_is_no_error() -> None:
+def test_success_status_is_not_an_error() -> None:
     assert of(202) is None
     assert of(204) is None
 

@@ -105,6 +105,6 @@ def test_reader_is_undecided_about_an_invalid_document_and_load_points_at_the_er
 
 
 @pytest.mark.parametrize("document", [None, [], "x", 1, [VALID]])
-def test_reader_is_undecided_about_a_document_that_is_no_object(document: Any) -> None:
+def test_reader_is_undecided_about_a_document_that_is_not_an_object(document: Any) -> None:
     with pytest.raises(Undecided):
         reader_for(Outer)(document)

@@ -96,7 +96,7 @@ def test_every_submitted_name_and_title_is_plain_text(record: type, member: str)
 
 @pytest.mark.parametrize("zero", [0xFF10, 0x1D7CE, 0x0660, 0x2070, 0x24EA])
 def test_telephone_number_is_found_in_every_form_of_its_digits(zero: int) -> None:
-    """Full-width, bold and Arabic digits; superscripts and digits in circles, which are no digits yet."""
+    """Full-width, bold and Arabic digits; superscripts and digits in circles, which are not digits yet."""
     digits = {0x2070: "⁰¹²³⁴⁵⁶⁷⁸⁹", 0x24EA: "⓪①②③④⑤⑥⑦⑧⑨"}.get(zero) or "".join(
         map(chr, range(zero, zero + 10))
     )

@@ -96,7 +96,7 @@ def test_unusable_public_key_is_refused(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("jwk", [None, [], "text", {}])
-def test_value_that_is_no_key_is_refused(jwk: Any) -> None:
+def test_value_that_is_not_a_key_is_refused(jwk: Any) -> None:
     with pytest.raises(UnusableSigningKey):
         VerificationKey(jwk)
     with pytest.raises(UnusableSigningKey):

@@ -32,6 +32,6 @@ def test_prose_is_wrapped(page: Path) -> None:
     assert wide_lines(page.read_text(encoding="utf-8")) == []
 
 
-def test_tables_and_code_are_no_prose() -> None:
+def test_tables_and_code_are_not_prose() -> None:
     wide = "word " * 40
     assert wide_lines(f"{wide}\n\n| {wide} |\n\n```sh\n{wide}\n```\n\n  - {wide}\n") == [1, 9]

@@ -55,7 +55,7 @@ def test_promises_with_proofs_are_accepted(page: str) -> None:
         (f"- **P1** {PROOF} It holds.", "P1: does not end with its proof"),
         (f"- **P1** {PROOF} [a page](pages.py)", "P1: does not end with its proof"),
         (f"- **P1** It holds. {PROOF}\n- **P1** Again. {PROOF}", "P1 is used twice"),
-        (f"- **P1** It holds. {PROOF}\n\nSee P2.", "P2 is no promise"),
+        (f"- **P1** It holds. {PROOF}\n\nSee P2.", "P2 is not a promise"),
         (f"## What is promised\n\n- It holds. {PROOF}", f"It holds. {PROOF}"[:60] + ": no id"),
         (
             f"## What is promised\n\n| a | b |\n|---|---|\n| It | holds. {PROOF} |",

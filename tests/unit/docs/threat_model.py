@@ -58,7 +58,7 @@ def faults(page: str, directory: Path) -> list[str]:
     found = [] if made else ["the page has no promise"]
     ids = [promise.id for promise in made if promise.id]
     found += [f"{id_} is used twice" for id_ in sorted({id_ for id_ in ids if ids.count(id_) > 1})]
-    found += [f"{id_} is no promise" for id_ in sorted(set(_MENTION.findall(page)) - set(ids))]
+    found += [f"{id_} is not a promise" for id_ in sorted(set(_MENTION.findall(page)) - set(ids))]
     for promise in made:
         name = promise.id or promise.text[:60]
         if promise.id is None:

@@ -62,7 +62,7 @@ def test_every_changed_byte_is_noticed() -> None:
             transit_seal.open_sealed(TransitSeal(kid=kid, key=encoded(changed)), rest, secret, SUBJECT)
 
 
-def test_text_that_is_no_jwe_is_not_sealed() -> None:
+def test_text_that_is_not_a_jwe_is_not_sealed() -> None:
     _, x, _ = transit_seal.generate()
     with pytest.raises(ValueError, match="compact"):
         transit_seal.seal("a.b.c", x, SUBJECT)

@@ -60,7 +60,7 @@ def erasure_reason(
     """Return why an entry permits the erasure of its referral's content: a reason of `content.erased`.
 
     data: None once erased. before: the end of the retention time for referrals that ended by then. earlier:
-    the entry is of a build that recorded no reasons.
+    the entry comes from a build that recorded no reasons.
     """
     if data is None:
         # The reason is unknown, so the log must not record one on the word of whoever deleted it. The reason

@@ -26,7 +26,7 @@ CHARACTERS_A_PAGE: Final = 8 * 1024 * 1024
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportPage:
     """A page of an export. leaves: by index, with their remaining openings. size: of the exported log, the
-    same for every page. published: the newest checkpoint; on the first page it is of this size."""
+    same for every page. published: the newest checkpoint; on the first page it has this size."""
 
     leaves: tuple[OpenedLeaf, ...]
     following: Position | None

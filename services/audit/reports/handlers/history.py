@@ -159,7 +159,7 @@ class History:
 
         as_party: the reader is an organisation and gets the entries that it may see (`domain/party_view.py`),
         without those about reads, and without the key that recognises the others. An entry whose facts it may
-        no longer read has no opening. Raises Refused `not-found`, also for an organisation that is no party,
+        no longer read has no opening. Raises Refused `not-found`, also for every other organisation,
         and `bundle-too-large` for more than MOST_EXPORTED other entries.
         """
         size = self._published.size
@@ -238,7 +238,7 @@ class History:
         Includes the first MOST_READS_TOLD reads of it, and leaves out what was refused
         (`domain/statements.py`). as_party: the reader is an organisation and gets only
         what it may see (`domain/party_view.py`, `domain/readers.py`). Raises Refused `not-found`, also for an
-        organisation that is no party, and `bundle-too-large` for more than MOST_EXPORTED other entries.
+        organisation that is not a party, and `bundle-too-large` for more than MOST_EXPORTED other entries.
         """
         steps, size = self._of_referral(reader, referral_id, as_party=as_party)
         seen_by = viewer(reader, steps, as_party=as_party)

@@ -296,7 +296,7 @@ def test_checkpoint_of_another_history_is_refused(hub: HubPlaces, tmp_path: Path
     other = signing.sign(Frontier().append(leaf_hash(b"another entry")), Chronology(), NOW)
     (tmp_path / "seen").write_bytes(other.checkpoint)
     _destroy(hub)
-    with pytest.raises(RestoreRefused, match="seen is of another history than the log in the backup"):
+    with pytest.raises(RestoreRefused, match="seen has another history than the log in the backup"):
         _restore(hub, tmp_path / "backup", tmp_path / "seen")
     assert not (tmp_path / "data").exists()
 
@@ -360,7 +360,7 @@ def test_backup_of_a_newer_build_is_refused(hub: HubPlaces, tmp_path: Path) -> N
     record = json.loads((backup / RECORD).read_text())
     record["revisions"]["routing"] = "ffffffffffff"
     (backup / RECORD).write_text(json.dumps(record))
-    with pytest.raises(RestoreRefused, match="the copies of routing are of a newer build"):
+    with pytest.raises(RestoreRefused, match="the copies of routing come from a newer build"):
         _restore(hub, backup)
     assert not (tmp_path / "data").exists()
 
@@ -375,7 +375,7 @@ def test_damaged_or_incomplete_backup_is_refused(hub: HubPlaces, tmp_path: Path)
     with pytest.raises(InvalidArgumentError, match=r"is damaged: databases/vault\.sqlite"):
         _restore(hub, backup)
     copy.write_bytes(content)
-    with pytest.raises(RestoreRefused, match="of the hub kg, not of ru"):
+    with pytest.raises(RestoreRefused, match="belongs to the hub kg, not to ru"):
         _restore(replace(hub, hub="ru"), backup)
     (backup / RECORD).unlink()
     with pytest.raises(InvalidArgumentError, match="contains no complete backup"):

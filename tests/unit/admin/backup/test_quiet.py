@@ -1,4 +1,4 @@
-"""The condition under which copies of a hub's databases are of one moment."""
+"""The condition under which copies of a hub's databases show one moment."""
 
 from __future__ import annotations
 

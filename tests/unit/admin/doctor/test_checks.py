@@ -126,15 +126,18 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "manifest has a wrong signature": ("manifest", {"keys": (replace(KEYS, manifest_fault="not signed"),)}),
-    "manifest is of another hub": ("manifest", {"keys": (replace(KEYS, manifest_hub="ru"),)}),
-    "service key is no key": ("service-key", {"keys": (replace(KEYS, kid=None),)}),
+    "manifest belongs to another hub": ("manifest", {"keys": (replace(KEYS, manifest_hub="ru"),)}),
+    "service key is not a key": ("service-key", {"keys": (replace(KEYS, kid=None),)}),
     "service key is not listed": ("service-key", {"keys": (replace(KEYS, kid="k9"),)}),
     "broker user is another service's": ("broker-user", {"keys": (replace(KEYS, user="kg.vault"),)}),
     "discovery document is no JSON": (
         "discovery",
         {"announced": (replace(ANNOUNCED, fault="JSONDecodeError"),)},
     ),
-    "discovery document is of another hub": ("discovery", {"announced": (replace(ANNOUNCED, hub="ru"),)}),
+    "another hub's discovery document": (
+        "discovery",
+        {"announced": (replace(ANNOUNCED, hub="ru"),)},
+    ),
     "discovery document lacks audit": (
         "discovery",
         {"announced": (replace(ANNOUNCED, addresses={n: u for n, u in PUBLIC.items() if n != "audit"}),)},
@@ -200,7 +203,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "database is away": ("database", {"databases": (replace(DATABASE, fault="connection refused"),)}),
     "database is too old": ("version", {"databases": (replace(DATABASE, version=(14, 2)),)}),
     "schema is old": ("schema", {"databases": (replace(DATABASE, revision=replace(CURRENT, current="a")),)}),
-    "schema is of a newer build": (
+    "schema comes from a newer build": (
         "schema",
         {"databases": (replace(DATABASE, revision=replace(CURRENT, current="z")),)},
     ),
@@ -236,7 +239,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "disk is full": ("disk", {"spaces": (replace(SPACE, free=2**20),)}),
     "log has another key": ("log", {"log": LogState(fault="not signed with this log's key")}),
     "database is older than the log": ("log-fork", {"log": replace(LOG, published=11)}),
-    "database is of another log": ("log-fork", {"log": replace(LOG, is_prefix=False)}),
+    "database belongs to another log": ("log-fork", {"log": replace(LOG, is_prefix=False)}),
     "log is published elsewhere": ("log-unpublished", {"log": replace(LOG, published=None)}),
     "Python is too old": ("version", {"machine": replace(MACHINE, python=(3, 10))}),
     "service does not answer": ("service", {"readiness": (replace(READY, fault="ConnectionRefusedError"),)}),
@@ -320,7 +323,7 @@ def test_faults_come_before_warnings() -> None:
     assert [finding.severity for finding in examined(seen)] == [Severity.fault, Severity.warning]
 
 
-def test_earlier_custody_key_for_which_cases_are_admitted_is_no_finding() -> None:
+def test_earlier_custody_key_for_which_cases_are_admitted_is_not_a_finding() -> None:
     announced = replace(ANNOUNCED, vault_kids=("c1", "c0"), earlier_until=NOW + dt.timedelta(hours=1))
     assert examined(replace(HEALTHY, announced=(announced,))) == []
 

@@ -126,7 +126,7 @@ def test_each_difference_names_its_service_and_entry(
     assert all(one.what and one.referral_id == "r" for one in found)
 
 
-def test_consent_withdrawn_after_the_end_is_no_difference_if_routing_knows_of_it() -> None:
+def test_consent_withdrawn_after_the_end_is_not_a_difference_if_routing_knows_of_it() -> None:
     late = replace(WHOLE, entries=(*WHOLE.entries, entry(20, "referral.withdrawn", OSH)))
     assert {(one.where, one.index) for one in differences(late)} == {("routing", 20)}
     known = replace(late, routed=replace(ROUTED, consent_revoked=True))

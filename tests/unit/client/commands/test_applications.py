@@ -150,7 +150,7 @@ def test_reference_without_a_file_is_printed_although_the_answer_is_lost(
     assert sent.json()["reference_sha256"] in [sha256(one.encode()).hexdigest() for one in printed]
 
 
-def test_refused_repetition_keeps_the_reference_and_another_file_is_no_reference(
+def test_refused_repetition_keeps_the_reference_and_another_file_is_not_a_reference(
     hub: FakeHub, run: Run, tmp_path: Path
 ) -> None:
     hub.script("POST", "/directory/v1/applications", problem(409, "conflict", "Another application"))

@@ -189,7 +189,7 @@ def test_members_of_a_document_are_not_taken_for_options(hub: FakeHub, run: Run,
     [("story", ID, "--language", "xx"), ("admin", "rotate", "foo", "."), ("story", ID, "--format", "x")],
 )
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_value_that_is_no_choice_has_a_sentence_without_a_prefix(
+def test_value_that_is_not_a_choice_has_a_sentence_without_a_prefix(
     run: Run, line: tuple[str, ...], options: tuple[str, ...]
 ) -> None:
     ran = run(*line, *options)

@@ -27,7 +27,7 @@ def test_case_show_opens_the_case(hub: FakeHub, run: Run, sealing_key: dict[str,
     assert run("case", "show", "r1", "--sealed").json() == {"referral_id": "r1", "case": sealed}
 
 
-def test_case_sealed_to_another_key_is_exit_7(hub: FakeHub, run: Run) -> None:
+def test_case_sealed_to_another_key_exits_with_7(hub: FakeHub, run: Run) -> None:
     sealed = seal(CASE, public_key(generate_key()))
     hub.script("GET", "/delivery/v1/case/r1", json_response({"referral_id": "r1", "case": sealed}))
     ran = run("case", "show", "r1")

@@ -54,7 +54,7 @@ FIELDS: Final[Mapping[str, Any]] = {
     "unmet": sorted(WORDS["unmet"]),
     "to": ORGANIZATION,
     **dict.fromkeys(("declined_at", "until"), TIME),
-    **dict.fromkeys(("accepted", "maximum", "share", "offers"), 3),
+    **dict.fromkeys(("accepted", "maximum", "share", "offers", "withdrawn"), 3),
 }
 EXCLUDED: Final = {
     **CANDIDATES["candidates"][0],
@@ -291,7 +291,7 @@ def _strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _ids(answer: Any) -> set[str]:
-    """The texts of a response that are no code: ids, names, versions, and the hub's own sentences."""
+    """The texts of a response that are not codes: ids, names, versions, and the hub's own sentences."""
     named = {"service", "coordinator", "by", "detail", "policy_version", "span", "week", "before"}
     return {
         text

@@ -301,7 +301,7 @@ class Full(io.StringIO):
 
 
 @every_command
-def test_help_on_full_device_is_exit_10(
+def test_help_on_full_device_exits_with_10(
     run_line: RunLine, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
@@ -313,7 +313,7 @@ def test_help_on_full_device_is_exit_10(
 
 
 @every_command
-def test_closed_stdout_is_exit_10_without_any_effect(
+def test_closed_stdout_exits_with_10_without_any_effect(
     hub: FakeHub, hub_url: str, run_line: RunLine, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = sorted(Path.cwd().iterdir())

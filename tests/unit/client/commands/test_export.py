@@ -122,7 +122,7 @@ def test_export_killed_before_first_file_was_listed_resumes(hub: FakeHub, run: R
     assert run("export", str(tmp_path / "x")).code == 0
     found = manifest(tmp_path / "x")
     assert [(file["name"], file["entries"]) for file in found["files"]] == [("entries-000001.ndjson", 3)]
-    assert found["checkpoint"] == "later", "of the page that it began with anew"
+    assert found["checkpoint"] == "later", "of the page that it started over with"
 
 
 @pytest.mark.parametrize("other", [{"note": "kopuro/uz\n9\nroot\n"}, {"size": 8}])

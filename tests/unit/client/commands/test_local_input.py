@@ -38,7 +38,7 @@ FAULTY_KEYS = _faulty_keys()
 
 
 @pytest.mark.parametrize("kind", FAULTY_KEYS)
-def test_faulty_sealing_key_file_is_exit_2_with_its_name(
+def test_faulty_sealing_key_file_exits_with_2_and_names_it(
     hub: FakeHub, run: Run, tmp_path: Path, kind: str
 ) -> None:
     file = tmp_path / "my-key.json"
@@ -53,7 +53,7 @@ def test_faulty_sealing_key_file_is_exit_2_with_its_name(
 
 
 @pytest.mark.parametrize("kind", FAULTY_KEYS)
-def test_faulty_sealing_key_in_credentials_is_exit_2_with_the_file(
+def test_faulty_sealing_key_in_credentials_exits_with_2_and_names_the_file(
     hub: FakeHub, run: Run, credentials: Path, kind: str
 ) -> None:
     document = json.loads(credentials.read_text())
@@ -65,7 +65,7 @@ def test_faulty_sealing_key_in_credentials_is_exit_2_with_the_file(
 
 
 @pytest.mark.parametrize("name", ["client_id", "client_secret"])
-def test_credential_that_is_no_unicode_is_exit_2_with_its_source(
+def test_credential_that_is_not_unicode_exits_with_2_and_names_its_source(
     hub: FakeHub, run: Run, credentials: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     document = json.loads(credentials.read_text())
@@ -99,7 +99,7 @@ def test_credential_that_is_no_unicode_is_exit_2_with_its_source(
     ],
     ids=lambda line: " ".join(line[:2]),
 )
-def test_argument_that_is_not_utf_8_is_exit_2_before_anything_is_sent(
+def test_argument_that_is_not_utf_8_exits_with_2_before_anything_is_sent(
     hub: FakeHub, run: Run, line: tuple[str, ...]
 ) -> None:
     ran = run(*line)
@@ -152,7 +152,7 @@ def test_transport_refuses_header_value_that_http_does_not_allow(hub: FakeHub, v
 
 
 @pytest.mark.parametrize("name", ["client_id", "client_secret"])
-def test_library_refuses_credential_that_is_no_unicode(name: str) -> None:
+def test_library_refuses_credential_that_is_not_unicode(name: str) -> None:
     given: dict[str, Any] = {"client_id": "a", "client_secret": "b", name: "\ud800"}
     with pytest.raises(InvalidArgumentError, match=name.replace("_", " ")):
         ClientCredentials(**given)
@@ -169,6 +169,6 @@ def test_token_that_no_header_can_carry_is_a_defect_of_the_hub(hub: FakeHub, run
     "address",
     ["http://", "http://exa mple/", "http://[", "http://h:99999/", "http://h:x/", f"http://{NOT_UTF_8}/"],
 )
-def test_invalid_hub_address_is_exit_2(hub: FakeHub, run: Run, address: str) -> None:
+def test_invalid_hub_address_exits_with_2(hub: FakeHub, run: Run, address: str) -> None:
     ran = run("referral", "show", ID, "--discovery", address)
     assert (ran.code, ran.out, hub.received) == (2, "", [])

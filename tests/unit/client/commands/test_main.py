@@ -59,7 +59,7 @@ def test_error_response_has_its_exit_code(hub: FakeHub, run: Run, reply: Respons
     assert "Traceback" not in ran.err
 
 
-def test_refused_connection_is_exit_6(run: Run) -> None:
+def test_refused_connection_exits_with_6(run: Run) -> None:
     ran = run(*SHOW, "--discovery", "http://127.0.0.1:9/")
     assert ran.code == 6
     assert "127.0.0.1:9" in ran.err
@@ -76,7 +76,7 @@ def test_refused_connection_is_exit_6(run: Run) -> None:
         ["referral", "list", "--credentials", "/no/such/file"],
     ],
 )
-def test_invalid_command_line_is_exit_2(run: Run, arguments: list[str]) -> None:
+def test_invalid_command_line_exits_with_2(run: Run, arguments: list[str]) -> None:
     ran = run(*arguments)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err

@@ -1,4 +1,4 @@
-"""A file that is no proof is exit 2; a proof that is false is exit 9."""
+"""A file that is not a proof exits with 2, a proof that does not verify with 9."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", OTHER_FILES)
 @pytest.mark.parametrize("command", ["bundle", "receipt"])
-def test_file_of_another_kind_is_exit_2_with_its_name(
+def test_file_of_another_kind_exits_with_2_and_names_it(
     run: Run, tmp_path: Path, kind: str, command: str
 ) -> None:
     file = tmp_path / "given.json"
@@ -46,7 +46,7 @@ def test_file_of_another_kind_is_exit_2_with_its_name(
     "content",
     [b'{"leaf": "x", "proof": "y"}', b'{"data": {"receipts": 5}}', b'{"receipts": [], "receipts": 1}'],
 )
-def test_receipt_with_false_proof_is_exit_9(run: Run, tmp_path: Path, content: bytes) -> None:
+def test_receipt_with_false_proof_exits_with_9(run: Run, tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "receipt.json"
     file.write_bytes(content)
     ran = run("verify", "receipt", str(file), "--log-key", LOG.vkey)
@@ -54,13 +54,13 @@ def test_receipt_with_false_proof_is_exit_9(run: Run, tmp_path: Path, content: b
     assert ran.out.startswith("Verification failed: ")
 
 
-def test_bundle_with_missing_member_is_exit_9(run: Run, tmp_path: Path) -> None:
+def test_bundle_with_missing_member_exits_with_9(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "bundle.json"
     file.write_text('{"format": "kopuro-bundle/2"}')
     assert run("verify", "bundle", str(file), "--log-key", LOG.vkey).code == 9
 
 
-def test_since_file_that_is_no_checkpoint_is_exit_2(run: Run, tmp_path: Path) -> None:
+def test_since_file_that_is_not_a_checkpoint_exits_with_2(run: Run, tmp_path: Path) -> None:
     log = Log(entries(20)).write(tmp_path / "log")
     (tmp_path / "since").write_text("a letter")
     ran = run("verify", "log", str(log), "--log-key", LOG.vkey, "--since", str(tmp_path / "since"))
@@ -68,14 +68,14 @@ def test_since_file_that_is_no_checkpoint_is_exit_2(run: Run, tmp_path: Path) ->
     assert f"{tmp_path / 'since'} is not a checkpoint" in ran.err
 
 
-def test_log_directory_that_does_not_exist_is_exit_2(run: Run, tmp_path: Path) -> None:
+def test_log_directory_that_does_not_exist_exits_with_2(run: Run, tmp_path: Path) -> None:
     ran = run("verify", "log", str(tmp_path / "absent"), "--log-key", LOG.vkey)
     assert (ran.code, ran.out) == (2, "")
     assert "absent is not a directory" in ran.err
 
 
 @pytest.mark.parametrize("option", ["--log-key", "--policy"])
-def test_faulty_key_or_policy_file_is_exit_2_with_its_name(run: Run, tmp_path: Path, option: str) -> None:
+def test_faulty_key_or_policy_file_exits_with_2_and_names_it(run: Run, tmp_path: Path, option: str) -> None:
     log = Log(entries(20)).write(tmp_path / "log")
     (tmp_path / "given").write_text("nothing\n")
     ran = run("verify", "log", str(log), option, str(tmp_path / "given"))

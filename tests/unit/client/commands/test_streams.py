@@ -65,7 +65,7 @@ def _scripted(hub: FakeHub) -> None:
         ("$kopuro referral list | head -1 >/dev/null; exit ${PIPESTATUS[0]}", b"Broken pipe"),
     ],
 )
-def test_unwritable_stdout_is_one_line_and_exit_10(
+def test_unwritable_stdout_prints_one_line_and_exits_with_10(
     hub: FakeHub, credentials: Path, line: str, reason: bytes
 ) -> None:
     ran = shell(line, hub, credentials)
@@ -112,7 +112,9 @@ def test_closed_descriptors_are_not_reused_by_file_or_connection(
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_ctrl_c_is_one_line_and_exit_130(hub: FakeHub, credentials: Path, options: tuple[str, ...]) -> None:
+def test_ctrl_c_prints_one_line_and_exits_with_130(
+    hub: FakeHub, credentials: Path, options: tuple[str, ...]
+) -> None:
     child = subprocess.Popen(
         [sys.executable, "-m", "kopuro_client", "case", "seal", "-", *options],
         env={

@@ -162,6 +162,6 @@ def test_trace_of_refused_caller_does_not_report_nothing_found(hub: FakeHub, run
     assert (ran.code, ran.out) == (3, "")
 
 
-def test_text_that_is_no_key_is_refused_before_any_request(hub: FakeHub, run: Run) -> None:
+def test_text_that_is_not_a_key_is_refused_before_any_request(hub: FakeHub, run: Run) -> None:
     assert run("trace", "ключ").code == 2
     assert [one for one in hub.received if "oauth" not in one.path and "well-known" not in one.path] == []

@@ -72,7 +72,7 @@ def test_verify_log_of_directory_reads_only_new_entries_the_second_time(run: Run
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_verify_log_with_changed_byte_is_exit_9(run: Run, tmp_path: Path, as_json: bool) -> None:
+def test_verify_log_with_changed_byte_exits_with_9(run: Run, tmp_path: Path, as_json: bool) -> None:
     root = TRUE.write(tmp_path / "log")
     bundle = root / "tile/entries/001"
     bundle.write_bytes(bundle.read_bytes().replace(b"opened", b"0pened", 1))
@@ -162,7 +162,7 @@ def test_verify_log_counts_witnesses(run: Run, tmp_path: Path, policy: str) -> N
         ["log"],
     ],
 )
-def test_verify_with_invalid_command_line_is_exit_2(run: Run, arguments: list[str]) -> None:
+def test_verify_with_invalid_command_line_exits_with_2(run: Run, arguments: list[str]) -> None:
     ran = run("verify", *arguments)
     assert ran.code == 2
     assert "olds" not in ran.out
@@ -174,7 +174,7 @@ def test_verify_log_of_directory_without_key_is_usage_error(run: Run, tmp_path: 
     assert "--log-key" in ran.err
 
 
-def test_verify_log_with_refused_connection_is_exit_6(run: Run) -> None:
+def test_verify_log_with_refused_connection_exits_with_6(run: Run) -> None:
     ran = run("verify", "log", "http://127.0.0.1:9/")
     assert (ran.code, ran.out) == (6, "")
 
@@ -355,7 +355,7 @@ def test_verify_receipt_without_key_is_usage_error(run: Run, tmp_path: Path) -> 
     assert run("verify", "receipt", str(file)).code == 2
 
 
-def test_verify_log_with_failing_hub_is_not_exit_9(hub: FakeHub, run: Run) -> None:
+def test_verify_log_with_failing_hub_does_not_exit_with_9(hub: FakeHub, run: Run) -> None:
     address = f"{hub.base}/audit"
     hub.script("GET", "/audit/checkpoint", json_response({}, status=500))
     ran = run("verify", "log", address)

@@ -108,7 +108,7 @@ def test_queue_gets_persistent_events_and_a_missing_one_is_a_failure(vhost: str)
     assert received.properties["message_id"] == MESSAGE["id"]
     assert received.properties["content_type"] == "application/cloudevents+json"
     assert orjson.loads(received.body) == MESSAGE
-    # Its connection breaks: one failure, then it connects anew.
+    # Its connection breaks: one failure, then it connects again.
     target._connection.transport.sock.close()
     with pytest.raises(NotAcceptedError, match="did not confirm"):
         target.deliver(MESSAGE)

@@ -40,7 +40,7 @@ def test_statement_that_one_of_the_keys_did_not_sign_is_not_trusted(untrusted: s
 
 
 @pytest.mark.parametrize("malformed", [statement(EARLIER, NEW, title="a checkpoint"), "", "kopuro/kg\n"])
-def test_other_note_is_no_statement(malformed: str) -> None:
+def test_other_note_is_not_a_statement(malformed: str) -> None:
     with pytest.raises(MalformedError):
         new_log_key(malformed, [EARLIER.verifier])
 

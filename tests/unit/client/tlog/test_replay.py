@@ -119,7 +119,7 @@ def test_newest_cosigned_checkpoint_counts_until_newer_one_is_cosigned(tmp_path:
     verified = verify_log(source, POLICY)
     assert verified.witnessed is not None
     assert verified.witnessed.checkpoint.size == 200
-    assert verified.replayed.first == 0  # the log's own cosigned checkpoint is no starting point
+    assert verified.replayed.first == 0  # the log's own cosigned checkpoint is not a starting point
     (tmp_path / "cosigned-checkpoint").write_text(Log(entries(200, tree="other")).note())
     with pytest.raises(ForkError):
         verify_log(source, POLICY)

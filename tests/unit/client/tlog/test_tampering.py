@@ -199,7 +199,7 @@ def a_cosigned_checkpoint_without_its_witnesses(chance: random.Random) -> Files:
 
 
 def a_cosigned_fork(chance: random.Random) -> Files:
-    """Log and witnesses have signed one tree; the newest checkpoint is of another."""
+    """Log and witnesses have signed one tree; the newest checkpoint shows another."""
     fork = Log(entries(chance.randint(400, SIZE), tree="fork", common=chance.randrange(400)))
     return {**FILES, "cosigned-checkpoint": fork.note().encode()}
 

@@ -166,7 +166,7 @@ def test_get_resource_declares_what_it_shows_of_persons(url: str) -> None:
         assert declared in (Reads.no_person, Reads.own)
     if declared is Reads.own:
         assert roles is not None
-        assert roles.isdisjoint(STAFF), "staff are no party to a referral"
+        assert roles.isdisjoint(STAFF), "staff are not a party to a referral"
 
 
 def test_every_known_resource_of_persons_exists() -> None:

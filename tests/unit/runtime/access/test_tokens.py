@@ -204,7 +204,7 @@ def test_token_of_a_removed_key_is_refused_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("credential", ["", None, 1, ["removed"]])
-def test_token_whose_credential_is_no_text_is_refused(credential: Any) -> None:
+def test_token_whose_credential_is_not_text_is_refused(credential: Any) -> None:
     assert slug(verifier(), signed(claims(credential=credential))) == "invalid-token"
 
 
@@ -215,7 +215,7 @@ def test_token_without_an_epoch_is_refused_whatever_its_times_say() -> None:
 
 
 @pytest.mark.parametrize("epoch", [-1, None, True, "1", 1.0, [1]])
-def test_token_whose_epoch_is_no_number_is_refused(epoch: Any) -> None:
+def test_token_whose_epoch_is_not_a_number_is_refused(epoch: Any) -> None:
     assert slug(verifier(), signed(claims(epoch=epoch))) == "invalid-token"
 
 

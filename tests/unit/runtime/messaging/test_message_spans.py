@@ -101,7 +101,7 @@ def test_every_event_of_a_batch_has_a_span_of_its_own() -> None:
     assert len({span.trace.span_id for span in kept.spans}) == 3
 
 
-def test_dead_letter_is_no_second_publication() -> None:
+def test_dead_letter_is_not_a_second_publication() -> None:
     kept = Kept()
     publish(MessageSpans("/kg/intake", kept), replace(outgoing(SUBMITTED), exchange=DEAD_LETTERS))
     publish(MessageSpans("/kg/routing", kept), outgoing(SUBMITTED))

@@ -33,12 +33,12 @@ PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
         (PROXY, "10.7.7.7, 10.0.0.2", "10.7.7.7"),
     ],
 )
-def test_client_is_the_last_entry_that_is_no_proxy(peer: str, forwarded: str, expected: str) -> None:
+def test_client_is_the_last_entry_that_is_not_a_proxy(peer: str, forwarded: str, expected: str) -> None:
     assert client_address(peer, forwarded, PROXIES) == expected
 
 
 @pytest.mark.parametrize("peer", [CLIENT, "2001:db8::1", "::ffff:192.0.2.7", "not an address", ""])
-def test_peer_that_is_no_proxy_names_nobody(peer: str) -> None:
+def test_peer_that_is_not_a_proxy_names_nobody(peer: str) -> None:
     assert client_address(peer, SPOOFED, PROXIES) == peer
     assert client_address(peer, "10.0.0.1", PROXIES) == peer
     assert client_address(PROXY, SPOOFED, ()) == PROXY

@@ -140,7 +140,7 @@ def test_document_with_most_values_is_parsed_and_larger_refused() -> None:
         parse_json(orjson.dumps(document), most_values=None)
 
 
-def test_commas_in_texts_are_no_values() -> None:
+def test_commas_in_texts_are_not_values() -> None:
     parse_json(orjson.dumps([",[{" * MOST_VALUES]))
 
 

@@ -100,7 +100,7 @@ def test_revocations_of_the_offers_of_one_organization_are_counted(bench: Workbe
             )
         )
 
-    # Those for another reason are no messages of the coordinators, and do not count.
+    # Those for another reason are not messages of the coordinators, and do not count.
     bench.receive(*(revoked("withdrawn") for _ in range(SINGLE)))
     flood = [revoked("organization_suspended") for _ in range(50)]
     emergency = unplaced(Urgency.emergency)

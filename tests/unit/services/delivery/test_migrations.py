@@ -45,7 +45,7 @@ def test_migrations_produce_declared_schema(database_url: str) -> None:
 def test_migration_closes_messages_of_ended_referrals_and_finds_open_offers(bench: Workbench) -> None:
     bench.receive(opened(), unplaced(), declined(), released_note())
     with bench.database.write() as connection:
-        # The offer is of another referral, which is open.
+        # The offer belongs to another referral, which is open.
         connection.execute(update(MESSAGES).where(MESSAGES.c.sequence == 1).values(referral_id=new_id()))
         # As an earlier build left it: the referral has ended, and its messages have their bodies.
         connection.execute(insert(CASE_LETTERS).values(referral_id=REFERRAL, closed_at=NOW))

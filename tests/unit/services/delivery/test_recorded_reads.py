@@ -51,7 +51,7 @@ def test_every_fetch_of_a_case_is_recorded_with_organization_and_client(bench: W
     assert [(event.data, event.partition_key) for event in bench.sent()] == [(fetched, REFERRAL)] * 2
 
 
-def test_refused_fetch_of_a_case_is_no_read(bench: Workbench) -> None:
+def test_refused_fetch_of_a_case_is_not_a_read(bench: Workbench) -> None:
     bench.receive(released_case())
     with pytest.raises(Refused):
         api.case(bench.partner, recorder(bench), request(STRANGER))

@@ -62,7 +62,7 @@ def test_unknown_type_or_data_that_does_not_fit_is_refused(
     assert bench.states() == []
 
 
-def test_hub_that_is_no_sandbox_makes_no_message(bench: Workbench) -> None:
+def test_hub_that_is_not_a_sandbox_makes_no_message(bench: Workbench) -> None:
     bench.is_sandbox = False
     with pytest.raises(Refused, match="not a sandbox") as refused:
         bench.triggers.make(ACCEPTOR, "offer.opened", plain(opened().data))

@@ -92,7 +92,7 @@ def test_refusal_of_the_hub_is_answered_with_its_problem(bench: Bench) -> None:
         (replace(submission(body=b""), dropped=digest_of(b"larger")), "body-too-large"),
     ],
 )
-def test_message_that_is_no_submission_is_refused_and_never_sent_to_the_hub(
+def test_message_that_is_not_a_submission_is_refused_and_never_sent_to_the_hub(
     bench: Bench, received: Received, slug: str
 ) -> None:
     assert bench.verdicts(received) == [Verdict.answered]

@@ -208,7 +208,7 @@ def test_closed_message_leaves_the_queue_with_its_content(bench: Bench) -> None:
     assert bench.broker.log.count("emptied") == 2
     bench.time += ERASURE_SECONDS
     bench.turns(3)
-    assert bench.broker.log.count("emptied") == 2, "a closed copy lingers no more"
+    assert bench.broker.log.count("emptied") == 2, "a closed copy is deleted"
 
 
 def test_closed_message_that_was_acknowledged_repeats_nothing(bench: Bench) -> None:

@@ -178,7 +178,7 @@ def test_rewritten_policy_is_not_used_and_raises_an_alarm(bench: Workbench) -> N
         policies(bench).every()
 
 
-def test_policy_that_is_no_json_is_not_used_and_raises_an_alarm(bench: Workbench) -> None:
+def test_policy_that_is_not_json_is_not_used_and_raises_an_alarm(bench: Workbench) -> None:
     live = started(bench)
     policies(bench).apply(SECOND, by="ann", now=NOW)
     with bench.database.write() as transaction:

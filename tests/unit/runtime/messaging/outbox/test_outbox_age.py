@@ -64,7 +64,7 @@ def test_age_is_that_of_the_oldest_event_in_single_messages_and_batches(
         assert look() == expected
 
 
-def test_message_that_is_no_event_ages_from_its_first_look(database: tuple[Database, Outbox]) -> None:
+def test_message_that_is_not_an_event_ages_from_its_first_look(database: tuple[Database, Outbox]) -> None:
     store, outbox = database
     clock = SettableClock(NOW)
     age = OutboxAge(outbox, clock)

@@ -54,7 +54,7 @@ def test_complete_broker_has_no_strays() -> None:
     assert listed() == []
 
 
-def test_private_queue_that_ends_with_its_connection_is_no_stray() -> None:
+def test_private_queue_that_ends_with_its_connection_is_not_a_stray() -> None:
     own = {"name": OWN, "exclusive": True}
     assert listed(queues=[own], bindings=[bound(f"{REPLIES}.intake", OWN)]) == []
     browsed = {"name": "vault.parked.looked-at", "exclusive": True}

@@ -62,7 +62,10 @@ def _write(name: str, text: str) -> Callable[[Path], object]:
         ),
         (_write("manifest.jws", "\udcff".encode("utf-8", "surrogateescape").decode("latin-1")), "not signed"),
         (_write("manifest.jws", manifest().signed(private_key("thief"))), "not signed by the hub's root key"),
-        (_write("manifest.jws", manifest("uz").signed(private_key("root"))), "is of the hub uz, not of kg"),
+        (
+            _write("manifest.jws", manifest("uz").signed(private_key("root"))),
+            "belongs to the hub uz",
+        ),
         (
             _write(
                 "manifest.jws",

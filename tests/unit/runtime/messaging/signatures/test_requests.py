@@ -108,7 +108,7 @@ def test_proof_of_a_fact_proves_no_request() -> None:
         orjson.dumps({**orjson.loads(REQUEST.encode()), "number": None}),
     ],
 )
-def test_signed_bytes_that_are_no_request_are_refused(body: bytes) -> None:
+def test_signed_bytes_that_are_not_a_request_are_refused(body: bytes) -> None:
     assert failed_check(delivered(body)) == "form"
 
 
@@ -138,7 +138,7 @@ def test_captured_request_is_refused_for_as_long_as_it_is_fresh() -> None:
     assert failed_check(message, reader) == "stale"
 
 
-def test_redelivery_of_a_request_that_has_its_reply_is_no_replay() -> None:
+def test_redelivery_of_a_request_that_has_its_reply_is_not_a_replay() -> None:
     reader, message = proofs(), delivered(REQUEST.encode())
     reader.read(message)
     with pytest.raises(RepliedBefore):

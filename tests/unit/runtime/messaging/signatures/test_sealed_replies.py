@@ -37,7 +37,7 @@ def test_altered_reply_does_not_open(place: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "A" * 43, "A" * 200, "="])
-def test_text_that_is_no_sealed_reply_does_not_open(text: str) -> None:
+def test_text_that_is_not_a_sealed_reply_does_not_open(text: str) -> None:
     with pytest.raises(ReplyUnopened):
         ReplyOpener().open(text, "1")
 

@@ -135,7 +135,7 @@ def test_statement_of_another_length_is_refused() -> None:
         assert check_of(body, key.sign(statement)) == "signature"
 
 
-def test_manifest_signature_is_no_statement() -> None:
+def test_manifest_signature_is_not_a_statement() -> None:
     body = event().encode()
     assert check_of(body, manifest().signed(private_key("routing"))) == "key"
 

@@ -69,7 +69,7 @@ def test_success_ends_the_failure() -> None:
     assert Health().disabled_at is None
 
 
-def test_long_silence_is_no_failure() -> None:
+def test_long_silence_is_not_a_failure() -> None:
     health, _ = Health().after_failure(START)
     later = START + dt.timedelta(days=6)
     health, percent = health.after_failure(later)

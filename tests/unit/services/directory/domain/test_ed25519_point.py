@@ -35,18 +35,18 @@ def _signs_for_everybody(key: bytes) -> bool:
 
 @pytest.mark.parametrize("sign", [0, SIGN])
 @pytest.mark.parametrize("y", SMALL, ids=lambda y: f"{SMALL[y]}-{y % 1000}")
-def test_points_of_small_order_are_no_keys(y: int, sign: int) -> None:
+def test_points_of_small_order_are_not_keys(y: int, sign: int) -> None:
     assert _signs_for_everybody(encoded(y | sign)) or y in (1, PRIME - 1)  # with x = 0 the sign is an error
     assert not is_usable_key(encoded(y | sign))
 
 
 @pytest.mark.parametrize("y", [PRIME, PRIME + 1, 2**255 - 1, PRIME + 3], ids=lambda y: f"p+{y - PRIME}")
-def test_second_encodings_of_a_point_are_no_keys(y: int) -> None:
+def test_second_encodings_of_a_point_are_not_keys(y: int) -> None:
     assert not is_usable_key(encoded(y))
     assert not is_usable_key(encoded(y | SIGN))
 
 
-def test_bytes_of_no_point_are_no_key() -> None:
+def test_bytes_that_encode_no_point_are_refused_as_a_key() -> None:
     assert not is_usable_key(encoded(2))  # y = 2 has no x
 
 

@@ -125,10 +125,10 @@ def test_bans_double_up_to_the_longest_and_are_short_again_after_calm() -> None:
     assert lengths[:3] == [FIRST_BAN, 2 * FIRST_BAN, 4 * FIRST_BAN]
     assert lengths[-1] == lengths[-2] == LONGEST_BAN
     account = account.charged(0.0, now + CALM - 1)
-    assert not account.says_nothing
+    assert not account.equals_new
     now += CALM
     account = account.charged(0.0, now)
-    assert account.says_nothing
+    assert account.equals_new
     assert account.charged(2 * BURST, now).banned == FIRST_BAN
 
 

@@ -55,7 +55,7 @@ def test_rights_fit_exactly_the_own_names() -> None:
         assert not matches(rights.write, name), name
 
 
-def test_client_of_an_organization_is_no_organization() -> None:
+def test_client_of_an_organization_is_not_an_organization() -> None:
     assert client_of(OSH) == f"{OSH}.amqp"
 
 
@@ -67,7 +67,7 @@ def test_password_is_stored_as_rabbitmq_does() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "a" * 48, base64.b64encode(b"x" * 35).decode(), "кг"])
-def test_other_text_is_no_password_hash(text: str) -> None:
+def test_other_text_is_not_a_password_hash(text: str) -> None:
     accepted = text == "a" * 48  # base64 of 36 bytes: nothing distinguishes it
     assert is_hash(text) == accepted
 

@@ -102,7 +102,7 @@ def test_header_whose_key_nobody_could_use_is_refused(header: dict[str, object])
 
 
 @pytest.mark.parametrize("kid", [None, 7, ["custody"], {"kid": CUSTODY_KID}])
-def test_key_id_that_is_no_string_is_refused(kid: object) -> None:
+def test_key_id_that_is_not_a_string_is_refused(kid: object) -> None:
     refusal(sealed(kid))
 
 

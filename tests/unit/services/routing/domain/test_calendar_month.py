@@ -52,6 +52,6 @@ def test_every_week_that_has_a_text_has_a_week_before_and_after_it(text: str) ->
 @pytest.mark.parametrize(
     "text", ["2026-13", "2026-1", "2026-W07", "0000-01", "0001-01", "9999-12", "", "2026-10-01"]
 )
-def test_other_texts_are_no_months(text: str) -> None:
+def test_other_texts_are_not_months(text: str) -> None:
     with pytest.raises(ValueError, match="2026-10"):
         CalendarMonth.parse(text)

@@ -120,7 +120,7 @@ def test_salts_of_leaves_differ_and_hide_the_decisions_salt() -> None:
     assert SALT not in salts
 
 
-def test_organization_that_is_no_candidate_has_no_proof() -> None:
+def test_organization_that_is_not_a_candidate_has_no_proof() -> None:
     with pytest.raises(ValueError, match="not among"):
         prove_candidate("ru.other", REFERRAL, ["ru.one"], (), SALT)
 

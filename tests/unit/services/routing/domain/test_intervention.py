@@ -236,7 +236,7 @@ def test_reminder_of_an_acceptor_requires_an_overdue_report(driver: ReferralDriv
 
 
 @pytest.mark.parametrize("what", CoordinatorAct)
-def test_intervention_at_an_organization_that_is_no_party_is_refused(
+def test_intervention_at_an_organization_that_is_not_a_party_is_refused(
     driver: ReferralDriver, what: CoordinatorAct
 ) -> None:
     driver.submit()

@@ -39,7 +39,7 @@ def test_decision_of_an_earlier_build_has_no_proofs(asked: list[str] | None, sal
     assert kept_proofs(REFERRAL, ["kg.one"], asked, salt) == {}
 
 
-def test_asked_organization_that_is_no_candidate_has_no_proof() -> None:
+def test_asked_organization_that_is_not_a_candidate_has_no_proof() -> None:
     assert kept_proofs(REFERRAL, ["kg.one"], ["kg.two"], SALT) == {}
 
 

@@ -173,7 +173,7 @@ def test_referral_of_others_and_unknown_referral_fail_alike() -> None:
             ReferralFailed(referral_id=ONWARD, sender=STRANGER, organization=None, reason="not_the_acceptor"),
         )
     )
-    # Nobody else learns of the attempt, and it is no link of a chain.
+    # Nobody else learns of the attempt, and it is not a link of a chain.
     assert known.about_others == unknown.about_others == ()
     assert sent(known).chain is sent(unknown).chain is None
 

@@ -238,7 +238,7 @@ def test_ten_needs_are_divided() -> None:
 
 
 def test_each_need_is_evaluated_once() -> None:
-    """Each block of needs was evaluated anew, so a few referrals with many needs kept all others waiting."""
+    """Each block of needs was evaluated again, so a few referrals with many needs kept all others waiting."""
     needs = sorted(need for need in codes("needs") - sensitive_needs() if "." in need)[:10]
     known = [helping(f"ru.n{n}", *(need for m, need in enumerate(needs) if m != n % 10)) for n in range(40)]
     looked_at: list[object] = []

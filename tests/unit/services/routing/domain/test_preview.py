@@ -67,7 +67,7 @@ def test_language_is_listed_if_it_alone_is_missing() -> None:
     uzbek, dear = service(languages=("uz",)), service(languages=("tg",), cost=Funding.at_cost)
     found = previewed(organization("ru.uzbek", uzbek), organization("ru.dear", dear))
     assert (found.candidates, found.more_by_language) == (Band.none, {"uz": Band.few})
-    # An organisation that can be asked already is no further one.
+    # An organisation that can be asked already is not counted again.
     both = organization("ru.both", service(), replace(uzbek, id="second"))
     assert previewed(both).more_by_language == {}
 

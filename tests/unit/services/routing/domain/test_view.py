@@ -60,7 +60,7 @@ def test_parties_of_an_acceptance_and_staff_see_when_the_report_is_due(
     assert (view.due_at, view.overdue_since) == ((DUE, OVERDUE) if shown else (None, None))
 
 
-def test_time_of_the_next_search_is_no_due_report() -> None:
+def test_time_of_the_next_search_is_not_a_due_report() -> None:
     view = referral_view(referral(None), (), viewer=SENDER, oversight=False)
     assert (view.due_at, view.overdue_since) == (None, None)
 

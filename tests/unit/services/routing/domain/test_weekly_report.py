@@ -307,7 +307,7 @@ def test_series_is_computed_from_what_the_weeks_show(submitted: list[int], every
 
 
 @pytest.mark.parametrize("text", ["2026-W00", "2026-W54", "2026-07", "2026-W7", "٢٠٢٦-W07", "0000-W01", ""])
-def test_text_that_is_no_week_raises(text: str) -> None:
+def test_text_that_is_not_a_week_raises(text: str) -> None:
     with pytest.raises(ValueError, match="2026-W07"):
         CalendarWeek.parse(text)
 

@@ -178,7 +178,7 @@ def test_both_wishes_for_a_service_are_counted_by_themselves() -> None:
     assert kinds == [(ChangeKind.another_service, 1), (ChangeKind.service, 1)]
 
 
-def test_another_service_is_no_wish_of_a_referral_to_a_named_organization() -> None:
+def test_another_service_is_not_a_wish_of_a_referral_to_a_named_organization() -> None:
     asked = frozenset({"ru.one"})
     named = facts(to="ru.one")
     assert smallest(organization("ru.one"), about=named, asked=asked) == frozenset()

@@ -71,7 +71,7 @@ def test_reseal_to_low_order_key_raises() -> None:
         {**SECRET, "d": "AA"},
     ],
 )
-def test_jwk_that_is_no_private_x25519_key_is_refused(jwk: dict[str, Any], tmp_path: Path) -> None:
+def test_jwk_that_is_not_a_private_x25519_key_is_refused(jwk: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "key.json"
     file.write_text(json.dumps(jwk))
     with pytest.raises(ValueError, match="X25519") as fault:

@@ -60,7 +60,7 @@ def test_header_outside_allow_list_is_refused(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("header", [[], "text", None, 1])
-def test_header_that_is_no_object_is_refused(header: Any) -> None:
+def test_header_that_is_not_an_object_is_refused(header: Any) -> None:
     with pytest.raises(Refused, match="cannot be read"):
         SealedCase.split(compact(header)).kid()
 

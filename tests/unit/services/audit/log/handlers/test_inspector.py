@@ -168,7 +168,7 @@ def test_damage_unseen_at_start_is_found_and_refused_at_the_next_start(
     assert complaint in (restarted.inspector.alarm() or "")
     assert restarted.inspector.is_damaged
     assert "the log is damaged" in caplog.text
-    # The next start reads everything. (Nodes can be computed again, and are no reason to refuse.)
+    # The next start reads everything. (Nodes can be computed again, and are not a reason to refuse.)
     if damage in (changed_node, missing_node):
         assert Process(large, clock).read_at_start == SIZE
     else:
@@ -257,7 +257,7 @@ def test_repaired_damage_is_cleared_by_a_complete_round(
 def test_log_changed_together_with_its_nodes_contradicts_the_head(
     process: Process, large: LogOnDatabase
 ) -> None:
-    """A forger who writes the entry and every hash above it anew is stopped by the signature."""
+    """A forger who writes the entry and every hash above it again is stopped by the signature."""
     do(large, changed_leaf(9))
     with large.database.write() as transaction:
         leaves = large.log.leaves(transaction, 0, SIZE)

@@ -278,7 +278,7 @@ def test_story_and_bundle_lack_the_facts_after_the_end(audit: LogOnDatabase, end
 
 
 @pytest.mark.parametrize("referral", [FIRST, new_id()], ids=["another's", "unknown"])
-def test_organization_that_is_no_party_gets_not_found(audit_log: LogOnDatabase, referral: str) -> None:
+def test_organization_that_is_not_a_party_gets_not_found(audit_log: LogOnDatabase, referral: str) -> None:
     with pytest.raises(Refused) as refused:
         read_as(audit_log, ALMATY, referral)
     assert (refused.value.slug, refused.value.detail) == (
@@ -374,7 +374,7 @@ def test_story_for_a_party_names_the_staff_that_read_it(audit_log: LogOnDatabase
     assert read_as(audit_log, MOSCOW) == [1, 5]
 
 
-def test_organization_that_is_no_party_gets_no_readers(audit_log: LogOnDatabase) -> None:
+def test_organization_that_is_not_a_party_gets_no_readers(audit_log: LogOnDatabase) -> None:
     with pytest.raises(Refused):
         readers_of(audit_log, ALMATY)
     assert audit_log.recorded_reads() == []

@@ -1,0 +1,18 @@
+"""Options that several operators' commands share. Every start of `kopuro` loads this module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HubDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Data directory of a hub that `kopuro up` started.", file_okay=False),
+]
+EnvironmentDir = Annotated[
+    Path | None,
+    typer.Option("--env", help="Directory with the services' environment files.", file_okay=False),
+]
+Documents = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
