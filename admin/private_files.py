@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from runtime.storage.durable_names import sync_directory
@@ -34,7 +36,7 @@ def replace_content(path: Path, text: str) -> None:
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+    with _naming(path), os.fdopen(descriptor, "w", encoding="utf-8") as file:
         _give(draft, present)
         os.fchmod(file.fileno(), present.st_mode & 0o777)
         file.write(text)
@@ -59,13 +61,24 @@ def _write(path: Path, text: str, *, mode: int) -> None:
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+    with _naming(path), os.fdopen(descriptor, "w", encoding="utf-8") as file:
         os.fchmod(file.fileno(), mode)  # whatever the umask
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
     sync_directory(path.parent)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Raises an OSError with the file's name: that of a write by descriptor, as on a full disk, has none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _give(path: Path, model: os.stat_result) -> None:

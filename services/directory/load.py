@@ -257,9 +257,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     database = open_database(parser)
     try:
         return load(database, options.hub, files, sys.stdout, sys.stderr)
-    except (DatabaseUnavailable, ProgrammingError):
+    except (DatabaseUnavailable, ProgrammingError) as error:
+        reason = error.reason() if isinstance(error, DatabaseUnavailable) else str(error.orig).splitlines()[0]
         sys.stderr.write(
-            "The database cannot be used. Check that it exists and that its migrations have run.\n"
+            f"The database cannot be used: {reason}. Check that it exists and that its migrations have run.\n"
         )
         return 1
     finally:

@@ -782,6 +782,7 @@ def test_database_without_a_schema_is_reported(tmp_path: Path) -> None:
     file = written(tmp_path / "organizations.json", ORGANIZATIONS)
     ended = load(f"sqlite:///{tmp_path / 'empty.sqlite'}", "--organizations", file)
     assert (ended.returncode, "migrations" in ended.stderr) == (1, True)
+    assert "The database cannot be used: no such table" in ended.stderr, "it says why, as for a full disk"
     assert "Traceback" not in ended.stderr
 
 

@@ -80,7 +80,8 @@ def _show_order(out: Output, decision: Decision, eligible: list[Candidate], lang
     if (why := why_first(decision, eligible, language)) is not None:
         out.blank()
         show_wrapped(out, why)
-    if overridden := [one for one in eligible if failed_rules(one, language)]:
+    asked = [one for one in eligible if one["rank"] is not None]
+    if overridden := [one for one in asked if failed_rules(one, language)]:
         out.blank()
         _show_rules(out, phrase("overridden", language), overridden, language)
 

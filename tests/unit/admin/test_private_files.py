@@ -1,5 +1,7 @@
 """Private files and locks."""
 
+import errno
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +44,23 @@ def test_text_is_on_disk_before_its_name_and_the_name_before_the_write_returns(
     steps = recorded_steps(monkeypatch, tmp_path)
     write(tmp_path / "key", "new")
     assert steps == [("sync", "key.new"), ("rename", "key"), ("sync", ".")]
+
+
+@pytest.mark.parametrize("write", [write_private, write_public, replace_content])
+def test_error_of_a_full_disk_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, str], None]
+) -> None:
+    """`kopuro up` said "[Errno 28] No space left on device", and not where."""
+    (tmp_path / "key").write_text("old", encoding="ascii")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("admin.private_files.os.fsync", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        write(tmp_path / "key", "new")
+    assert (error.value.errno, error.value.filename) == (errno.ENOSPC, str(tmp_path / "key"))
+    assert (tmp_path / "key").read_text(encoding="ascii") == "old"
 
 
 def test_deletion_is_on_disk_before_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

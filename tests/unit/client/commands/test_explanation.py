@@ -226,6 +226,26 @@ def test_explanation_names_overridden_rules(hub: FakeHub, run: Run) -> None:
     ]
 
 
+def test_explanation_names_no_overridden_rules_of_a_service_that_was_not_asked(
+    hub: FakeHub, run: Run
+) -> None:
+    """A placement's other services, not asked, were listed as if the coordinator had asked them, too."""
+    failed = {"rule": "area_served", "passed": False, "overridden": True, "reason": "out_of_area"}
+    asked = {**UNION, "rules": [{**failed, "detail": {"region": "RU-SPE"}}]}
+    second = {**asked, "service": "second", "rank": None}
+    changes = {
+        "candidates": [asked, second],
+        "overridden": ["area_served"],
+        "trigger": "placed_by_coordinator",
+    }
+    lines = explained(hub, run, **changes).splitlines()
+    assert lines[-3:] == [
+        "A coordinator decided to ask although:",
+        "- ru.moscow-union, service wages",
+        "    Its service does not cover the region: Saint Petersburg.",
+    ]
+
+
 @pytest.mark.parametrize(("name", "is_said"), [("load", True), ("responsiveness", True), ("language", False)])
 def test_explanation_says_that_a_sender_reads_classes(
     hub: FakeHub, run: Run, name: str, is_said: bool
