@@ -34,7 +34,7 @@ SHARED_THREATS = frozenset(
         *("access_matrix", "dropped_events", "forged_queries", "hostile_coordinator", "published_log"),
         *("rewritten_replica", "starvation", "stolen_broker_disk"),
         *("stolen_broker_password", "stolen_token_key", "suspended_member", "tampered_replica"),
-        "unapproved_service",
+        *("unapproved_service", "withdrawals"),
     )
 )
 # The files whose tests block, stop or kill the `own_broker` of their folder. A start takes 3 s of CPU time.

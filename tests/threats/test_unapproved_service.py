@@ -27,6 +27,18 @@ SERVICE = {
 }
 
 
+@pytest.fixture(scope="module")
+def observed(hub: RunningHub) -> Iterator[str]:
+    """The id of an open referral. A search for it shows what routing's replica says now.
+
+    A referral for each look would exclude its sender soon: withdrawn offers count (ADR 0150).
+    """
+    sender, referral_id = hub.submit("girl-taken-to-the-city")
+    until(lambda: sender.hub.referral(referral_id)["offers"], "the offers")
+    yield referral_id
+    sender.hub.withdraw(referral_id, "placed_elsewhere")
+
+
 @pytest.fixture
 def attacker(hub: RunningHub) -> Iterator[Participant]:
     """The organisation with the new service among its own."""
@@ -77,15 +89,25 @@ def verdict(hub: RunningHub, key: str) -> tuple[set[str], Mapping[str, Any] | No
     return asked, None
 
 
-def until_routing_has_the_service(hub: RunningHub) -> Mapping[str, Any]:
-    """Return the attacker's failed rules once routing's replica has the new service."""
-    return until(lambda: verdict(hub, "girl-taken-to-the-city")[1], "the service in routing's replica")
+def until_routing_has_the_service(hub: RunningHub, observed: str, *, approved: bool = False) -> None:
+    """Wait until routing's replica has the new service, and its approval or none."""
+    coordinator = hub.participants.staff("coordinator")
+    expected = set() if approved else {"service_not_approved"}
+
+    def has() -> bool:
+        services = coordinator.candidates(observed, organization=ATTACKER)["candidates"]
+        rules = {one["service"]: one["rules"] for one in services}.get(SERVICE["id"])
+        return rules is not None and {rule["reason"] for rule in rules if not rule["passed"]} == expected
+
+    until(has, f"the service in routing's replica, approved: {approved}")
 
 
-def test_service_that_nobody_approved_is_not_asked(hub: RunningHub, attacker: Participant) -> None:
-    failed = until_routing_has_the_service(hub)
+def test_service_that_nobody_approved_is_not_asked(
+    hub: RunningHub, attacker: Participant, observed: str
+) -> None:
+    until_routing_has_the_service(hub, observed)
+    asked, failed = verdict(hub, "girl-taken-to-the-city")
     assert failed == {"service_not_approved": {"service": "rescue", "needs": [TRAFFICKING]}}
-    asked, _ = verdict(hub, "girl-taken-to-the-city")
     assert ATTACKER not in asked
 
 
@@ -102,24 +124,28 @@ def test_organization_cannot_approve_its_own_service(hub: RunningHub, attacker: 
 
 
 def test_approved_service_is_asked_for_the_approved_need_alone(
-    hub: RunningHub, attacker: Participant
+    hub: RunningHub, attacker: Participant, observed: str
 ) -> None:
-    until_routing_has_the_service(hub)
+    until_routing_has_the_service(hub, observed)
     assert approve(hub, needs=(TRAFFICKING,)) == 200
-    until(lambda: verdict(hub, "girl-taken-to-the-city")[1] == {}, "the approval in routing's replica")
+    until_routing_has_the_service(hub, observed, approved=True)
+    assert verdict(hub, "girl-taken-to-the-city")[1] == {}
     _, failed = verdict(hub, "husband-beats")
     assert failed is not None
     assert failed["service_not_approved"] == {"service": "rescue", "needs": [VIOLENCE]}
 
     assert approve(hub, role="operator", withdrawn=True) == 200
-    until(lambda: verdict(hub, "girl-taken-to-the-city")[1] != {}, "the withdrawal in routing's replica")
+    until_routing_has_the_service(hub, observed)
+    assert verdict(hub, "girl-taken-to-the-city")[1] != {}
 
 
-def open_offer_to_the_attacker(hub: RunningHub, attacker: Participant) -> tuple[Participant, str, str]:
+def open_offer_to_the_attacker(
+    hub: RunningHub, attacker: Participant, observed: str
+) -> tuple[Participant, str, str]:
     """Approve the attacker's service, and return the sender, the id and the offer of a referral to it."""
-    until_routing_has_the_service(hub)
+    until_routing_has_the_service(hub, observed)
     assert approve(hub, needs=(TRAFFICKING,)) == 200
-    until(lambda: verdict(hub, "girl-taken-to-the-city")[1] == {}, "the approval in routing's replica")
+    until_routing_has_the_service(hub, observed, approved=True)
     sender, referral_id = hub.submit("girl-taken-to-the-city")
     until(lambda: sender.hub.referral(referral_id)["offers"], "the offers")
     try:
@@ -134,12 +160,12 @@ def open_offer_to_the_attacker(hub: RunningHub, attacker: Participant) -> tuple[
 
 @pytest.mark.parametrize("end", ["withdrawn", "widened"])
 def test_open_offer_of_a_service_that_loses_its_approval_is_revoked_and_made_to_the_next(
-    hub: RunningHub, attacker: Participant, end: str
+    hub: RunningHub, attacker: Participant, observed: str, end: str
 ) -> None:
     others = [one for one in attacker.hub.organization(ATTACKER)["services"] if one["id"] != "rescue"]
     smaller = {**SERVICE, "areas": ["RU", "TJ"]}
     attacker.hub.update_organization(ATTACKER, {"services": [*others, smaller]})
-    sender, referral_id, offer_id = open_offer_to_the_attacker(hub, attacker)
+    sender, referral_id, offer_id = open_offer_to_the_attacker(hub, attacker, observed)
     if end == "withdrawn":
         assert approve(hub, role="operator", withdrawn=True) == 200
     else:
@@ -159,16 +185,15 @@ def test_open_offer_of_a_service_that_loses_its_approval_is_revoked_and_made_to_
 
 
 def test_approval_does_not_cover_what_the_organization_adds_to_its_service(
-    hub: RunningHub, attacker: Participant
+    hub: RunningHub, attacker: Participant, observed: str
 ) -> None:
-    until_routing_has_the_service(hub)
+    until_routing_has_the_service(hub, observed)
     others = [one for one in attacker.hub.organization(ATTACKER)["services"] if one["id"] != "rescue"]
     local = {**SERVICE, "areas": ["KG-N"], "eligibility": {"sexes": ["female"]}}
     attacker.hub.update_organization(ATTACKER, {"services": [*others, local]})
     assert approve(hub, needs=(TRAFFICKING,)) == 200
     attacker.hub.update_organization(ATTACKER, {"services": [*others, SERVICE]})
     assert attacker.hub.organization(ATTACKER)["approved_services"] == []
-    failed = until(
-        lambda: verdict(hub, "girl-taken-to-the-city")[1], "the wider service in routing's replica"
-    )
+    until_routing_has_the_service(hub, observed)
+    _, failed = verdict(hub, "girl-taken-to-the-city")
     assert failed == {"service_not_approved": {"service": "rescue", "needs": [TRAFFICKING]}}
