@@ -16,11 +16,12 @@ from tests.threats.test_unapproved_service import (
     ATTACKER,
     TRAFFICKING,
     attacker,
+    observed,
     until_routing_has_the_service,
     verdict,
 )
 
-__all__ = ["attacker"]  # a fixture
+__all__ = ["attacker", "observed"]  # fixtures
 
 SELECT = sa.text("SELECT data FROM replica WHERE type = :type AND key = :key")
 REWRITE = sa.text(
@@ -48,10 +49,9 @@ def warned(hub: RunningHub, service: str) -> str | None:
 
 
 def test_approval_written_into_routings_replica_opens_no_offer(
-    hub: RunningHub, attacker: Participant
+    hub: RunningHub, attacker: Participant, observed: str
 ) -> None:
-    refused = until_routing_has_the_service(hub)
-    assert refused == {"service_not_approved": {"service": "rescue", "needs": [TRAFFICKING]}}
+    until_routing_has_the_service(hub, observed)
     by = {"by": "kg.coordinator", "at": "2026-01-01T00:00:00Z"}
     approval = {"service": "rescue", "needs": [TRAFFICKING], **by}
     rewrite(hub, "routing", OrganizationChanged.type, ATTACKER, {"approved_services": [approval]})
@@ -59,7 +59,7 @@ def test_approval_written_into_routings_replica_opens_no_offer(
     assert f"organization {ATTACKER}" in warning
     asked, failed = verdict(hub, "girl-taken-to-the-city")
     assert ATTACKER not in asked
-    assert failed == refused
+    assert failed == {"service_not_approved": {"service": "rescue", "needs": [TRAFFICKING]}}
     until(lambda: _stored(hub).get("approved_services", []) == [], "the directory's record in the replica")
 
 

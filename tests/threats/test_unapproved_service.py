@@ -96,7 +96,7 @@ def until_routing_has_the_service(hub: RunningHub, observed: str, *, approved: b
 
     def has() -> bool:
         services = coordinator.candidates(observed, organization=ATTACKER)["candidates"]
-        rules = {one["service"]: one["rules"] for one in services}.get(SERVICE["id"])
+        rules = {one["service"]: one["rules"] for one in services}.get("rescue")
         return rules is not None and {rule["reason"] for rule in rules if not rule["passed"]} == expected
 
     until(has, f"the service in routing's replica, approved: {approved}")
