@@ -171,6 +171,7 @@ def networks(draw: st.DrawFn) -> Circumstances:
         chain=draw(some(None, CHAIN)),
         observed=lambda name: observed[name],
         declined_as_full=draw(some({}, {NAMES[0]: NOW - DAY})),
+        declined_for_person=draw(some({}, {NAMES[2]: "conflict_of_interest"})),
         full_for=draw(some(dt.timedelta(), 3 * DAY)),
         offers_per_sender=draw(BOUNDS),
     )
@@ -178,24 +179,38 @@ def networks(draw: st.DrawFn) -> Circumstances:
 
 @settings(max_examples=times(30, 150))
 @given(networks())
-def test_candidates_fail_the_same_rules_together_as_alone(
-    given: Circumstances,
-) -> None:
-    directory = given.directory
-    everything = Shortlist(
-        sorted(directory.all_offered_services(), key=lambda offered: offered.organization_id)
-    )
-    assert_evaluated(everything, given, is_searched=False)
-    found = directory.shortlist_for(given.principal_need, given.facts.region)
+def test_candidates_fail_the_same_rules_together_as_alone(given: Circumstances) -> None:
+    assert_everything_evaluated(given)
+    found = given.directory.shortlist_for(given.principal_need, given.facts.region)
     assert_evaluated(found, given, is_searched=True)
 
 
-def assert_evaluated(shortlist: Shortlist, given: Circumstances, *, is_searched: bool) -> None:
+def test_each_rule_is_among_those_compared() -> None:
+    """A rule that no network reaches would be compared with nothing, above as here."""
+    failed: set[str] = set()
+
+    @settings(max_examples=30, derandomize=True)
+    @given(networks())
+    def compare(given: Circumstances) -> None:
+        failed.update(assert_everything_evaluated(given))
+
+    compare()
+    assert failed == set(rules.RULES)
+
+
+def assert_everything_evaluated(given: Circumstances) -> set[str]:
+    services = sorted(given.directory.all_offered_services(), key=lambda offered: offered.organization_id)
+    return assert_evaluated(Shortlist(services), given, is_searched=False)
+
+
+def assert_evaluated(shortlist: Shortlist, given: Circumstances, *, is_searched: bool) -> set[str]:
+    """Compare both evaluations of each service; return the names of the rules that any fails."""
     evaluation = Evaluation(given, is_searched=is_searched)
     observed = [given.observed(name) for name in shortlist.organizations]
     found = evaluation.failures(shortlist)
     evaluation.add_observed(shortlist, range(len(found)), observed, found)
     assert found == [rules.failures(offered, given) for offered in shortlist.services]
+    return {failure.rule for failures in found for failure in failures}
 
 
 def test_profiles_beyond_the_last_number_are_evaluated_each(monkeypatch: pytest.MonkeyPatch) -> None:
