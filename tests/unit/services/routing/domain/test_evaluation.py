@@ -141,6 +141,7 @@ CHAIN = Chain(
     length=1,
     holders=NAMES[:2],
 )
+DECLINED = some({}, {NAMES[2]: "conflict_of_interest"})
 BOUNDS = some(OffersPerSender(), OffersPerSender(most=1))
 
 
@@ -171,15 +172,17 @@ def networks(draw: st.DrawFn) -> Circumstances:
         chain=draw(some(None, CHAIN)),
         observed=lambda name: observed[name],
         declined_as_full=draw(some({}, {NAMES[0]: NOW - DAY})),
-        declined_for_person=draw(some({}, {NAMES[2]: "conflict_of_interest"})),
         full_for=draw(some(dt.timedelta(), 3 * DAY)),
         offers_per_sender=draw(BOUNDS),
     )
 
 
 @settings(max_examples=times(30, 150))
-@given(networks())
-def test_candidates_fail_the_same_rules_together_as_alone(given: Circumstances) -> None:
+@given(networks(), DECLINED)
+def test_candidates_fail_the_same_rules_together_as_alone(
+    given: Circumstances, declined: dict[str, str]
+) -> None:
+    given = replace(given, declined_for_person=declined)
     assert_everything_evaluated(given)
     found = given.directory.shortlist_for(given.principal_need, given.facts.region)
     assert_evaluated(found, given, is_searched=True)
@@ -190,9 +193,9 @@ def test_each_rule_is_among_those_compared() -> None:
     failed: set[str] = set()
 
     @settings(max_examples=30, derandomize=True)
-    @given(networks())
-    def compare(given: Circumstances) -> None:
-        failed.update(assert_everything_evaluated(given))
+    @given(networks(), DECLINED)
+    def compare(given: Circumstances, declined: dict[str, str]) -> None:
+        failed.update(assert_everything_evaluated(replace(given, declined_for_person=declined)))
 
     compare()
     assert failed == set(rules.RULES)

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.codes import Funding, OrganizationKind
+from contracts.codes import Funding, OrganizationKind, Urgency
 from contracts.records import dump, plain
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.decision import Trigger, decide
@@ -51,6 +51,12 @@ POLICIES = st.builds(
     st.sampled_from((Weights(), Weights(cost=5.0, freshness=0.0), NO_WEIGHTS)),
 )
 
+AS_URGENT = {
+    Urgency.emergency: {Urgency.emergency},
+    Urgency.urgent: {Urgency.emergency, Urgency.urgent},
+    Urgency.routine: set(Urgency),
+}
+
 
 @settings(max_examples=times(20, 100))
 @given(networks(), st.data())
@@ -85,14 +91,17 @@ def assert_same(
     assert sorted(made.candidates.organizations) == sorted(one.organization for one in candidates)
     names = dict.fromkeys(one.organization for one in candidates)
     observed = {name: given.observed(name) for name in names}
-    # Withdrawn offers are recorded for the sender only.
+    # Withdrawn offers are recorded for the sender only, and those that count for the urgency. All are new.
     seen = {name: replace(one, withdrawn=NONE_WITHDRAWN) for name, one in observed.items()}
     inputs = plain(made)["inputs"]
     assert {name: observation_of(record) for name, record in inputs["observed"].items()} == {
         name: one for name, one in seen.items() if one != NOTHING_OBSERVED
     }
+    counting = AS_URGENT[given.facts.urgency]
     assert {name: withdrawn_counts_of(record) for name, record in inputs["withdrawn"].items()} == {
-        name: counts for name, one in observed.items() if (counts := one.withdrawn.get(given.sender))
+        name: {key: number for key, number in counts.items() if key[0] in counting}
+        for name, one in observed.items()
+        if (counts := one.withdrawn.get(given.sender))
     }
     assert plain(made.turn) == plain(turn)
     return [[failure.rule for failure in one.failures] for one in made.candidates]
