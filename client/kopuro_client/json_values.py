@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 _LONGEST_POINTER: Final = 200
@@ -37,21 +37,17 @@ def json_fault(value: object) -> str | None:
 
     It continues a sentence that begins with the document: "has a number at /a/0 that is not finite".
     """
-    return next(_faults(value), None)
-
-
-def _faults(document: object) -> Iterator[str]:
-    pending: list[tuple[Path, object, frozenset[int]]] = [((), document, frozenset())]
+    pending: list[tuple[Path, object, frozenset[int]]] = [((), value, frozenset())]
     while pending:
-        path, value, around = pending.pop()
-        if (fault := _fault(value, path, around)) is not None:
-            yield fault
-            return
-        inside = around | {id(value)}
-        if isinstance(value, Mapping):
-            pending += [((*path, name), item, inside) for name, item in reversed(list(value.items()))]
-        elif isinstance(value, (list, tuple)):
-            pending += [((*path, index), value[index], inside) for index in reversed(range(len(value)))]
+        path, part, around = pending.pop()
+        if (fault := _fault(part, path, around)) is not None:
+            return fault
+        inside = around | {id(part)}
+        if isinstance(part, Mapping):
+            pending += [((*path, name), item, inside) for name, item in reversed(list(part.items()))]
+        elif isinstance(part, (list, tuple)):
+            pending += [((*path, index), part[index], inside) for index in reversed(range(len(part)))]
+    return None
 
 
 def _fault(value: object, path: Path, around: frozenset[int]) -> str | None:
