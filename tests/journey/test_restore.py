@@ -18,11 +18,13 @@ from sandbox.broker import PrivateBroker
 from sandbox.hub import Hub
 from services.audit.log.adapters.signing_key import load_log_key
 from services.audit.log.adapters.sql_log import SqlLog
+from services.audit.log.domain.checkpoint import Checkpoint
 from services.audit.log.domain.merkle import root_at
 from services.vault.adapters.key_store import SqliteKeyStore
 from services.vault.adapters.tables import SEALED_CASES
 from services.vault.ports import KeyKind
 from tests.journey.running_hub import RunningHub
+from tests.journey.waiting import until
 
 REFERRAL = "wage-claim-osh-moscow"
 # Files that an operator keeps apart from the backups: they change only with a key or the ports.
@@ -91,6 +93,8 @@ def test_destroyed_hub_is_restored_and_goes_on(
         # The erased case had been released; delivery's backup had it.
         with pytest.raises(RefusedError):
             running.organization(receiver.id).hub.sealed_case(erased)
+        # The log is published within a second of a commit: these loops may have taken less.
+        until(lambda: _longer(checkpoint, data), "a longer published log", within=10)
     finally:
         hub.stop()
         broker.remove_vhost(vhost)
@@ -111,10 +115,20 @@ def _erase(vault: str, keys: Path, referral_id: str) -> None:
     store.close()
 
 
+def _checkpoints(before: bytes, data: Path) -> tuple[Checkpoint, Checkpoint]:
+    """Return the given checkpoint and the one that is published now, verified."""
+    key = load_log_key(data / "keys" / "log.json", "kg")
+    return key.read(before), key.read((data / "log" / "checkpoint").read_bytes())
+
+
+def _longer(checkpoint: bytes, data: Path) -> bool:
+    before, now = _checkpoints(checkpoint, data)
+    return now.size > before.size
+
+
 def _assert_continues(audit: str, data: Path, checkpoint: bytes) -> None:
     """Assert that the log of now is longer than the one of the checkpoint, and begins with it."""
-    key = load_log_key(data / "keys" / "log.json", "kg")
-    before, now = key.read(checkpoint), key.read((data / "log" / "checkpoint").read_bytes())
+    before, now = _checkpoints(checkpoint, data)
     assert now.size > before.size
     database = Database.open(audit)
     with database.read() as transaction:
