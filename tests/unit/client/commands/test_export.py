@@ -216,7 +216,6 @@ def test_parquet_export_equals_ndjson_export(hub: FakeHub, run: Run, tmp_path: P
         assert {name: row[name] for name in leaf} == {**leaf, "time": row["time"]}
 
 
-@pytest.mark.usefixtures("any_umask")
 @pytest.mark.parametrize("indices", [(), (0,)], ids=["empty pages", "pages with entries"])
 def test_export_whose_cursor_comes_again_ends(
     hub: FakeHub, run: Run, tmp_path: Path, indices: tuple[int, ...]
@@ -228,6 +227,7 @@ def test_export_whose_cursor_comes_again_ends(
     assert len(hub.requests_to(PATH)) == (2 if indices else MOST_EMPTY)
 
 
+@pytest.mark.usefixtures("any_umask")
 def test_export_directory_and_files_are_private(hub: FakeHub, run: Run, tmp_path: Path) -> None:
     hub.script("GET", PATH, page(0, following=None))
     run("export", str(tmp_path / "x"))
