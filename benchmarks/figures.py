@@ -5,7 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from statistics import median
+from typing import Final
+
+# Draws of an interval, and their seed: the same values give the same interval.
+_DRAWS: Final = 2000
+_SEED: Final = 1
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -49,6 +55,38 @@ def ratios(rounds: Sequence[Mapping[str, float]], *, of: str) -> Mapping[str, Sp
         if values:
             found[other] = spread(values)
     return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """A figure of all rounds together, and the interval in which it lies with a probability of 95 %."""
+
+    value: float
+    lowest: float
+    highest: float
+
+
+def percentiles_ratio(rounds: Sequence[tuple[Sequence[float], Sequence[float]]], share: float) -> Estimate:
+    """Return the percentile of all first values of the rounds, divided by that of all second ones.
+
+    The interval comes from rounds drawn with replacement (percentile bootstrap; Efron and Tibshirani, "An
+    Introduction to the Bootstrap", 1993): the values of a round depend on each other, the rounds do not.
+    Raises ValueError without rounds.
+    """
+    if not rounds:
+        raise ValueError("no round was measured")
+
+    def ratio(drawn: Sequence[tuple[Sequence[float], Sequence[float]]]) -> float:
+        first, second = ([value for one in drawn for value in one[side]] for side in (0, 1))
+        return percentile(first, share) / percentile(second, share)
+
+    random = Random(_SEED)  # noqa: S311 - no secret
+    ratios_drawn = [ratio(random.choices(rounds, k=len(rounds))) for _ in range(_DRAWS)]
+    return Estimate(
+        value=ratio(rounds),
+        lowest=percentile(ratios_drawn, 0.025),
+        highest=percentile(ratios_drawn, 0.975),
+    )
 
 
 def alternated(contenders: Sequence[str], rounds: int) -> list[list[str]]:

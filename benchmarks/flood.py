@@ -11,7 +11,7 @@ import asyncio
 import datetime as dt
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isnan
@@ -22,7 +22,7 @@ import orjson
 
 from benchmarks.amqp_submissions import connected
 from benchmarks.attacks import Attack, Drips, Messages, Requests, running
-from benchmarks.figures import percentile
+from benchmarks.figures import Estimate, percentile, percentiles_ratio
 from benchmarks.keepalive import Endpoint, Links, Rejected
 from benchmarks.kopuro_hub import KopuroHub
 from benchmarks.story import SampleReferral, story
@@ -45,19 +45,18 @@ _QUIET_SECONDS: Final = 240.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flooded:
-    """The reads of one partner during one attack. Times in milliseconds, from when a read was due; medians.
+    """The reads of one partner during one attack. Times in milliseconds, from when a read was due.
 
-    first: the p99 while the attacker uses up what it may send at once; NaN: not measured. ratio: of the p99
-    to that alone in the same round, with the lowest and the highest. failed: reads without an answer. cpu:
-    seconds of processor time that the hub's services used in a second of attack, above those in a second
-    alone. memory: MiB of intake afterwards.
+    alone, attacked: p50 and p99 of the reads of all rounds. first: the p99 while the attacker uses up what it
+    may send at once; NaN: not measured. ratio: of the two p99. failed: reads without an answer. cpu: seconds
+    of processor time that the hub's services used in a second of attack, above those in a second alone; the
+    median of the rounds. memory: MiB of intake afterwards.
     """
 
     alone: tuple[float, float]
     attacked: tuple[float, float]
     first: float
-    ratio: float
-    ratios: tuple[float, float]
+    ratio: Estimate
     failed: int
     cpu: float
     memory: float
@@ -103,13 +102,22 @@ def measure_flood(
 
 def table_of(found: Mapping[str, Flooded]) -> tuple[list[str], list[list[str]]]:
     """Return the head and the rows of a table of the attacks."""
-    head = ["attack", "alone", "attacked", "p99 to alone", "p99 at first", "CPU", "failed", "intake MiB"]
+    head = [
+        "attack",
+        "alone",
+        "attacked",
+        "p99 to alone (95 %)",
+        "p99 at first",
+        "CPU",
+        "failed",
+        "intake MiB",
+    ]
     return head, [
         [
             name,
             f"{one.alone[0]:.1f} / {one.alone[1]:.1f}",
             f"{one.attacked[0]:.1f} / {one.attacked[1]:.1f}",
-            f"{one.ratio:.2f} ({one.ratios[0]:.2f} to {one.ratios[1]:.2f})",
+            f"{one.ratio.value:.2f} ({one.ratio.lowest:.2f} to {one.ratio.highest:.2f})",
             "" if isnan(one.first) else f"{one.first:.1f}",
             f"{one.cpu:.2f}",
             str(one.failed),
@@ -195,46 +203,50 @@ def _measure(
 ) -> Flooded:
     token = hub.token(victim)
 
-    def read(duration: float) -> tuple[float, float, int]:
-        latencies, failed = asyncio.run(_read(scenario.door, scenario.path, token, duration))
-        return 1000 * percentile(latencies, 0.5), 1000 * percentile(latencies, 0.99), failed
+    def read(duration: float) -> tuple[list[float], int]:
+        return asyncio.run(_read(scenario.door, scenario.path, token, duration))
 
-    def used(duration: float) -> tuple[tuple[float, float, int], float]:
+    def used(duration: float) -> tuple[tuple[list[float], int], float]:
         before = sum(map(cpu_seconds, hub.pids().values()))
         found = read(duration)
         return found, (sum(map(cpu_seconds, hub.pids().values())) - before) / duration
 
     read(2)  # connections, caches
-    alone, attacked, cpu, first = [], [], [], float("nan")
+    compared: list[tuple[list[float], list[float]]] = []
+    cpu, failed, first = [], 0, float("nan")
     with running(scenario.attack, processor) as attacker:
         time.sleep(2)  # until it has started
         if scenario.burst:
-            first = read(min(scenario.burst, 5))[1]
+            first = 1000 * percentile(read(min(scenario.burst, 5))[0], 0.99)
             time.sleep(scenario.burst)
         for _ in range(rounds):
             attacker.stop()
             scenario.purge()
             _await_quiet(hub)
-            one, idle = used(seconds)
+            (alone, failed_alone), idle = used(seconds)
             attacker.go_on()
             time.sleep(_RESUME_SECONDS)
-            other, busy = used(seconds)
-            alone.append(one)
-            attacked.append(other)
+            (attacked, failed_attacked), busy = used(seconds)
+            compared.append((attacked, alone))
+            failed += failed_alone + failed_attacked
             cpu.append(busy - idle)
     scenario.purge()
-    ratios = [under[1] / quiet[1] for quiet, under in zip(alone, attacked, strict=True)]
     _await_quiet(hub)
     return Flooded(
-        alone=(median(one[0] for one in alone), median(one[1] for one in alone)),
-        attacked=(median(one[0] for one in attacked), median(one[1] for one in attacked)),
+        alone=_middle_and_p99(reads for _, reads in compared),
+        attacked=_middle_and_p99(reads for reads, _ in compared),
         first=first,
-        ratio=median(ratios),
-        ratios=(min(ratios), max(ratios)),
-        failed=sum(one[2] for one in (*alone, *attacked)),
+        ratio=percentiles_ratio(compared, 0.99),
+        failed=failed,
         cpu=median(cpu),
         memory=resident_mebibytes(hub.pids()["intake"]),
     )
+
+
+def _middle_and_p99(rounds: Iterable[list[float]]) -> tuple[float, float]:
+    """Return both of all reads of the rounds, in milliseconds."""
+    reads = [latency for one in rounds for latency in one]
+    return 1000 * percentile(reads, 0.5), 1000 * percentile(reads, 0.99)
 
 
 def _await_quiet(hub: KopuroHub) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.figures import alternated, percentile, ratios, spread
+from benchmarks.figures import alternated, percentile, percentiles_ratio, ratios, spread
 
 
 def test_percentile_is_always_one_of_the_values() -> None:
@@ -81,3 +81,28 @@ def test_order_of_contenders_varies_between_rounds() -> None:
 
 def test_rounds_without_contenders_are_empty() -> None:
     assert alternated([], 2) == [[], []]
+
+
+def test_percentiles_of_all_rounds_are_compared_and_not_those_of_each() -> None:
+    quiet = [1.0] * 99 + [2.0]
+    # One read in 200 is slow: half of the rounds have one, and none changes the p99 of all.
+    rounds = [([1.0] * 100, quiet), ([1.0] * 99 + [50.0], quiet)] * 2
+
+    found = percentiles_ratio(rounds, 0.99)
+
+    assert found.value == 1.0
+    assert found.lowest == 1.0
+
+
+def test_interval_contains_the_ratio_and_is_wider_for_rounds_that_differ() -> None:
+    equal = percentiles_ratio([([2.0, 4.0], [1.0, 2.0])] * 5, 0.99)
+    different = percentiles_ratio([([2.0, 4.0 * n], [1.0, 2.0]) for n in range(1, 6)], 0.99)
+
+    assert (equal.lowest, equal.value, equal.highest) == (2.0, 2.0, 2.0)
+    assert different.lowest < different.value == different.highest == 10.0
+    assert percentiles_ratio([([2.0, 4.0], [1.0, 2.0])] * 5, 0.99) == equal
+
+
+def test_percentiles_ratio_without_rounds_raises() -> None:
+    with pytest.raises(ValueError, match="no round"):
+        percentiles_ratio([], 0.99)
