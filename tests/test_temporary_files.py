@@ -14,7 +14,7 @@ from tests.servers import PostgresServer
 ROOT = Path(__file__).resolve().parent.parent
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - only compared
 
-# As tests/conftest.py.
+# The hook calls what tests/conftest.py calls, so that a child run behaves like the suite.
 _CONFTEST = """
 from tests.support import temporary_files
 

@@ -78,7 +78,8 @@ class CrashingDirectory(Crashing):
         )
         clients = [_client(OSH, "partner"), _client(OPERATOR, "operator")]
         entries.enter(Client, clients, by="load")
-        # As after the clients' first tokens, so that a planned moment is one of the operator's request.
+        # A client's first token registers its proof key. Registered here, it is none of the moments at which a
+        # test kills the directory.
         with self._database.write() as transaction:
             for client in clients:
                 secret = client.secret_sha256

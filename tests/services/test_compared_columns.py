@@ -775,7 +775,7 @@ def test_no_id_is_skipped_beside_damaged_ids(databases: dict[str, str]) -> None:
     assert [id_ for id_ in seen if len(id_) == 1] == ["5", "7"]
 
 
-# As SQL: what a database may hold where it does not check the types of values, as SQLite does not.
+# SQL of values that a database may hold if it does not check their types. SQLite does not check them.
 GARBAGE: Final[Mapping[type, Sequence[str]]] = {
     Json: ("'{'", "char(0)", "'null'", "NULL", "4611686018427387904", "x'FF'", "CAST(x'7BFF' AS TEXT)"),
     String: ("NULL", "x'FF'"),

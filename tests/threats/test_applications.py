@@ -110,7 +110,7 @@ def test_application_response_does_not_reveal_whether_a_record_exists(hub: Runni
     for changes in (
         {"proposed_id": MEMBER, "name": known["name"], "parent": MEMBER},
         {"proposed_id": "kg.nobody-at-all", "name": "Nobody", "parent": "kg.nobody-else"},
-        # The same contact again, as the applications before.
+        # The same contact again as in the applications before.
         {"contact": {"name": "A", "email": "same@talas.example"}},
         {"contact": {"name": "A", "email": "same@talas.example"}},
     ):

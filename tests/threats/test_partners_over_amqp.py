@@ -113,7 +113,7 @@ def test_two_plain_amqp_programs_close_a_loop(hub: AmqpHub) -> None:
         sent = referral(hub)
         key = osh.submit(sent)
         referral_id = osh.answer_to(key)["submission_id"]
-        osh.submit(sent, message_id=key)  # again, as after a confirm that was lost
+        osh.submit(sent, message_id=key)  # published again, because a lost confirm makes a program repeat it
         offer = moscow.await_message("offer.opened", referral_id=referral_id)["data"]
         accepted = moscow.answer_to(moscow.submit({"submit": "accept", "offer_id": offer["offer_id"]}))
         assert "problem" not in accepted

@@ -26,7 +26,7 @@ from runtime.messaging.rabbit.tolerant_frames import UNDECODABLE, tolerant
 from runtime.tls import TlsFiles, handshake_fault
 
 with warnings.catch_warnings():
-    # As in runtime.__main__, which operators' commands such as `kopuro up --amqp` do not run.
+    # Operators' commands such as `kopuro up --amqp` do not run runtime.__main__, which ignores the warning too.
     warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
     from eventlet import patcher
 

@@ -58,7 +58,7 @@ def report(bench: IntakeBench, referral_id: str, by: str, key: str | None = None
 
 
 def publish(bench: IntakeBench) -> None:
-    """As the relay does once the broker has confirmed."""
+    """Delete the outbox's rows, which the relay does once the broker has confirmed."""
     with bench.database.write() as transaction:
         outbox = Outbox(MESSAGING.outbox)
         outbox.forget(transaction, [number for number, _ in outbox.oldest(transaction, 100)])

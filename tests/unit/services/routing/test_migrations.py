@@ -40,7 +40,7 @@ def test_migration_counts_pending_offers(busy: Workbench) -> None:
     with busy.database.write() as connection, Operations.context(MigrationContext.configure(connection)):
         service_loads.downgrade()
         asked.downgrade()
-        # As an earlier build left it: no row for an organisation that has pending offers only.
+        # An earlier build wrote no row for an organisation that has pending offers only.
         connection.exec_driver_sql("DELETE FROM observations WHERE answered + expired + held = 0")
         asked.upgrade()
         service_loads.upgrade()
