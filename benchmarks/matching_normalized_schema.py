@@ -1,7 +1,7 @@
 """Normalised tables of the SQL side of the benchmark of matching, and their rows.
 
-They are the tables that a routing service would keep for any question: a row for each value of a record's
-lists, nothing that follows from other rows, and an index for each direction in which the question joins them.
+They are the tables that a routing service would keep for any question. They have a row for each value of a
+record's lists, no derived values, and an index for each direction in which the question joins them.
 Descriptive columns are left out, and what was observed is counted already, not a row for each offer: both
 favour the databases.
 """

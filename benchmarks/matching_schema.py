@@ -1,8 +1,8 @@
 """The tables of the SQL side of the benchmark of matching, and their rows.
 
-They are laid out for this one question, as a database administrator would who knew it in advance: surrogate
-keys in the order of the answer, clustered primary keys, closed vocabularies as bit masks, and derived values
-(coverage of an organisation, its opt-in kind, sums of demand) stored beside what they are derived from.
+They are designed for this one question, which the designer knew in advance. They have surrogate keys in the
+order of the answer, clustered primary keys, and closed vocabularies as bit masks. Derived values (coverage of
+an organisation, its opt-in kind, sums of demand) are stored beside their sources.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from contracts.signatures import SignatureFault, SigningKey, UnusableSigningKey,
 from contracts.topology import OPERATIONS
 
 MANIFEST_TYPE: Final = "kopuro-manifest+jws"
-# Enough for a rotation. Each key is a key that may speak for the service.
+# Enough for a rotation. Each key can sign facts in the service's name.
 MOST_KEYS: Final = 4
 _HUB = re.compile(r"[a-z]{2}")
 

@@ -91,7 +91,7 @@ class HubProcesses:
                 own_ports = set(self._files.reserved_ports())
                 if broker is not None:
                     own_ports.add(broker.identity.distribution_port)
-                # With a broker of its own a hub may be more than a sandbox: then only on demand.
+                # A hub with a broker of its own may be more than a sandbox, so this is done only on demand.
                 default = "false" if broker is None else "true"
                 environment["KOPURO_SANDBOX"] = self._environment.get("KOPURO_SANDBOX", default)
                 environment["KOPURO_WEBHOOK_REFUSED"] = ",".join(

@@ -31,9 +31,11 @@ class ChangePoll:
         seconds: float = LONGEST_SECONDS,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """work: depends on the database and the clock. What else it depends on is followed by a commit or by
-        `wake`, or may wait for `seconds`. It returns whether the next call runs it whatever is committed: it
-        was not finished, or awaits a time.
+        """work: depends on the database and the clock.
+
+        Changes of other values that it depends on are followed by a commit or by `wake`, or may wait for
+        `seconds`. It returns whether the next call runs it whatever is committed: it was not finished, or
+        awaits a time.
 
         seconds: the longest time between two runs.
         """

@@ -160,10 +160,10 @@ class ApprovalStore(Protocol):
     ) -> list[Approval]:
         """Return at most `limit` approvals with ids above `after`, ordered by id, which is their age.
 
-        organization: the partner that reads: it gets those about itself. The ones that are older than its
-        record may be about others, who were to have its id: of those it gets what was granted, and of the
-        requests to vet an application only the one that was granted. state: None for any, as organization.
-        now: an undecided request that expired before counts as expired.
+        organization: the partner that reads: it gets those about itself. Requests that are older than its
+        record may be about others, who were to have its id. Of those it gets the granted ones, and of the
+        requests to vet an application only the granted one. state: None for any, as organization. now: an
+        undecided request that expired before counts as expired.
         """
         ...
 

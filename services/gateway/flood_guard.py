@@ -59,8 +59,8 @@ class FloodGuard:
     def password_replaced(self, organization: str) -> None:
         """End the ban: whoever knew the password before has caused it, and is shut out now.
 
-        What the organisation does next leads to the next, longer ban at once if it is a flood. The ban ends
-        with the next turn. A third one within an hour runs its time, whichever clients replace the password.
+        If the organisation floods the broker again, the next, longer ban follows at once. The ban ends with
+        the next turn. A third one within an hour runs its time, whichever clients replace the password.
         """
         account = self._accounts.get(organization)
         if account is None or account.until is None:

@@ -183,7 +183,7 @@ class WindowUpdater:
         closed = self._hub.closed(self.organization, among=self._window.copied)
         self._looked_at = self._clock()
         lingering = self._window.lingering(closed)
-        # Not one that was acknowledged meanwhile: emptying the queue repeats messages.
+        # A message that was acknowledged meanwhile is left out: emptying the queue repeats messages.
         return bool(lingering) and not lingering.isdisjoint(
             self._queues.look(self._session, self.organization)
         )

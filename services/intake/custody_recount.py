@@ -1,7 +1,7 @@
 """The count of the cases in custody, corrected from what routing knows of the referrals.
 
-An end may have been missed: an earlier build takes `referral.completed` and the others from the queue
-`intake.offers` and has no count, and a replacement may be admitted after the end of its referral was read.
+Intake may have missed an end. An earlier build takes `referral.completed` and the others from the queue
+`intake.offers` and has no count. A replacement may also be admitted after the end of its referral was read.
 """
 
 from __future__ import annotations

@@ -78,8 +78,8 @@ class CrashingDirectory(Crashing):
         )
         clients = [_client(OSH, "partner"), _client(OPERATOR, "operator")]
         entries.enter(Client, clients, by="load")
-        # A client's first token registers its proof key. Registered here, it is none of the moments at which a
-        # test kills the directory.
+        # A client's first token registers its proof key. Registered here, it is none of the moments at which
+        # a test kills the directory.
         with self._database.write() as transaction:
             for client in clients:
                 secret = client.secret_sha256

@@ -1,7 +1,7 @@
 """Only sender and acceptor can read a case, and the hub keeps no trace of its content.
 
-Canaries stand in every field of a case and of a note, and in every leaf of requests that are refused. They
-are looked for in all that the hub keeps and says, in clear, encoded and packed.
+Every field of a case and of a note, and every leaf of requests that are refused, contains a canary. They are
+looked for in all that the hub keeps and says, in clear, encoded and packed.
 """
 
 from __future__ import annotations

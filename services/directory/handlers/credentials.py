@@ -100,9 +100,9 @@ class Credentials:
     def revoke(self, client_id: str, *, by: str, client: str = "", operator: bool) -> Standing[Client]:
         """Revoke a client; its tokens are refused from then on. A repetition changes nothing.
 
-        The password at the partners' broker that it has set ends too (`amqp_passwords.end_password_of`), and
-        so do its open requests for approval, as with each loss of standing (`Approvals`): they would take
-        room from the other clients' requests.
+        The password at the partners' broker that it has set ends too (`amqp_passwords.end_password_of`). Its
+        open requests for approval also end, because they would take room from the other clients' requests;
+        each loss of standing ends them (`Approvals`).
 
         client: the client that asks. Raises Refused `not-found`, also for another principal's client unless
         `operator`, and `forbidden` (see `require_earlier`).

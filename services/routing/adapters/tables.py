@@ -56,8 +56,8 @@ REFERRALS = Table(
     Column("acceptor_suspended_since", Instant),
     # The rank of the urgency, 0 for an emergency; null for a closed referral.
     Column("priority", SmallInteger),
-    # The turn in the coordinators' queues (`domain/coordination_queue.py`). Every referral has one:
-    # one that was split stands in no queue, but may rejoin.
+    # The turn in the coordinators' queues (`domain/coordination_queue.py`). Every referral has one. A
+    # referral that was split is in no queue, but can become whole again.
     Column("turn_at", Instant),
     # The group of the first need and the country of the region: what the figures count by.
     Column("need_group", String(60)),
@@ -199,7 +199,7 @@ DECISIONS = Table(
     # earlier builds. The first is erased with the record.
     Column("asked", Json),
     Column("logged_in", String(36)),
-    # From the erasure on: by organisation, the opened leaf of each that was asked (`domain/kept_proofs.py`).
+    # Filled at the erasure: for each organisation that was asked, its opened leaf (`domain/kept_proofs.py`).
     Column("proofs", Json),
     Index("decisions_referral", "referral_id", "id"),
 )

@@ -85,8 +85,8 @@ class LoggedStatement:
 def not_told(entries: Iterable[LoggedStatement]) -> Collection[int]:
     """Return the indices of the entries that a story leaves out.
 
-    A submission that was refused did not happen as it states: its refusal is told instead, and of each
-    organisation the first MOST_REFUSALS_TOLD. Those of coordinators' acts are all told.
+    A submission that was refused did not take effect, so the story has its refusal instead, for each
+    organisation the first MOST_REFUSALS_TOLD. It has every refusal of a coordinator's act.
     """
     known = list(entries)
     refused = {

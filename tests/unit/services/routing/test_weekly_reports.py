@@ -279,7 +279,7 @@ def _ids(count: int) -> list[str]:
 def test_steps_are_read_by_number(bench: Workbench) -> None:
     with bench.database.read() as transaction:
         if transaction.dialect.name == "postgresql":
-            # PostgreSQL would scan this small table. In a large one it chooses the index, which is tested here.
+            # PostgreSQL would scan this small table. In a large one it chooses the index, which is tested.
             transaction.exec_driver_sql("SET LOCAL enable_seqscan = off")
             transaction.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
         explain = "EXPLAIN" if transaction.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
