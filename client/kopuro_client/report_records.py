@@ -24,7 +24,7 @@ class GapLabels(TypedDict):
 
 
 class Gap(Figure):
-    """Referrals that found nobody. A row with a null counts all others: see `WeeklyReport`."""
+    """Referrals that found no organisation. A row with a null counts all others: see `WeeklyReport`."""
 
     region: str | None
     need: str | None
@@ -33,9 +33,9 @@ class Gap(Figure):
 
 
 class RuleCount(Figure):
-    """Referrals that found nobody, by the rule that excluded the closest candidates; null: all others.
+    """Referrals that found no organisation, by the rule that excluded the closest candidates.
 
-    label: of the rule, in the language that the report was read in.
+    rule: null for all others. label: of the rule, in the language that the report was read in.
     """
 
     rule: str | None

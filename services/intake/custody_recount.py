@@ -51,11 +51,11 @@ class CustodyRecount:
         except Refused as refusal:
             # An earlier build of routing does not know the query.
             drop_frames(refusal)
-            raise Unavailable("Routing does not tell which referrals have ended.") from None
+            raise Unavailable("Routing does not answer which referrals have ended.") from None
         if ended:
             with self._database.write() as transaction:
                 self._store.end_custody(transaction, ended)
-            _log.info("counted cases of ended referrals no longer", extra={"cases": len(ended)})
+            _log.info("cases of ended referrals are no longer counted", extra={"cases": len(ended)})
 
     def _add_up(self) -> None:
         with self._database.read() as transaction:
@@ -66,6 +66,6 @@ class CustodyRecount:
                 change = self._store.recount(transaction, sender)
             if change:
                 _log.warning(
-                    "the sum of a sender's cases was not what they add up to",
+                    "the stored sum of a sender's cases differed from their sizes and was corrected",
                     extra={"sender": sender, "change": change},
                 )

@@ -1,4 +1,4 @@
-"""Figures about earlier referrals: how soon they were answered, and how many found nobody.
+"""Figures about earlier referrals: how soon they were answered, and how many found no organisation.
 
 Figures are withheld unless they count FEWEST persons without those of the reader's own organisations, and the
 others are rounded. So no figure says how one referral went, even to a sender that subtracts its own.

@@ -121,7 +121,7 @@ def made_again(
     if "inputs" not in stored or (stored["inputs"] and "whole_needs" not in stored["inputs"]):
         raise OfAnotherBuild("an earlier build recorded it without all of its inputs")
     if stored.get("rules") != list(RULES):
-        raise OfAnotherBuild("another build decided it by other rules")
+        raise OfAnotherBuild("another build decided it with other rules")
     try:
         inputs = stored["inputs"]
         observed = _observed(inputs, sender)

@@ -103,7 +103,7 @@ def test_report_of_a_week_counts_its_events(bench: Workbench) -> None:
     assert shown["week"] == str(WEEK)
     assert {name: one["count"] for name, one in shown["totals"].items()} == {
         "submitted": 18,
-        # The declined and the silent ones found nobody else.
+        # After the declines and the expiries, no other organisation was found.
         "unplaced": 12,
         "asked": 11,
         "answered": 9,
