@@ -79,7 +79,7 @@ class RabbitInstallation:
 
 
 def erl_call(path: str) -> str | None:
-    """Return Erlang's program `erl_call`; None without it. path: PATH, on which it or `erl` is.
+    """Return Erlang's program `erl_call`; None if there is none. path: PATH, on which it or `erl` is.
 
     An Erlang that was built from source has it in its own directory only.
     """

@@ -55,7 +55,7 @@ class OrganizationWeek(TypedDict):
 
 
 class WeeklyReport(TypedDict):
-    """A week of the network. before: the week that changes refer to, null without a report of it.
+    """A week of the network. before: the week that changes refer to, null if there is no report of it.
 
     totals: by `submitted`, `unplaced`, `asked`, `answered` and `silent`. In the gaps, a row without a
     language counts the other cells of its need group and country, one without a need those of its country,

@@ -95,7 +95,7 @@ def deciding(known: Trace, source: str, message_id: str) -> Trace:
 
 
 def caused_by(traceparent: str | None, source: str, message_id: str) -> str | None:
-    """Return the traceparent of the events that `source` publishes because of a message; None without one.
+    """Return the traceparent of the events that `source` publishes because of a message, or None.
 
     traceparent: the message's. The parent of the events is the span in which `source` handles the message.
     """
@@ -131,7 +131,7 @@ def correlation_id() -> str | None:
 
 
 def caller() -> tuple[str, str] | None:
-    """Return the client id and the token id of the request that this greenlet serves; None without one."""
+    """Return the client id and the token id of the request that this greenlet serves, or None."""
     return _caller.get()
 
 

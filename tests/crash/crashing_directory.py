@@ -96,7 +96,7 @@ class CrashingDirectory(Crashing):
         self._key_file.write_text(json.dumps(key))
         return TokenSigner(key, issuer_of(HUB)).kid
 
-    # Requests of the operator to the running build; None without a response
+    # Requests of the operator to the running build; None if there is no response
 
     def rename(self, url: str, name: str) -> httpx.Response | None:
         """Change OSH's name to this."""

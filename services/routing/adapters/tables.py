@@ -45,7 +45,8 @@ REFERRALS = Table(
     # Null: as submitted. `revoked`: to be reduced at once. `reduced`: coarse (`domain/reduced_facts.py`).
     Column("facts_state", String(10)),
     Column("correlation_id", String(64), nullable=False),
-    # The span in which routing handled the submission; null without one. Decisions of deadlines continue it.
+    # The span in which routing handled the submission; null if there is none. Decisions of deadlines continue
+    # it.
     Column("traceparent", String(55)),
     Column("submitted_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),

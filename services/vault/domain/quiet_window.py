@@ -23,7 +23,7 @@ class WaitingForVault:
     """The messages that wait for the vault now.
 
     dead_letters: also those in transit to the dead-letter queue. oldest_retry: when the oldest retry was
-    first seen, None without retries.
+    first seen, None if there are no retries.
     """
 
     queued: int

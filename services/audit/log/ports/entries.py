@@ -198,7 +198,7 @@ class Log(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredContent:
-    """The stored data of a leaf, unchecked. salt, text: both None without an opening."""
+    """The stored data of a leaf, unchecked. salt, text: both None if there is no opening."""
 
     index: int
     leaf: bytes
