@@ -21,7 +21,7 @@ from tests.support import temporary_files
 def pytest_configure(config):
     temporary_files.of_run(config)
 """
-# Leaves directories, as a program that is killed does, and kills the run if it is told to.
+# Leaves directories, because a killed program leaves them too. Kills the run on request.
 _TEST = """
 import os, signal, subprocess, tempfile
 

@@ -152,8 +152,9 @@ class Replica:
         # those records, and the replica needs a new one.
         self._state_key = " ".join((queue, *sorted(kinds)))
         self._complete = False
-        # The highest change number that this process has assigned or read in a valid row. Whoever deletes
-        # rows or rewrites their numbers must not make the next ones lower than those that views have seen.
+        # The highest change number that this process has assigned or read in a valid row. An attacker who
+        # deletes rows or rewrites their numbers must not make the next numbers lower than those that views
+        # have seen.
         self._highest = 0
         # `data` as it is stored: the text may be no JSON.
         columns = [

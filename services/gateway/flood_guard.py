@@ -57,7 +57,7 @@ class FloodGuard:
         return len(self._closed)
 
     def password_replaced(self, organization: str) -> None:
-        """End the ban: whoever knew the password before has caused it, and is shut out now.
+        """End the ban: a user of the earlier password may have caused it, and has no access now.
 
         If the organisation floods the broker again, the next, longer ban follows at once. The ban ends with
         the next turn. A third one within an hour runs its time, whichever clients replace the password.

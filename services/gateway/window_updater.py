@@ -123,7 +123,7 @@ class WindowUpdater:
 
     def _open(self) -> None:
         self._hub.require_admitted(self.organization)
-        # Before the permissions: whoever knows the password that this one replaces must not get in.
+        # Done before the permissions: a user of the replaced password must not get access.
         self._apply_password()
         # Before the permissions: messages of an earlier session may have been closed meanwhile.
         self._rebuild()

@@ -215,7 +215,7 @@ def _refused_later(
     referral_id: str,
     canaries: Canaries,
 ) -> None:
-    """Send what is refused behind the door: by routing, by the vault."""
+    """Send submissions that intake admits and that routing or the vault refuses."""
     declined.hub.decline(offer_id, "other", note=canaries.text("note of an answer that is refused"))
     declined.await_message("answer.refused", referral_id)
     custody = dict(sender.hub.discovery.custody_key)

@@ -30,7 +30,7 @@ KEPT = ("hub.json", "credentials.json", "clients.json", "organizations.json", "d
 
 
 @pytest.mark.timeout(300)  # starts two hubs
-def test_destroyed_hub_is_restored_and_goes_on(
+def test_destroyed_hub_is_restored_and_continues(
     broker: PrivateBroker,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -105,7 +105,7 @@ def test_lost_binding_of_audit_is_named_and_stops_publishing(vhost: str, managem
         assert (watch.obstacle(), lacking(registry)) == (None, set())
 
 
-def test_what_a_stolen_password_of_intake_has_declared_is_named_and_removed(
+def test_strays_of_a_stolen_password_of_intake_are_named_and_removed(
     vhost: str,
     broker: PrivateBroker,
     management_uri: str,

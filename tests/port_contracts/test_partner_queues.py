@@ -462,7 +462,7 @@ def test_submissions_that_expire_fill_their_organizations_queue_and_no_disk(
             taken += 1
     # The broker looks at lengths with some delay.
     assert channel.queue_declare(DEAD_LETTERS, passive=True).message_count < MOST_DEAD_LETTERS * 3 // 2
-    # Its own door is shut, and the others' are open.
+    # Its own access is ended, and that of the others is not.
     channel.basic_publish_confirm(amqp.Message(b"{}"), exchange_of(OTHER), OTHER)
     queues.close()
     link.collect()

@@ -1,4 +1,4 @@
-"""Anybody applies: what the door tells, what becomes of what was sent, and how an applicant comes in."""
+"""Applications by anybody: what is revealed, when the content is erased, and how an applicant is admitted."""
 
 from __future__ import annotations
 

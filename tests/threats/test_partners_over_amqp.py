@@ -129,7 +129,8 @@ def test_two_plain_amqp_programs_close_a_loop(hub: AmqpHub) -> None:
         # One admission and one answer, whatever was repeated.
         answers = [one for one in osh.seen.values() if one["data"].get("message_id") == key]
         assert len(answers) == 1
-    # What both have acknowledged at the broker is acknowledged over HTTP, though later messages wait.
+    # Messages that both have acknowledged at the broker are acknowledged over HTTP, although later messages
+    # wait.
     for program in (osh, moscow):
         with hub.partner(program.organization) as over_http:
 
@@ -446,7 +447,7 @@ def test_organization_cannot_enter_the_hubs_virtual_host(hub: AmqpHub) -> None:
         with pytest.raises((NotAllowed, AMQPError)):
             connection(hub, STRANGER, vhost)
     assert hub_topology().queues
-    # Nor the management API, which only needs a password.
+    # The management API, which only needs a password, is not open to it either.
     answer = httpx.get(
         f"http://{LOOPBACK}:{hub.identity.management_port}/api/overview",
         auth=(STRANGER, hub.passwords[STRANGER]),

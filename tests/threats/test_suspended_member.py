@@ -79,7 +79,7 @@ def test_every_resource_refuses_the_member_within_five_seconds(hub: RunningHub, 
             for name in refused:
                 del waiting[name]
             assert time.monotonic() < changed + SECONDS, sorted(waiting)
-        # Refused once is refused for good; the member's own record is all that it can read.
+        # Once a request is refused, all later ones are; the member can read its own record only.
         own = {"id": MEMBER}
         answers = {
             str(resource): resource.refusal(hub, token, **(own if str(resource) == OWN_RECORD else {}))

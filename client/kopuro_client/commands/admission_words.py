@@ -36,7 +36,7 @@ FIELDS: Final[Mapping[str, Texts]] = {
     "note": ("note", "примечание", "эскертүү"),
 }
 
-# What a request for approval is about: `ApprovalKind`.
+# The subject of a request for approval: `ApprovalKind`.
 KINDS: Final[Mapping[str, Texts]] = {
     "credential": ("client", "клиент", "клиент"),
     "role": ("staff client", "клиент сотрудника", "кызматкердин клиенти"),

@@ -71,7 +71,8 @@ REFERRALS = Table(
     Column("part", Json),
     # Into how many parts this referral was split; null for one that was not.
     Column("parts", SmallInteger),
-    # By organisation, why it is not asked: what it said of the person about another part; null: none.
+    # For each organisation, why it is not asked: the reason about the person that it gave for another part.
+    # Null: none.
     Column("left_out", Json),
     # Whether the person has withdrawn the consent, also after the end; null: no.
     Column("consent_revoked", Boolean),

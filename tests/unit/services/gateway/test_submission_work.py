@@ -171,7 +171,7 @@ def test_submissions_beyond_the_bytes_in_hand_wait_in_their_queue_and_keep_their
 
 
 class SlowHub(HubInMemory):
-    """A hub in which the requests of one organisation wait until they are let go."""
+    """A hub in which the requests of one organisation wait until they are released."""
 
     def __init__(self, slow: str) -> None:
         super().__init__()

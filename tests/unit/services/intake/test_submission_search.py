@@ -93,7 +93,7 @@ def test_command_is_found_with_its_referral_whether_it_had_a_key(
     assert (found["referral_id"], found["fact"]) == (referral, "progress.submitted")
     if key is not None:
         assert find(search, MOSCOW, key=key)[0] == [found]
-    # By a referral's id each party finds its own submissions about it.
+    # With a referral's id each party finds its own submissions about it.
     assert [one["id"] for one in find(search, MOSCOW, id=referral)[0]] == [submission]
     assert [one["id"] for one in find(search, OSH, id=referral)[0]] == [referral]
 

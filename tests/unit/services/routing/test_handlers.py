@@ -627,7 +627,7 @@ def test_roles_query_returns_only_referrals_that_routing_has_read(
     assert roles("kz.stranger") == {referral: "none", fresh: "none"}
 
 
-def test_ended_referrals_are_told_of_those_that_routing_has_read(bench: Workbench) -> None:
+def test_ended_referrals_are_returned_of_those_that_routing_has_read(bench: Workbench) -> None:
     ended, fresh = new_id(), new_id()
     bench.take(submitted(ended))
     bench.take(submitted(fresh))

@@ -291,7 +291,7 @@ def test_cycles_of_parts_are_bounded(database_url: str, withdrawn: str) -> None:
 
 
 def test_referral_is_not_split_because_of_withdrawn_offers(database_url: str) -> None:
-    """A split is for good, and the offers count for an hour."""
+    """A split is permanent, and the offers count for an hour."""
     bench = workbench(database_url, helping("ru.both", LEGAL, SHELTER), helping("ru.home", SHELTER))
     cycles(bench, ALLOWED, to="ru.both")
     whole = several(new_id(), LEGAL, SHELTER)
