@@ -82,7 +82,7 @@ def _manifest(document: Any) -> Manifest:
         raise ValueError
     services = {name: _identity(identity) for name, identity in document["services"].items()}
     kids = [key.kid for identity in services.values() for key in identity.keys]
-    # A key that two services share could not tell them apart.
+    # A signature with a key that two services share would not show which of them signed.
     if len(set(kids)) != len(kids):
         raise ValueError
     if OPERATIONS not in services:

@@ -21,7 +21,7 @@ COMPARED: Final = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Doubtful:
-    """Records whose rows differ from what was absorbed. next: the change number where to go on."""
+    """Records whose rows differ from what was absorbed. next: the change number at which to continue."""
 
     records: frozenset[RecordId]
     next: int

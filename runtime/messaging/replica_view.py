@@ -70,7 +70,7 @@ class ReplicaView:
     def is_compared(self) -> bool:
         """Return whether `check` has compared every row since the last commit, and uses all of them.
 
-        Never true on PostgreSQL, which tells no version. Raises DatabaseUnavailable.
+        Never true on PostgreSQL, which reports no version. Raises DatabaseUnavailable.
         """
         return not self._refused and self._compared_since == self._database.version()
 

@@ -242,7 +242,7 @@ class Database:
     def version(self) -> object:
         """Return a value that equals an earlier one only if nothing was committed between the two calls.
 
-        SQLite counts the commits of every process and connection (`PRAGMA data_version`), and tells them
+        SQLite counts the commits of every process and connection (`PRAGMA data_version`), and reports them
         without a query: some ten microseconds. PostgreSQL has no such number, so each value differs from all
         others there, and in a database in memory. Raises DatabaseUnavailable.
         """
@@ -250,7 +250,7 @@ class Database:
             return object()
         with translated():
             if self._asked is None:
-                # One for this alone: SQLite does not count the commits of the connection that it tells.
+                # One for this alone: SQLite does not count the commits of the connection that asks.
                 opened = self._engine.connect()
                 if self._asked is not None:  # another thread was faster
                     opened.close()

@@ -58,7 +58,7 @@ class Effect(Enum):
     """The action at a planned moment."""
 
     kill = auto()  # SIGKILL: nothing is flushed, closed or sent
-    halt = auto()  # this thread waits for good, the rest of the process goes on
+    halt = auto()  # this thread waits permanently, the rest of the process continues
     fail_once = auto()  # the part reports a failure
     fail_always = auto()
 

@@ -1,4 +1,4 @@
-"""The drill: a hub is destroyed and restored from a backup; its loops go on, and its log continues."""
+"""The drill: a hub is destroyed and restored from a backup; its loops and its log continue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hub that told all stories agrees with its log, down to each offer and step."""
+"""A hub that ran all stories agrees with its log, down to each offer and step."""
 
 from __future__ import annotations
 

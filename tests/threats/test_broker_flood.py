@@ -1,4 +1,4 @@
-"""A member that floods the partners' broker is banned there; others go on, and nothing is lost.
+"""A member that floods the partners' broker is banned there; others continue, and nothing is lost.
 
 The tests count. `python -m benchmarks flood` measures how much others are delayed.
 """

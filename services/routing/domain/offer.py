@@ -29,7 +29,7 @@ APPROVAL_ENDED = "approval_ended"
 ACCEPTOR_SUSPENDED = "acceptor_suspended"
 
 # The refusal of a timely answer whose offer expired before it was read, if it can have no effect any more. A
-# candidate must not learn from it how the referral went on.
+# candidate must not learn from it how the referral continued.
 ALREADY_EXPIRED = "The offer has already expired."
 
 

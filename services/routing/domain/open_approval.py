@@ -1,4 +1,4 @@
-"""Tells whether the network still approves an offer's holder for the sensitive needs of its referral."""
+"""Whether the network still approves an offer's holder for the sensitive needs of its referral."""
 
 from __future__ import annotations
 

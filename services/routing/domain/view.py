@@ -150,8 +150,8 @@ def decision_view(
     organisations that have held the case earlier in the chain either, except the one from which it received
     the person.
 
-    directory: tells whom a service is for whose conditions the person does not meet (`conditions` of the
-    rule), if it still holds the record that the decision read.
+    directory: names the conditions of a service that the person does not meet (`conditions` of the rule), if
+    it still holds the record that the decision read.
     """
     evaluated = stored["rules"]
     turn = stored.get("turn")  # missing in decisions of earlier builds

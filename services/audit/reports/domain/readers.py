@@ -71,7 +71,7 @@ class Viewer:
         """Return whether the viewer learns of the read."""
         if self.sees_everything or read.reader == self.organization:
             return True
-        # Later reads would tell how the referral continues.
+        # Later reads would reveal how the referral continues.
         is_later = self.until is not None and read.index > self.until
         return read.reader not in self.parties and not is_later
 

@@ -1,4 +1,4 @@
-"""Emergencies without an answer: the coordinators are told once for each wait, on both databases."""
+"""Emergencies without an answer: the coordinators are notified once for each wait, on both databases."""
 
 from __future__ import annotations
 

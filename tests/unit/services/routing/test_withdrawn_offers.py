@@ -397,7 +397,7 @@ def test_preview_says_that_nobody_can_be_asked(bench: Workbench) -> None:
 
 
 def test_candidate_is_not_passed_over_by_a_sender_that_withdrew_too_often(bench: Workbench) -> None:
-    """Its statement must not tell it that it lacks capacity."""
+    """Its statement must not say that it lacks capacity."""
     cycles(bench, ALLOWED)
     bench.take(submission(NOW))
     assert passed_over([records(bench)[-1]], asked=()) == {}
