@@ -18,7 +18,7 @@ from contracts.records import dump
 from contracts.vocabularies import codes, need_group, sensitive_needs
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 
-# By table: its columns, and its primary key.
+# Keyed by table: its columns, and its primary key.
 TABLES: Final[Mapping[str, tuple[str, str]]] = {
     "need": ("code TEXT NOT NULL, grp TEXT NOT NULL, sensitive INT NOT NULL", "code"),
     "organization": (
@@ -67,7 +67,7 @@ TABLES: Final[Mapping[str, tuple[str, str]]] = {
     "agreement_party": ("agreement INT NOT NULL, organization INT NOT NULL", "agreement, organization"),
     "agreement_need": ("agreement INT NOT NULL, need TEXT NOT NULL", "agreement, need"),
 }
-# By table: the columns of each further index.
+# Keyed by table: the columns of each further index.
 INDEXES: Final[Mapping[str, Sequence[str]]] = {
     "organization": ("parent",),
     "service": ("organization",),

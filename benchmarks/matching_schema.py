@@ -31,7 +31,7 @@ Row = Mapping[str, Any]
 # The key of the entry "*" among the parties of an agreement.
 EVERYONE: Final = 0
 
-# By table: its columns, and its primary key.
+# Keyed by table: its columns, and its primary key.
 TABLES: Final[Mapping[str, tuple[str, str]]] = {
     "org": (
         "id INTEGER, name TEXT NOT NULL, revision INT, country TEXT, active INT, receives INT,"

@@ -43,7 +43,7 @@ _PROCESSES = (*SERVICES, GATEWAY)
 _PORT_KINDS = ("http", "operations")
 
 SECOND_OPERATOR = "second-operator"
-# By client: the role. Two operators, because one person may not decide alone where two are needed.
+# Keyed by client: the role. Two operators, because one person may not decide alone where two are needed.
 _STAFF = {
     "coordinator": "coordinator",
     "auditor": "auditor",

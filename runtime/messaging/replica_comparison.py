@@ -33,7 +33,7 @@ class ReplicaComparison:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._rows: dict[RecordId, AbsorbedRow] = {}
-        # By change number, with earlier numbers of the same records until the next turn.
+        # Sorted by change number, with earlier numbers of the same records until the next turn.
         self._order: list[tuple[int, RecordId]] = []
         self._next = 1
 

@@ -57,7 +57,7 @@ def _next_order() -> dict[str, Any] | None:
     # The patched functions would make a hub, in order to wait in it.
     os, socket = (eventlet.patcher.original(name) for name in ("os", "socket"))
     server = socket.socket(fileno=os.dup(0))
-    # By the modules: the sockets to the forks that have imported them.
+    # Keyed by the modules: the sockets to the forks that have imported them.
     imported: dict[tuple[str, ...], Any] = {}
     modules: tuple[str, ...] = ()
     while True:

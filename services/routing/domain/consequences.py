@@ -37,8 +37,8 @@ class Consequence:
     concerns_person: bool = False
 
 
-# By the code of the reason. A reason with no consequence concerns this referral only: the organisation is
-# not asked again for it.
+# Keyed by the code of the reason. A reason with no consequence concerns this referral only: the organisation
+# is not asked again for it.
 CONSEQUENCES: Mapping[str, Consequence] = {
     "no_capacity": Consequence(is_full=True, may_be_asked_again=True),
     "not_eligible": Consequence(corrects="eligibility"),

@@ -114,7 +114,7 @@ class Evaluation:
         self._given = given
         directory, consent = given.directory, given.facts.consent
         self._named_in = directory.agreements_by_party
-        # By the agreements that name an organisation and whether it is vetted: of `agreement_in_force`.
+        # Keyed by the agreements that name an organisation and whether it is vetted: of `agreement_in_force`.
         self._of_named: dict[tuple[frozenset[str], bool], Failure | None] = {}
         self._known = _known_failures(tuple([group.reads(given) for group in _GROUPS]))
         self._for_all = [rule for rule, may_fail in _CONDITIONAL if may_fail(given)]

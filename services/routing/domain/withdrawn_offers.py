@@ -29,7 +29,7 @@ LONGEST: Final = dt.timedelta(days=1)
 
 # (urgency, time of opening) -> number of offers, of one sender at one organisation.
 WithdrawnCounts = Mapping[tuple[Urgency, dt.datetime], int]
-# By sender, at one organisation.
+# Keyed by sender, at one organisation.
 WithdrawnOffers = Mapping[str, WithdrawnCounts]
 
 NONE_WITHDRAWN: WithdrawnOffers = {}
