@@ -664,7 +664,7 @@ def unnamed(databases: Mapping[str, str], changes: Sequence[Change]) -> list[Cha
     assert made or all(change.value for change in changes)
     found = {kind(one) for one in found_in(databases)} if made else set()
     if LONG:
-        # What `rounds` relies on: no difference is taken for that of another change.
+        # `rounds` relies on this: each difference is attributed to its own change.
         (change,) = changes
         others = {(service, one) for service in (*SERVICES, "log") for one in KINDS} - {change.differs}
         assert not change.has_one_kind or not found & others, (change, found)

@@ -29,10 +29,10 @@ def main() -> int:
         import eventlet
 
     eventlet.monkey_patch()
-    # What libraries import at their first use, in every service's start.
+    # Modules that libraries import at their first use, in every service's start.
     for module in ("encodings.idna", "kombu.transport.pyamqp", "cryptography.hazmat.backends.openssl"):
         importlib.import_module(module)
-    # What every service imports, before it imports its own package.
+    # Modules that every service imports before its own package.
     import runtime.entrypoints.batches
     import runtime.entrypoints.operations
     import runtime.entrypoints.resource

@@ -427,7 +427,7 @@ OTHERS: dict[str, Callable[[Any], object]] = {
 }
 # The whole access of an organisation over AMQP.
 ALLOWED = {
-    # Whatever the routing key, a message there goes to the organisation's own queue of submissions.
+    # A message with any routing key goes from there to the organisation's own queue of submissions.
     *(f"publish {exchange_of(STRANGER)} {key}" for key in (*QUEUES, *ORGANIZATIONS, "#", "*")),
     f"get {queue_of(STRANGER)}",
     f"consume {queue_of(STRANGER)}",

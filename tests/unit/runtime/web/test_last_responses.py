@@ -65,7 +65,7 @@ def test_connection_of_a_peer_that_continues_to_send_is_closed(held: ExitStack) 
             except BlockingIOError:
                 eventlet.sleep(0.01)
     assert len(last) == 0
-    # What was read, and what the buffers of both sockets hold.
+    # The bytes that were read, and those in the buffers of both sockets.
     assert sent < DRAINED + 8 * 1024 * 1024
 
 

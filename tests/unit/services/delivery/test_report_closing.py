@@ -39,7 +39,7 @@ from tests.unit.services.delivery.workbench import (
 UNION, INSPECTORATE = "kg.builders-union", "kg.labour-inspectorate"
 EXPIRY = NOW + dt.timedelta(days=730)
 REPORT, OTHER_REPORT = new_id(), new_id()
-# What must be gone: the reporter, the salt and the sealed evidence.
+# The values that must be erased: the reporter, the salt and the sealed evidence.
 CANARIES = (SENDER, "S" * 43, SEALED)
 
 

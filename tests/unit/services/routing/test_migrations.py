@@ -132,7 +132,7 @@ def test_migration_gives_a_turn_to_a_referral_that_is_split_and_may_rejoin(busy:
             turns.downgrade()
             turns.upgrade()
             acceptor_suspended.upgrade()
-        # What routing writes when an acceptance is read late and the referral is whole again.
+        # The rows that routing writes when an acceptance is read late and the referral is whole again.
         connection.execute(whole.values(status="unplaced", priority=2))
 
     found: list[str] = []

@@ -82,7 +82,7 @@ def revision_of(directory: Directory, organization_id: str) -> int:
     return found.revision
 
 
-# What a member of the staff requests.
+# The requests of a member of the staff.
 STAFF_REQUESTS: dict[str, Callable[[Directory], Any]] = {
     "credential": lambda d: d.credentials.issue(
         ANN, client_id=f"{OSH}.new", principal=OSH, roles=(Role.partner,), secret_sha256="b" * 64
