@@ -14,8 +14,8 @@ from runtime.tls import BROKER, UnusableTlsFiles, tls_files
 def queue_counts(variables: Mapping[str, str], queues: Sequence[str]) -> Mapping[str, int]:
     """Return the messages that are ready in each queue, at the broker that KOPURO_AMQP_URI names.
 
-    A message that a consumer holds is not counted: AMQP does not tell. Raises InvalidArgumentError when the
-    broker cannot be used, or a queue is missing or not open to the user.
+    A message that a consumer holds is not counted: AMQP does not report it. Raises InvalidArgumentError when
+    the broker cannot be used, or a queue is missing or not open to the user.
     """
     try:
         broker = RabbitBroker(variables.get("KOPURO_AMQP_URI", ""), tls=tls_files(BROKER, variables))

@@ -29,7 +29,7 @@ class BrokerIdentity:
     cookie: str = field(repr=False)
     """Erlang's shared secret: it gives full control of the node."""
     passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The passwords of the hub's users (`contracts.broker_rights.USERS`); empty without a hub."""
+    """The passwords of the hub's users (`contracts.broker_rights.USERS`); empty if there is no hub."""
     management_port: int | None = None
     """The port of the management API; None if the node has none."""
 

@@ -71,7 +71,8 @@ def read_environment(file: Path) -> dict[str, str]:
 def read_environments(directory: Path) -> dict[str, dict[str, str]]:
     """Return the variables of each service, from `<service>.env`.
 
-    As for a service, `KOPURO_AMQP_URI_FILE` and its like stand for the variable with the file's content.
+    `KOPURO_AMQP_URI_FILE` and similar variables are replaced by the variable with the file's content, because
+    services read them so.
     Raises InvalidArgumentError.
     """
     files = {service: directory / f"{service}.env" for service in SERVICES}

@@ -6,7 +6,7 @@ The statement is a signed note (https://c2sp.org/signed-note):
     log key change
     kopuro/kg+5c1f0b4d+AbC...          the new verifier key
 
-It tells everyone who trusts the earlier key that the new one is the log's too.
+It proves to everyone who trusts the earlier key that the new one is the log's too.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ _WEBHOOK_KEY_BYTES: Final = 32  # services/delivery/webhooks/adapters/key_file_s
 # connections of each partner itself (deploy/nginx).
 _PROXY_CONNECTIONS: Final = "10000"
 _PROXY: Final = "127.0.0.1/32"
-# As deploy/nginx and deploy/prometheus name the ports.
+# The configurations in deploy/nginx and deploy/prometheus expect the ports in this order.
 _PORT_ORDER: Final = ("intake", "directory", "routing", "delivery", "vault", "audit")
 _FIRST_HTTP_PORT: Final = 8001
 _FIRST_OPERATIONS_PORT: Final = 9101

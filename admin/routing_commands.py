@@ -112,9 +112,9 @@ def check_policy(
 ) -> None:
     """Check a policy and change nothing. Errors name the place in the file and the reason.
 
-    With routing's database, its version is compared with those in use: a changed policy needs another one.
-    --simulate decides the last referrals again under the policy, and shows for which of them others would
-    have been asked.
+    If routing's database is given, the version is compared with those in use: a changed policy needs another
+    version. --simulate decides the last referrals again under the policy, and shows for which of them others
+    would have been asked.
     """
     import os
 

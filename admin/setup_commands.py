@@ -70,11 +70,12 @@ def init_hub(
     """Create the keys of a new hub and its manifest; with --broker, --database and --url, all its files.
 
     Writes one private JWK file per key (mode 0600) and never overwrites a file. Files that every service
-    reads have mode 0644: manifest, hub's public key, discovery document. `hub.json` is the root key
-    that signs manifests: store it offline. Without the addresses, prints the environment variables that name
-    the files. With them, also writes an environment file for each service, the broker's definitions with a
-    user for each service, the roles of the databases, the discovery document and the first operators'
-    clients; a repeated run writes what is missing. Passwords and secrets go to files only.
+    reads have mode 0644: manifest, hub's public key, discovery document. `hub.json` is the root key that
+    signs manifests: store it offline. Without the addresses, prints the environment variables that name the
+    files. With them, also writes an environment file for each service, the broker's definitions with a user
+    for each service, and the roles of the databases. It writes the discovery document and the first
+    operators' clients too. A repeated run writes the files that are missing. Passwords and secrets go to
+    files only.
     """
     from admin.key_files import keys_in, write_key_files
     from admin.new_hub import Plan

@@ -1,7 +1,7 @@
 """The floods of one partner: programs that ask again at once, whatever the hub answers.
 
 An attack runs in a process of its own, on a processor of its own if there are two: on a network it would have
-a machine of its own. It goes on until it is killed.
+a machine of its own. It continues until it is killed.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class Running:
         os.kill(self._pid, signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """Let it go on."""
+        """Let it continue."""
         os.kill(self._pid, signal.SIGCONT)
 
 

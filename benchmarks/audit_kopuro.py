@@ -72,7 +72,7 @@ def grow(options: Mapping[str, Any]) -> Mapping[str, float]:
         upgrade("services.audit", database)
         SelfCheck(database, log, key, SystemClock()).run()
         sequencer = Sequencer(log, key, os.urandom, SqlClosures(), SqlDueReceipts())
-        freeze_gc()  # as the service does after its start
+        freeze_gc()  # the service calls it after its start: without it, collections would add to the time
         size, sample, batch = options["size"], options["sample"], options["batch"]
 
         def append(entries: int) -> Stopwatch:

@@ -43,7 +43,7 @@ class Database(ABC):
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
     def server_cpu(self) -> float:
-        """Return the CPU seconds of a process of its own that answers, 0 without one."""
+        """Return the CPU seconds of a process of its own that answers, 0 if there is none."""
         return 0.0
 
     @abstractmethod

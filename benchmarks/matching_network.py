@@ -74,7 +74,7 @@ class GeneratedNetwork:
             directory.put_organization(organization, revision)
         for agreement in self.agreements:
             directory.put_agreement(agreement)
-        # As the service does when it starts.
+        # The service fills these lists when it starts: the first decision must not pay for them.
         for need, region in every_search():
             directory.shortlist_for(need, region)
         for seen in self.observed.values():
@@ -122,7 +122,7 @@ def referrals(
             needs=tuple(drawn.sample(needs, drawn.choice((1, 1, 2, 3)))),
             region=drawn.choice(regions),
         )
-        # Like the ids of real referrals, in their length.
+        # As long as the ids of real referrals, because hashes and comparisons of ids are measured too.
         made = AskedReferral(id=f"{number:032}", sender=drawn.choice(SENDERS), facts=facts)
         yield _asked_again(made, directory, drawn, now) if drawn.random() < 0.25 else made
 
@@ -181,7 +181,7 @@ def _agreements(organizations: Sequence[Organization], drawn: random.Random) -> 
     """Yield an agreement of each sender with every fiftieth organisation: most have none of their own."""
     for number, sender in enumerate(SENDERS):
         parties = drawn.sample([one.id for one in organizations], len(organizations) // 50)
-        # As many parties as an agreement may have.
+        # The contract allows at most this many parties in an agreement.
         for start in range(0, len(parties), 999):
             yield Agreement(
                 id=f"generated-{number}-{start}",

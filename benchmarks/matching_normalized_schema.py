@@ -1,7 +1,7 @@
 """Normalised tables of the SQL side of the benchmark of matching, and their rows.
 
-They are the tables that a routing service would keep for any question: a row for each value of a record's
-lists, nothing that follows from other rows, and an index for each direction in which the question joins them.
+They are the tables that a routing service would keep for any question. They have a row for each value of a
+record's lists, no derived values, and an index for each direction in which the question joins them.
 Descriptive columns are left out, and what was observed is counted already, not a row for each offer: both
 favour the databases.
 """
@@ -18,7 +18,7 @@ from contracts.records import dump
 from contracts.vocabularies import codes, need_group, sensitive_needs
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 
-# By table: its columns, and its primary key.
+# Keyed by table: its columns, and its primary key.
 TABLES: Final[Mapping[str, tuple[str, str]]] = {
     "need": ("code TEXT NOT NULL, grp TEXT NOT NULL, sensitive INT NOT NULL", "code"),
     "organization": (
@@ -67,7 +67,7 @@ TABLES: Final[Mapping[str, tuple[str, str]]] = {
     "agreement_party": ("agreement INT NOT NULL, organization INT NOT NULL", "agreement, organization"),
     "agreement_need": ("agreement INT NOT NULL, need TEXT NOT NULL", "agreement, need"),
 }
-# By table: the columns of each further index.
+# Keyed by table: the columns of each further index.
 INDEXES: Final[Mapping[str, Sequence[str]]] = {
     "organization": ("parent",),
     "service": ("organization",),

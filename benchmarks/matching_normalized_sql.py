@@ -89,7 +89,7 @@ _TONGUE: Final = f"""(SELECT
     WHERE l.service = s.id AND l.language IN ({listed("language", LANGUAGES)}))"""  # noqa: S608
 _SPOKEN: Final = """CASE WHEN j.tongue IS NULL THEN (SELECT {joined} FROM (
     SELECT DISTINCT l.language FROM service_language l WHERE l.service = j.id ORDER BY l.language) b) END"""
-# Of a service with several capacities: the unit of the status if another than `capacity` binds, or of the
+# For a service with several capacities: the unit of the status if another than `capacity` binds, or of the
 # lowest maximum.
 _UNIT: Final = f"""CASE WHEN q.stated_capacities = 1 THEN NULL
     WHEN q.maximum IS NULL OR q.status_order > 0 THEN (SELECT p.unit FROM service_capacity p

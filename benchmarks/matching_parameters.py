@@ -72,7 +72,7 @@ def arguments(given: Circumstances, referral: AskedReferral, sender_key: int) ->
     facts, consent = given.facts, given.facts.consent
     sender = given.directory.organization(given.sender)
     vetted = sender is not None and sender.vetting is Vetting.vetted
-    # As `decide()` does, by the referral and the number of those asked before.
+    # `decide()` draws by the same values. The results can be compared only with the same draw.
     draw = None if facts.urgency is Urgency.emergency else draw_of(given.referral_id, len(given.asked))
     needs = list(given.agreements)
     principal = given.principal_need

@@ -1,8 +1,8 @@
 """The tables of the SQL side of the benchmark of matching, and their rows.
 
-They are laid out for this one question, as a database administrator would who knew it in advance: surrogate
-keys in the order of the answer, clustered primary keys, closed vocabularies as bit masks, and derived values
-(coverage of an organisation, its opt-in kind, sums of demand) stored beside what they are derived from.
+They are designed for this one question, which the designer knew in advance. They have surrogate keys in the
+order of the answer, clustered primary keys, and closed vocabularies as bit masks. Derived values (coverage of
+an organisation, its opt-in kind, sums of demand) are stored beside their sources.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Row = Mapping[str, Any]
 # The key of the entry "*" among the parties of an agreement.
 EVERYONE: Final = 0
 
-# By table: its columns, and its primary key.
+# Keyed by table: its columns, and its primary key.
 TABLES: Final[Mapping[str, tuple[str, str]]] = {
     "org": (
         "id INTEGER, name TEXT NOT NULL, revision INT, country TEXT, active INT, receives INT,"

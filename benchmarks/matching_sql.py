@@ -1,10 +1,11 @@
 """The questions of `decide()` in SQL: what each statement asks of a candidate's evidence.
 
-`decided` asks for what `decide()` returns for a search: every candidate with its revision, each rule that it
-fails with the evidence, and of the eligible ones the contributions, the score, the rank and the turn. What
-was observed is part of it: answers, cases held, open offers with the share of each sender, declines for lack
-of capacity. `elsewhere` counts the organisations that meet the need in other regions, for a decision without
-candidates. `eligible` is a smaller question: the eligible services with their scores.
+`decided` asks for the result of `decide()` for a search: every candidate with its revision, and each rule
+that it fails with the evidence. For eligible candidates it also asks for the contributions, the score, the
+rank and the turn. Observations are part of it: answers, cases held, open offers with the share of each
+sender, declines for lack of capacity. `elsewhere` counts the organisations that meet the need in other
+regions, for a decision without candidates. `eligible` is a smaller question: the eligible services with their
+scores.
 
 The evidence comes from tables laid out for this one question (`matching_tailored_sql.py`) or from normalised
 ones (`matching_normalized_sql.py`).

@@ -63,7 +63,7 @@ class ServiceTemplate:
     entries: tuple[EntryTemplate, ...] = ()
 
 
-# By loop, then by service.
+# Keyed by loop, then by service.
 Recording = Sequence[Mapping[str, ServiceTemplate]]
 
 

@@ -24,9 +24,9 @@ class Slope:
 def slope(times: Sequence[float], values: Sequence[float]) -> Slope:
     """Return the slope. Raises ValueError for fewer than three points, and if all are at the same time.
 
-    Neighbouring samples are correlated: memory changes slowly. The error therefore counts
-    independent points, not samples: fewer by (1 - r) / (1 + r), where r is the correlation of neighbouring
-    residuals (the effective sample size of a first-order autoregressive series), never below three.
+    Neighbouring samples are correlated: memory changes slowly. The error therefore counts independent points,
+    not samples. They are fewer by (1 - r) / (1 + r), where r is the correlation of neighbouring residuals
+    (the effective sample size of a first-order autoregressive series), and never below three.
     """
     count = len(times)
     if count < 3 or len(values) != count:

@@ -56,7 +56,7 @@ class Event(Generic[F_co]):
 
     def __post_init__(self) -> None:
         if self.time.tzinfo is None:
-            raise ValueError("a naive datetime names no moment in time")
+            raise ValueError("a datetime must not be naive: it needs a time zone")
 
     @property
     def type(self) -> str:

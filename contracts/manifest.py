@@ -26,7 +26,7 @@ from contracts.signatures import SignatureFault, SigningKey, UnusableSigningKey,
 from contracts.topology import OPERATIONS
 
 MANIFEST_TYPE: Final = "kopuro-manifest+jws"
-# Enough for a rotation. Each key is a key that may speak for the service.
+# Enough for a rotation. Each key can sign facts in the service's name.
 MOST_KEYS: Final = 4
 _HUB = re.compile(r"[a-z]{2}")
 
@@ -82,7 +82,7 @@ def _manifest(document: Any) -> Manifest:
         raise ValueError
     services = {name: _identity(identity) for name, identity in document["services"].items()}
     kids = [key.kid for identity in services.values() for key in identity.keys]
-    # A key that two services share could not tell them apart.
+    # A signature with a key that two services share would not show which of them signed.
     if len(set(kids)) != len(kids):
         raise ValueError
     if OPERATIONS not in services:

@@ -14,8 +14,8 @@ def part_id(referral_id: str, position: int) -> str:
     """Return the id of the part at a position, counted from 1.
 
     A UUIDv7 (RFC 9562 §5.7) with the time of the referral's id, so that ids stay ordered by time, and 74 bits
-    of a hash in place of the random ones. The referral's id has as many random bits, which follow from no
-    other id (`runtime/identifiers.py`), so whoever knows the part's cannot find it by trying.
+    of a hash in place of the random ones. The referral's id has as many random bits, which cannot be derived
+    from another id (`runtime/identifiers.py`). So somebody who knows the part's id cannot find it by trying.
     """
     time = UUID(referral_id).int >> _RANDOM_BITS
     digest = sha256(f"kopuro part {position} of {referral_id}".encode()).digest()

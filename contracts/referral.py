@@ -36,9 +36,9 @@ _COMPACT = Pattern(
     r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+$",
     error="Must be a JWE in compact serialisation.",
 )
-# As a partner submits it.
+# The sealed text that a partner submits.
 SealedText = Annotated[str, Length(max=LONGEST_SEALED), _COMPACT]
-# As the hub releases it, after sealing it again.
+# The sealed text that the hub releases: it seals the case again, with a longer header.
 ResealedText = Annotated[str, Length(max=LONGEST_RESEALED), _COMPACT]
 
 

@@ -37,7 +37,7 @@ def in_utc(moment: dt.datetime) -> dt.datetime:
     if moment.tzinfo is dt.UTC:
         return moment  # the common case: our own times end in Z
     if moment.tzinfo is None:
-        raise ValueError("a naive datetime names no moment in time")
+        raise ValueError("a datetime must not be naive: it needs a time zone")
     try:
         return moment.astimezone(dt.UTC)
     except OverflowError:

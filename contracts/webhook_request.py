@@ -11,7 +11,7 @@ CHALLENGE: Final = "kopuro.webhook.challenge"
 TEST: Final = "kopuro.webhook.test"
 
 _TEXT: Final = {"type": "string", "minLength": 1}
-# What `data` has, by the type of the request; `notice` stands for every type of message.
+# The members of `data`, by the type of the request; `notice` stands for every type of message.
 _DATA: Final = {
     "challenge": {
         "description": "The first request to an endpoint. Answer 200 with `challenge` in a JSON object.",

@@ -1,8 +1,8 @@
 """Generator of the reference of the API: `python -m docs.reference [--check]`.
 
-From the same declarations as the OpenAPI document it writes a page that the services serve
-(`contracts/reference.html`: no script, nothing loaded from elsewhere) and docs/endpoints.md. Exit status: 0
-written, or nothing differs; 1 with --check where a file differs.
+It writes a page that the services serve (`contracts/reference.html`: no script, nothing loaded from
+elsewhere) and docs/endpoints.md, from the same declarations as the OpenAPI document. Exit status: 0 written,
+or nothing differs; 1 with --check where a file differs.
 """
 
 from __future__ import annotations

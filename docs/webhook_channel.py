@@ -73,7 +73,7 @@ def operation() -> Json:
     return {
         "action": "send",  # as seen from the hub, which this document describes
         "channel": {"$ref": f"#/channels/{NAME}"},
-        "summary": "The hub tells an endpoint of each new message of its owner's mailbox.",
+        "summary": "The hub notifies an endpoint of each new message of its owner's mailbox.",
         "bindings": {"http": {"method": "POST", "bindingVersion": "0.3.0"}},
         "messages": [{"$ref": f"#/channels/{NAME}/messages/request"}],
     }

@@ -1,8 +1,8 @@
 """Connections of `httpx` on which a response is read to a limit, and in turns with other greenlets.
 
 `httpx` reads interim responses, chunk extensions and trailers without a limit. A socket with bytes to read
-does not wait, so a server that sends without end would keep every other greenlet of the process from its
-turn, that of a deadline too. `bounded_response.py` does the same for `http.client`.
+does not wait. So a server that sends without end would block every other greenlet of the process, including
+that of a deadline. `bounded_response.py` does the same for `http.client`.
 """
 
 from __future__ import annotations

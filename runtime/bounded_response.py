@@ -1,8 +1,8 @@
 """Responses of other servers over `http.client`, read to a limit and in turns with other greenlets.
 
 `http.client` reads interim responses, trailers and the extensions of chunks without a limit. A socket with
-bytes to read does not wait, so a server that sends without end would keep every other greenlet of the process
-from its turn, that of a deadline too.
+bytes to read does not wait. So a server that sends without end would block every other greenlet of the
+process, including that of a deadline.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Tuning of Python's cyclic garbage collector for service processes.
 
 A batch creates some ten thousand objects, and reference counting frees nearly all of them. With Python's
-default thresholds the collector runs every 700 objects, and now and then scans the whole heap, including the
-replica of the directory: a sixth of all processor time, to find almost nothing.
+default thresholds the collector runs every 700 objects, and sometimes scans the whole heap, including the
+replica of the directory. That takes a sixth of all processor time and finds almost nothing.
 """
 
 from __future__ import annotations

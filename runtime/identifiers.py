@@ -16,8 +16,8 @@ _LOW: Final = (1 << 62) - 1
 def new_id() -> str:
     """Return a new UUIDv7 in its canonical lower-case text form.
 
-    The ids of a process rise. Those of one millisecond differ by little more than 32 random bits: whoever
-    knows one can find its neighbours by trying.
+    The ids of a process rise. Those of one millisecond differ by little more than 32 random bits, so somebody
+    who knows one can find its neighbours by trying.
     """
     return str(uuid_utils.uuid7())
 

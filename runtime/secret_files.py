@@ -1,6 +1,6 @@
 """Settings with a password, from files: `KOPURO_DATABASE_URL_FILE` names a file with `KOPURO_DATABASE_URL`.
 
-Container engines hand secrets over as files: whoever may inspect a container sees its environment.
+Container engines pass secrets as files, because any user who may inspect a container sees its environment.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Python runs a signal handler between two bytecodes of the main thread, and event
 only when the next timer or socket is due. So a process that waits in C, or sleeps in the hub, may not stop
 for a long time. Here the interpreter's C handler writes the signal to a pipe (`signal.set_wakeup_fd`). A real
 thread reads it, arms the watchdog, and wakes the hub through a second pipe. The watchdog (`faulthandler`) is
-a C thread: it ends the process with status 1 and prints its threads' stacks to stderr (files, lines and
-function names, no values), even when no Python code can run.
+a C thread. Even when no Python code can run, it ends the process with status 1 and prints its threads' stacks
+to stderr (files, lines and function names, no values).
 """
 
 from __future__ import annotations

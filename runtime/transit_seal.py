@@ -10,8 +10,8 @@ Layout of `TransitSeal.key`: the HPKE ciphertext of the session key (80 bytes), 
 tag.
 
 A compact JWE is cut after its second part (RFC 7516 §7.1: header, wrapped key, IV, ciphertext, tag). The
-wrapped key is what the recipient's key opens, so a JWE without it is as closed as one without its recipient's
-key, and only some 300 bytes are sealed, however long the JWE.
+recipient's key opens the wrapped key, so nobody can open a JWE without the wrapped key. Only some 300 bytes
+are sealed, however long the JWE is.
 """
 
 from __future__ import annotations

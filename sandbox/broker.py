@@ -172,8 +172,9 @@ class PrivateBroker:
     def wait_until_ready(self, timeout: float = 60.0) -> None:
         """Wait for a complete AMQP handshake with the node's credentials. Raises BrokerError.
 
-        timeout: seconds without a new line in the node's log, which shows that a start on a busy machine goes
-        on; five times that in all. The password is random, so no other broker can complete the handshake.
+        timeout: seconds without a new line in the node's log, which shows that a start on a busy machine
+        continues; five times that in all. The password is random, so no other broker can complete the
+        handshake.
         """
         latest = time.monotonic() + 5 * timeout
         written, deadline = -1, latest

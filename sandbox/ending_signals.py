@@ -20,8 +20,8 @@ def ending_signals_raise() -> Iterator[None]:
 
     Main thread only. For use before `Supervisor.run_until_signalled`, for example while a broker starts.
 
-    Python leaves SIGINT ignored in a process that inherited it so, as shells start background commands:
-    without this block a Ctrl-C during the start would be lost, and one after it would stop the hub.
+    Shells start background commands with SIGINT ignored, and Python leaves it ignored in such a process.
+    Without this block a Ctrl-C during the start would be lost, and one after it would stop the hub.
 
     Python drops an exception that is raised in a call of its own, such as a weak reference's callback at an
     import. Call `raise_lost_signal` between the steps of the block.

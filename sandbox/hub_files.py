@@ -43,7 +43,7 @@ _PROCESSES = (*SERVICES, GATEWAY)
 _PORT_KINDS = ("http", "operations")
 
 SECOND_OPERATOR = "second-operator"
-# By client: the role. Two operators, because one person may not decide alone where two are needed.
+# Keyed by client: the role. Two operators, because one person may not decide alone where two are needed.
 _STAFF = {
     "coordinator": "coordinator",
     "auditor": "auditor",
@@ -179,7 +179,7 @@ class HubFiles:
 
 
 def _lines(records: list[dict[str, Any]]) -> str:
-    """Return a JSON array with a record on each line. With indentation, `json` takes ten times as long."""
+    """Return a JSON array with a record on each line. `json` takes ten times as long with indentation."""
     return "[\n" + ",\n".join(json.dumps(record, ensure_ascii=False) for record in records) + "\n]"
 
 

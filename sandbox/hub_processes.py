@@ -91,7 +91,7 @@ class HubProcesses:
                 own_ports = set(self._files.reserved_ports())
                 if broker is not None:
                     own_ports.add(broker.identity.distribution_port)
-                # With a broker of its own a hub may be more than a sandbox: then only on demand.
+                # A hub with a broker of its own may be more than a sandbox, so this is done only on demand.
                 default = "false" if broker is None else "true"
                 environment["KOPURO_SANDBOX"] = self._environment.get("KOPURO_SANDBOX", default)
                 environment["KOPURO_WEBHOOK_REFUSED"] = ",".join(
@@ -107,7 +107,7 @@ class HubProcesses:
                     environment["KOPURO_WITNESS_POLICY"] = witnesses
             case "routing" if self._policy is not None:
                 environment["KOPURO_POLICY"] = str(self._policy)
-        # What `kopuro admin` reads of a hub: the same files as those of a hub of processes.
+        # `kopuro admin` reads these files of a hub: the same as those of a hub of processes.
         own = {name: value for name, value in environment.items() if name.startswith("KOPURO_")}
         self._files.environments.mkdir(mode=0o700, exist_ok=True)
         write_environment(self._files.environments / f"{service}.env", own)

@@ -78,8 +78,8 @@ class KeptPorts:
 def is_free(port: int) -> bool:
     """Return whether a server could listen on `port` of loopback now, and nobody keeps it."""
     with socket.socket() as candidate, socket.socket(socket.AF_UNIX) as mark:
-        # As servers do: a port with old connections in TIME_WAIT counts as free. One that another process
-        # keeps would count so, too, but for its mark.
+        # Servers set this option, so a port with old connections in TIME_WAIT counts as free. The mark
+        # excludes a port that another process keeps without listening yet.
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind((LOOPBACK, port))

@@ -2,9 +2,9 @@
 
 Erlang looks for a module in one directory of its code path after the other. A start loads 1,300 modules, and
 RabbitMQ puts the directories of all 70 plugins in front of Erlang's own: it looks for 51,000 files that do
-not exist. A node that sees no plugin, and searches the directories with most modules first, looks for 7,500
-of them, reads one configuration schema instead of those of all plugins, and starts with about half of the CPU
-time. With the management API it sees that plugin and those that it needs.
+not exist. If a node sees no plugin and searches the directories with most modules first, it looks for 7,500
+modules and reads one configuration schema instead of those of all plugins. It then starts with about half of
+the CPU time. With the management API it sees that plugin and those that it needs.
 
 A quarter of the modules belong to libraries that RabbitMQ does not call, and loads in search of its boot
 steps.
@@ -79,7 +79,7 @@ class RabbitInstallation:
 
 
 def erl_call(path: str) -> str | None:
-    """Return Erlang's program `erl_call`; None without it. path: PATH, on which it or `erl` is.
+    """Return Erlang's program `erl_call`; None if there is none. path: PATH, on which it or `erl` is.
 
     An Erlang that was built from source has it in its own directory only.
     """

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _PR_SET_CHILD_SUBREAPER = 36
 # `-m` and these start a service. The packages of tests start as in production.
 _PROGRAMS = ("runtime", "tests.support.altered_service")
-# What a hub runs once before its first start.
+# Commands that a hub runs once before its first start.
 _LOADER = "services.directory.load"
 
 

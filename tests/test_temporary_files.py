@@ -14,14 +14,14 @@ from tests.servers import PostgresServer
 ROOT = Path(__file__).resolve().parent.parent
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - only compared
 
-# As tests/conftest.py.
+# The hook calls what tests/conftest.py calls, so that a child run behaves like the suite.
 _CONFTEST = """
 from tests.support import temporary_files
 
 def pytest_configure(config):
     temporary_files.of_run(config)
 """
-# Leaves directories, as a program that is killed does, and kills the run if it is told to.
+# Leaves directories, because a killed program leaves them too. Kills the run on request.
 _TEST = """
 import os, signal, subprocess, tempfile
 

@@ -24,8 +24,8 @@ class BackupRecord:
     """One backup.
 
     revisions: of each database's schema. log_size: entries that the copy of audit's database has at least.
-    newest_vault_key: when the vault's newest transit key was made, in microseconds of Unix time; None without
-    one. files: SHA-256 by path.
+    newest_vault_key: when the vault's newest transit key was made, in microseconds of Unix time; None if
+    there is none. files: SHA-256 by path.
     """
 
     hub: str

@@ -1,8 +1,8 @@
 """Checks whether a hub is quiet. Only copies that are made meanwhile are consistent with each other.
 
-A message is lost in a restore if its sender's copy no longer has it in the outbox and its receiver's copy
-does not know it yet: it was in a queue, or was sent while the databases were copied. So copies count only if
-the queues were empty before and after, and no message was sent or received in between. Then the order in
+A restore loses a message if its sender's copy no longer has it in the outbox and its receiver's copy does not
+know it yet. Such a message was in a queue, or was sent while the databases were copied. So copies count only
+if the queues were empty before and after, and no message was sent or received in between. Then the order in
 which the databases were copied does not matter.
 
 AMQP does not count messages that a consumer holds. A consumer holds one for a moment only, unless its

@@ -98,7 +98,7 @@ def dead_letters(places: HubPlaces) -> int:
 
 
 def newest_key(file: Path) -> int | None:
-    """Return when the newest transit key in the vault's file was made, in microseconds; None without one.
+    """Return when the newest transit key in the vault's file was made, in microseconds, or None.
 
     Case keys do not count: an erasure destroys them, newest or not. The newest transit key is never destroyed
     before a newer one is in use. Raises InvalidArgumentError for a file that is not a key store.

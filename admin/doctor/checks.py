@@ -20,7 +20,7 @@ from admin.doctor.server_checks import broker_findings, rights_findings, tls_fin
 from kopuro_client.commands.counts import count
 from runtime.storage.space import LOW, is_low_space
 
-# As services do (runtime/messaging/clocks.py).
+# Services warn of a clock from the same difference on (runtime/messaging/clocks.py).
 CLOCK_TOLERANCE: Final = dt.timedelta(seconds=2)
 OUTBOX_TOLERANCE: Final = dt.timedelta(minutes=5)
 OLDEST_PYTHON: Final = (3, 11)

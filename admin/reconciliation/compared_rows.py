@@ -57,7 +57,7 @@ def with_content(entry: LoggedFact, opened: OpenedLeaf | None) -> LoggedFact:
         fact = None
     if fact is None:
         return entry
-    # As the timeline stores it.
+    # Serialised and parsed again: routing's timeline stores the detail as JSON, and only equal forms compare.
     detail = orjson.loads(dump(entry_of(fact, "", entry.time).detail))
     return replace(entry, data=opened.data, detail=detail)
 

@@ -1,4 +1,4 @@
-"""What is wrong beside the log: content missing without a reason, rewritten search keys, damaged values."""
+"""Damage beside the log: content missing without a reason, rewritten search keys, damaged values."""
 
 from __future__ import annotations
 

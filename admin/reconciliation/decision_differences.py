@@ -13,10 +13,10 @@ from admin.reconciliation.differences import Difference
 class DecisionRow:
     """A decision in routing's database.
 
-    commitment: that its record and salt open, or what an erased decision keeps; None without a salt.
+    commitment: that its record and salt open, or what an erased decision keeps; None if there is no salt.
     candidates: the root over its candidates; None once erased, and in decisions of earlier builds.
-    recorded_at: the time in its record; None once erased.
-    is_erased_early: whether its record was erased although its referral has not ended.
+    recorded_at: the time in its record; None once erased. is_erased_early: whether its record was erased
+    although its referral has not ended.
     """
 
     id: str

@@ -66,10 +66,10 @@ class RoutedReferral:
 class HeldCase:
     """The vault's state of a referral. has_case: whether the sealed case still exists.
 
-    acceptor: the organisation that the case is for, None without one. is_part: it releases the case of the
-    referral of which it is a part; has_case is about that one. acceptance_id: the message with the acceptance
-    that the vault acted on; None without one. has_evidence: whether the vault has kept that message;
-    evidence: what that says. sender: of the case; None until it or an acceptance has arrived.
+    acceptor: the organisation that the case is for, None if there is none. is_part: it releases the case of
+    the referral of which it is a part; has_case is about that one. acceptance_id: the message with the
+    acceptance that the vault acted on; None if there is none. has_evidence: whether the vault has kept that
+    message; evidence: what that says. sender: of the case; None until it or an acceptance has arrived.
     """
 
     state: str
@@ -102,7 +102,7 @@ class ReferralState:
     of_linked: Sequence[LoggedFact] = ()
 
     def moved_at(self) -> dt.datetime | None:
-        """Return the time of the latest change in any record; None without records."""
+        """Return the time of the latest change in any record; None if there are no records."""
         times = [entry.time for entry in self.entries]
         times += [self.submitted_at] if self.submitted_at else []
         times += [self.routed.updated_at] if self.routed else []

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from admin.reconciliation.differences import Difference
 from admin.reconciliation.stored_values import DAMAGED
 
-# Who changed a record, and why the change suspends the organisation.
+# The author of a change of a record, and the reason if the change suspends the organisation.
 Author = tuple[str, str | None]
 
 

@@ -202,7 +202,7 @@ class DirectoryStates:
                 )
 
     def notices_since(self, limit: int) -> int | None:
-        """Return the index of the first entry of a build that publishes who replaced keys; None without one.
+        """Return the index of the first entry of a build that publishes who replaced keys, or None.
 
         Such a build names the author of each record, or how the record got its key, and it publishes notices.
         limit: entries per query.

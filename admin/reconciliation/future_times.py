@@ -33,7 +33,8 @@ from contracts.moments import CLOCK_TOLERANCE
 from runtime.storage.columns import microseconds
 
 _COPIES: Final = table("unreceipted", named("number"), named("published_at", StoredTime))
-# By service: the tables, the times that say whether a row is settled, and the columns that identify the row.
+# Keyed by service: the tables, the times that say whether a row is settled, and the columns that identify the
+# row.
 _TIMES: Final[dict[str, tuple[tuple[TableClause, str, tuple[str, ...]], ...]]] = {
     "audit": ((ENTRIES, "time", ("leaf_index",)),),
     "intake": ((SUBMISSIONS, "submitted_at", ("referral_id",)),),

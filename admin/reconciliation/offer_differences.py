@@ -1,8 +1,8 @@
 """Differences between a referral's offers in routing and the log.
 
 `offer.opened` has the organisation, rank, time and deadline of each offer. The deadline moves only when a
-coordinator extends it (`intervention.applied`), and the facts that close an offer tell its state. The log has
-no service: the decision that opened the offer has it, and the log has that decision's commitment.
+coordinator extends it (`intervention.applied`), and the facts that close an offer state its final state. The
+log has no service: the decision that opened the offer has it, and the log has that decision's commitment.
 
 Offers whose facts are erased from the log are compared by organisation and number alone.
 """
@@ -38,7 +38,7 @@ RankedServices = Mapping[tuple[dt.datetime, str], Collection[str]]
 
 @dataclass(kw_only=True, slots=True)
 class _LoggedOffer:
-    """An offer as the log tells it. closed: time and index of the entry that first closed it."""
+    """An offer as the log has it. closed: time and index of the entry that first closed it."""
 
     index: int
     organization: str

@@ -58,7 +58,7 @@ from runtime.tls import TlsFiles
 from services.delivery.domain.recipients import COORDINATED, RECIPIENTS
 
 PAGE: Final = 500
-# As the `kopuro` command's "cannot connect"; 3 would mean "refused" there.
+# The `kopuro` command ends with 6 if it cannot connect. Its 3 means that the hub refused a request.
 UNREADABLE: Final = 6
 WRONG_USAGE: Final = 2
 # A day less than delivery keeps acknowledged messages.

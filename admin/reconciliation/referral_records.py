@@ -46,7 +46,7 @@ class StoredEvidence:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredStep:
-    """A step of the timeline. organization: the party concerned besides the sender, None without one.
+    """A step of the timeline. organization: the party concerned besides the sender, None if there is none.
 
     detail: None if it is damaged.
     """

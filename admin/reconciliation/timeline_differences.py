@@ -24,7 +24,7 @@ from services.routing.domain.reduced_facts import DROPPED_DETAILS
 _OWN: Final = frozenset(key for key, owners in OWNERS.items() if owners == {"routing"})
 _MAY_CHANGE_NOTHING: Final = frozenset({"replacement.submitted", "case.refused"})
 _REFUSED: Final = "submission.refused"
-# By the refusal of each submission: `<kind>.refused`, or `submission.refused` for those without one.
+# Keyed by the refusal of each submission: `<kind>.refused`, or `submission.refused` for those without one.
 _REFUSED_BY: Final = {
     key: refusal if (refusal := f"{key.removesuffix('.submitted')}.refused") in OWNERS else _REFUSED
     for key in ROUTING_KEYS

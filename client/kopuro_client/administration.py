@@ -130,7 +130,7 @@ class Administration:
     def replace_client_keys(self, client_id: str, keys: Sequence[Mapping[str, Any]]) -> RegisteredClient:
         """Replace the public keys of a client of your own. A key that is left out ends at once.
 
-        So do all tokens then. keys: public JWKs, each with its `kid`. Returns the client.
+        All tokens of the client end then too. keys: public JWKs, each with its `kid`. Returns the client.
         """
         url = self._at("credentials", text(client_id, "a client"), "keys")
         return cast(RegisteredClient, self._connection.put(url, {"keys": list(keys)}))

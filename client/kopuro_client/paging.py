@@ -28,9 +28,9 @@ class Progress:
     def require(self, cursor: str, *, is_empty: bool) -> None:
         """Take a page's `next`. is_empty: whether the page has no items.
 
-        Raises DefectError after MOST_EMPTY empty pages in a row, and for a page with items that names a
-        cursor again: at the latest when twice as many of these have been read as until it came first, and
-        once around. An empty page may name any cursor again.
+        Raises DefectError after MOST_EMPTY empty pages in a row, and if a page with items names an earlier
+        cursor again. A cycle of cursors is found at the latest after twice as many pages as came before it,
+        and one more cycle. An empty page may name any cursor again.
         """
         self._pages += 1
         if is_empty:

@@ -24,7 +24,7 @@ class GapLabels(TypedDict):
 
 
 class Gap(Figure):
-    """Referrals that found nobody. A row with a null counts all others: see `WeeklyReport`."""
+    """Referrals that found no organisation. A row with a null counts all others: see `WeeklyReport`."""
 
     region: str | None
     need: str | None
@@ -33,9 +33,9 @@ class Gap(Figure):
 
 
 class RuleCount(Figure):
-    """Referrals that found nobody, by the rule that excluded the closest candidates; null: all others.
+    """Referrals that found no organisation, by the rule that excluded the closest candidates.
 
-    label: of the rule, in the language that the report was read in.
+    rule: null for all others. label: of the rule, in the language that the report was read in.
     """
 
     rule: str | None
@@ -55,7 +55,7 @@ class OrganizationWeek(TypedDict):
 
 
 class WeeklyReport(TypedDict):
-    """A week of the network. before: the week that changes refer to, null without a report of it.
+    """A week of the network. before: the week that changes refer to, null if there is no report of it.
 
     totals: by `submitted`, `unplaced`, `asked`, `answered` and `silent`. In the gaps, a row without a
     language counts the other cells of its need group and country, one without a need those of its country,

@@ -126,8 +126,8 @@ class ReferralFailed(Fact):
 class ReferralReferredOnward(Fact):
     """The acceptor referred the person onward, with a new referral. Sent to the sender and the acceptor.
 
-    organization: the acceptor, which is the sender of the new referral `onward`. The fact tells nothing else
-    about the new referral, which only its own parties may read.
+    organization: the acceptor, which is the sender of the new referral `onward`. The fact contains nothing
+    else about the new referral, which only its own parties may read.
     """
 
     referral_id: ReferralId

@@ -19,7 +19,7 @@ class CommittedDecision:
     """One routing decision. commitment: to its stored record, which names the versions of its inputs.
 
     candidates: to what happened to each candidate organisation, the root of a tree with one salted leaf for
-    each (docs/auditing.md); None without candidates, and in decisions of earlier builds.
+    each (docs/auditing.md); None if there are no candidates, and in decisions of earlier builds.
     """
 
     decision_id: MessageId

@@ -107,13 +107,12 @@ class MessageClosed(Fact):
 class AlertsCounted(Fact):
     """More alerts of one type and urgency came in an hour than the coordinators get one by one.
 
-    It exists only in the mailbox. organization: the cause of the alerts. Depending on the type, it is
-    the sender, the acceptor without a report, or the organisation of the revoked offer, the answer or the
-    changed record.
-    message_type: of the alerts. since: the beginning of the hour. messages: how many there have been so far,
-    the first of which are in the mailbox. urgency: of their referrals, None for a type that does not tell it.
-    Written again when the number has doubled. The referrals that need somebody are in the coordinators'
-    queues.
+    It exists only in the mailbox. organization: the cause of the alerts. Depending on the type, it is the
+    sender, the acceptor without a report, or the organisation of the revoked offer, the answer or the changed
+    record. message_type: the type of the alerts. since: the beginning of the hour. messages: how many there
+    have been so far, the first of which are in the mailbox. urgency: of their referrals, None for a type that
+    does not state it. Written again when the number has doubled. The referrals that need somebody are in the
+    coordinators' queues.
     """
 
     organization: OrganizationId

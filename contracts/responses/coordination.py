@@ -82,7 +82,7 @@ class Decisions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnplacedReferral:
-    """A referral that awaits placement. since: when its last search found nobody; reason: why.
+    """A referral that awaits placement. since: when its last search found no organisation; reason: why.
 
     part_of: the referral of which it is a part, null for a whole one.
     """

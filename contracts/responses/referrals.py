@@ -138,14 +138,14 @@ class ReferralView:
     """A referral as the viewer may see it.
 
     facts: null for a viewer that may not read them, once they are reduced, and until routing has the
-    referral; then urgency, region and needs are absent or null too. offers, timeline: to a candidate, its
-    own only. timeline: the newest 200 steps, oldest first; an organisation's submission that was refused is
-    a step for that organisation alone. timeline_truncated: whether there are earlier steps, which the story
-    tells. due_at: when the acceptor's next report is due, null without an acceptor; overdue_since: when it
-    became overdue. Both are null to a candidate that is not the acceptor. onward_from: the referral that the
-    sender refers onward with this one; null to candidates. onward: the referrals by which this one was
-    referred onward, to the sender and to the organisation that submitted them. part_of: the referral of which
-    this one is a part. parts: those into which this one was split. Both only to the sender and staff.
+    referral; then urgency, region and needs are absent or null too. offers, timeline: to a candidate, its own
+    only. timeline: the newest 200 steps, oldest first; an organisation's submission that was refused is a
+    step for that organisation alone. timeline_truncated: whether there are earlier steps, which the story
+    contains. due_at: when the acceptor's next report is due, null if there is no acceptor; overdue_since:
+    when it became overdue. Both are null to a candidate that is not the acceptor. onward_from: the referral
+    that the sender refers onward with this one; null to candidates. onward: the referrals by which this one
+    was referred onward, to the sender and to the organisation that submitted them. part_of: the referral of
+    which this one is a part. parts: those into which this one was split. Both only to the sender and staff.
     """
 
     id: ReferralId

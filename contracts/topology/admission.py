@@ -1,7 +1,7 @@
-"""The facts that each queue admits, whoever puts them there.
+"""The facts that each queue admits, from any publisher.
 
-Bindings alone do not keep a fact out of a queue: whoever holds the operations' broker password replays dead
-letters to any queue, also the sealed case of one consumer into the log.
+Bindings alone do not keep a fact out of a queue. A user with the operations' broker password can replay dead
+letters to any queue, for example the sealed case of one consumer into the log.
 """
 
 from __future__ import annotations

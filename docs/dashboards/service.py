@@ -124,7 +124,7 @@ SERVICE = Dashboard(
         ),
         Panel(
             title="Time of a publish wave",
-            description="From its first message to the broker's last confirm: half, and 99 in 100.",
+            description="From its first message to the broker's last confirm: median and 99th percentile.",
             unit=Unit.seconds,
             queries=[
                 Query(

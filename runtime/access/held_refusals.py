@@ -1,8 +1,8 @@
 """Refusals that wait before they are sent, so that a caller that asks again at once costs little.
 
-A program that repeats each refused request at once would otherwise be a flood itself, of refusals: the hub
-would parse its next request as soon as it has refused the last. While its refusal is held, a connection sends
-nothing, and a held greenlet uses no processor time.
+Otherwise a program that repeats each refused request at once would flood the hub: the hub would parse its
+next request as soon as it has refused the last. While its refusal is held, a connection sends nothing, and a
+held greenlet uses no processor time.
 """
 
 from __future__ import annotations

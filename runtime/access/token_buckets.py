@@ -56,7 +56,7 @@ class Remaining:
 
 
 def rate_headers(*remaining: Remaining) -> Mapping[str, str]:
-    """Return the headers of a response that tell what is left."""
+    """Return the headers of a response that state how much is left."""
     return {
         "RateLimit-Policy": ", ".join(one.policy for one in remaining),
         "RateLimit": ", ".join(one.limit for one in remaining),

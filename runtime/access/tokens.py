@@ -84,8 +84,8 @@ class TokenVerifier:
     """Verifies tokens against the current keys of `keys()`, and caches the result.
 
     keys, clients: called for every token, so they must be cheap, e.g. a dictionary that other code updates. A
-    change of the key set clears the cache: a removed key is rejected from the next request on, and so is the
-    token of a client that was revoked or lost a role. Safe to share among greenlets.
+    change of the key set clears the cache. So a removed key is rejected from the next request on. The same
+    holds for the token of a client that was revoked or lost a role. Safe to share among greenlets.
     """
 
     def __init__(

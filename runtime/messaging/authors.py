@@ -1,4 +1,4 @@
-"""The authors of messages: the broker user that speaks for each service.
+"""The authors of messages: the broker user of each service.
 
 The broker sets nothing itself, but refuses a message whose `user-id` is not the user that publishes it. So a
 message with the user of a service came from a connection with that service's password. Source: RabbitMQ,
@@ -37,13 +37,13 @@ class Authors:
         return f"{message.type} of {message.source} was sent by {sender}, not by {self._users[service]}"
 
     def users_of(self, services: Iterable[str]) -> frozenset[str]:
-        """Return the users that speak for these services."""
+        """Return the broker users of these services."""
         return frozenset(self._users[service] for service in services)
 
 
 def authors_in(manifest: Manifest) -> Authors:
     """Return the authors that a manifest lists.
 
-    Where services share one user, its name proves no more than that the message comes from the hub.
+    If services share one user, its name proves only that the message comes from the hub.
     """
     return Authors({service: identity.user for service, identity in manifest.services.items()})

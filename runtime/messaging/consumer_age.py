@@ -44,7 +44,7 @@ class ConsumerAge:
             self._finished = (age, now)
 
     def seconds(self) -> float:
-        """Return the age of the batch in hand, or the largest one of the last 30 s; 0 without either."""
+        """Return the age of the batch in hand, or the largest one of the last 30 s; 0 if there is neither."""
         now = self._clock.now()
         ages = [self._recent(now) or dt.timedelta()]
         if self._in_hand is not None:

@@ -95,7 +95,7 @@ class Publisher(Protocol):
 
         Raises PublishIncomplete; the connection is then dropped, and the next call opens another. Unconfirmed
         messages may be published again: consumers recognise duplicates by the message id. A message that is
-        too large fails those behind it too, so whoever publishes several checks each one first.
+        too large fails those behind it too, so a publisher of several messages checks each one first.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Warnings that whoever writes to the broker can cause: at most one line a minute for each check.
+"""Warnings that any user of the broker can cause: at most one line a minute for each check.
 
 Each message counts in a metric. A line for each one would let a thief of a broker password fill the disk.
 """

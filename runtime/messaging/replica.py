@@ -48,8 +48,8 @@ _log = logging.getLogger(__name__)
 # The type of the row that says that the snapshot is complete.
 STATE = "kopuro.replica.state"
 INCOMPLETE = "The replica of the directory is not complete yet."
-# From here on, a change number counts only in a row with a valid code: no process reaches such a number, so
-# somebody else has probably written it, and after the last number of the column none would follow.
+# From here on, a change number counts only in a row with a valid code. No process reaches such a number, so
+# somebody else has probably written it. And after the last number of the column none would follow.
 _MOST_CHANGES = 1 << 62
 
 # The type and the key of a record.
@@ -152,8 +152,9 @@ class Replica:
         # those records, and the replica needs a new one.
         self._state_key = " ".join((queue, *sorted(kinds)))
         self._complete = False
-        # The highest change number that this process has assigned or read in a valid row. Whoever deletes
-        # rows or rewrites their numbers must not make the next ones lower than those that views have seen.
+        # The highest change number that this process has assigned or read in a valid row. An attacker who
+        # deletes rows or rewrites their numbers must not make the next numbers lower than those that views
+        # have seen.
         self._highest = 0
         # `data` as it is stored: the text may be no JSON.
         columns = [

@@ -21,7 +21,7 @@ COMPARED: Final = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Doubtful:
-    """Records whose rows differ from what was absorbed. next: the change number where to go on."""
+    """Records whose rows differ from what was absorbed. next: the change number at which to continue."""
 
     records: frozenset[RecordId]
     next: int
@@ -33,7 +33,7 @@ class ReplicaComparison:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._rows: dict[RecordId, AbsorbedRow] = {}
-        # By change number, with earlier numbers of the same records until the next turn.
+        # Sorted by change number, with earlier numbers of the same records until the next turn.
         self._order: list[tuple[int, RecordId]] = []
         self._next = 1
 

@@ -3,7 +3,7 @@
 The view uses no row without a valid code (`row_code`): it keeps the record that it had and asks the owner to
 send its records again. A process that finds such a row at its start uses no row until they have arrived.
 
-`check` also compares the rows that were absorbed with the table (`ReplicaComparison`): a row that somebody
+`check` also compares the rows that were absorbed with the table (`ReplicaComparison`). A row that somebody
 has rewritten, put back in an earlier version or deleted is refused in the same way.
 """
 
@@ -70,7 +70,7 @@ class ReplicaView:
     def is_compared(self) -> bool:
         """Return whether `check` has compared every row since the last commit, and uses all of them.
 
-        Never true on PostgreSQL, which tells no version. Raises DatabaseUnavailable.
+        Never true on PostgreSQL, which reports no version. Raises DatabaseUnavailable.
         """
         return not self._refused and self._compared_since == self._database.version()
 

@@ -1,10 +1,10 @@
 """Request/reply over the broker, with a deadline.
 
 A request is a transient message that names the client's private queue. Both sides sign what they send
-(`signatures.requests`), and neither believes anything else: a broker password alone asks nothing and answers
-nothing. Replies are sealed to the process that asked (`signatures.sealed_replies`), so that passwords read
-none. Without a reply in time the client raises Unavailable: a 503 over HTTP, never an endless wait and
-never a bare 500.
+(`signatures.requests`), and neither accepts anything else. So a thief of a broker password alone can send
+neither requests nor replies. Replies are sealed to the process that asked (`signatures.sealed_replies`), so
+that passwords read none. Without a reply in time the client raises Unavailable: a 503 over HTTP, never an
+endless wait and never a bare 500.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The code of a row in a replica: proof that this service wrote the row, for a message that it had verified.
 
-The code is an HMAC with a key that is not in the database, so whoever can only write to the database can make
-no row that the service uses. The key follows from the service's signing key. A row with the code of an
-earlier key is not used either; the owner sends the records again.
+The code is an HMAC with a key that is not in the database. So an attacker who can only write to the database
+cannot make a row that the service uses. The key follows from the service's signing key. A row with the code
+of an earlier key is not used either; the owner sends the records again.
 
 Source: RFC 2104.
 """

@@ -1,8 +1,8 @@
 """Periodic work that is skipped while it would find nothing new.
 
 Work that looks at the database finds the same as before until something is committed, or until the clock
-reaches a time that is stored there. So most looks of an idle process can be skipped. `Database.version` tells
-for some microseconds whether another process, an operator's command among them, has committed something.
+reaches a time that is stored there. So most looks of an idle process can be skipped. `Database.version` shows
+within some microseconds whether another process, such as an operator's command, has committed something.
 """
 
 from __future__ import annotations
@@ -31,9 +31,11 @@ class ChangePoll:
         seconds: float = LONGEST_SECONDS,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """work: depends on the database and the clock. What else it depends on is followed by a commit or by
-        `wake`, or may wait for `seconds`. It returns whether the next call runs it whatever is committed: it
-        was not finished, or awaits a time.
+        """work: depends on the database and the clock.
+
+        Changes of other values that it depends on are followed by a commit or by `wake`, or may wait for
+        `seconds`. It returns whether the next call runs it whatever is committed: it was not finished, or
+        awaits a time.
 
         seconds: the longest time between two runs.
         """
@@ -52,8 +54,8 @@ class ChangePoll:
     def __call__(self) -> bool:
         """Run the work unless it would find nothing new; return whether it ran.
 
-        It also runs if the database does not tell its version: the work says what is wrong. Raises what the
-        work raises; the next call then runs it.
+        It also runs if the database does not report its version: the work then reports the fault. Raises what
+        the work raises; the next call then runs it.
         """
         # Before the work: what is committed meanwhile makes the next call run it again.
         try:

@@ -19,7 +19,7 @@ RowNumber = BigInteger().with_variant(Integer, "sqlite")
 def microseconds(moment: dt.datetime) -> int:
     """Return an aware time as `Instant` stores it. Raises ValueError for a naive one."""
     if moment.tzinfo is None:
-        raise ValueError("a naive datetime names no moment in time")
+        raise ValueError("a datetime must not be naive: it needs a time zone")
     return (moment - _EPOCH) // _MICROSECOND
 
 

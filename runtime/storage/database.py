@@ -50,7 +50,7 @@ _ONE_SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
 _MOST_IDLE = 5
 # How long SQLite waits for a lock that another process (a migration, a backup) holds.
 _BUSY_TIMEOUT_MS = 5_000
-# How long a failed write is told after others have succeeded.
+# How long a failed write is reported after others have succeeded.
 _FAILURE_TOLD_SECONDS = 60
 # SQLSTATEs that PostgreSQL does not report as operational errors although no message is at fault: the server
 # became a read-only standby; the schema does not exist yet. SQLite reports both as operational.
@@ -208,8 +208,8 @@ class Database:
     def alarm(self) -> str | None:
         """Return the `/readyz` warning: why writes fail, or that disk space is low; None otherwise.
 
-        A nearly full disk still takes small writes, so a failed write is told for a minute although others
-        succeed.
+        A nearly full disk still takes small writes, so a failed write is reported for a minute although
+        others succeed.
         """
         now = time.monotonic()
         failing, last_failure = self._failing, self._last_failure
@@ -242,7 +242,7 @@ class Database:
     def version(self) -> object:
         """Return a value that equals an earlier one only if nothing was committed between the two calls.
 
-        SQLite counts the commits of every process and connection (`PRAGMA data_version`), and tells them
+        SQLite counts the commits of every process and connection (`PRAGMA data_version`), and reports them
         without a query: some ten microseconds. PostgreSQL has no such number, so each value differs from all
         others there, and in a database in memory. Raises DatabaseUnavailable.
         """
@@ -250,7 +250,7 @@ class Database:
             return object()
         with translated():
             if self._asked is None:
-                # One for this alone: SQLite does not count the commits of the connection that it tells.
+                # One for this alone: SQLite does not count the commits of the connection that asks.
                 opened = self._engine.connect()
                 if self._asked is not None:  # another thread was faster
                     opened.close()
@@ -320,7 +320,7 @@ def after_commit(transaction: Connection, work: Callable[[], None]) -> None:
     """Call `work` when the transaction of `Database.write` has committed; never when it is rolled back.
 
     `work` must not raise. It is not called when the process dies between the two, or when the commit is
-    reported as failed although it took effect: it is for what lives in the process only, such as counters.
+    reported as failed although it took effect: use it only for state of the process, such as counters.
     """
     transaction.get_execution_options()[AFTER_COMMIT].append(work)
 

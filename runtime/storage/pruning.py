@@ -1,8 +1,7 @@
 """Pruning of old rows without disturbing other work.
 
-However many rows are due (after a month's downtime, or a year's rows on one day), a run deletes a bounded
-number of them, in short transactions, and lets other work proceed in between. The rest waits for the next
-run.
+A run deletes a bounded number of rows, in short transactions, and lets other work proceed in between. This
+holds however many rows are due, for example after a month's downtime. The rest waits for the next run.
 """
 
 from __future__ import annotations

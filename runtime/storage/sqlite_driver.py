@@ -51,13 +51,13 @@ class SqliteRows:
         return self._cursor.fetchall()
 
     def first(self) -> Row | None:
-        """Return the first row, None without one; close the cursor."""
+        """Return the first row, None if there is none; close the cursor."""
         row: Row | None = self._cursor.fetchone()
         self._cursor.close()
         return row
 
     def one_or_none(self) -> Row | None:
-        """Return the only row, None without one. Raises MultipleResultsFound."""
+        """Return the only row, None if there is none. Raises MultipleResultsFound."""
         rows = self._cursor.fetchmany(2)
         self._cursor.close()
         if len(rows) > 1:
@@ -72,7 +72,7 @@ class SqliteRows:
         return row
 
     def scalar(self) -> Any:
-        """Return the first column of the first row, None without a row."""
+        """Return the first column of the first row, None if there is no row."""
         row = self.first()
         return None if row is None else row[0]
 
@@ -81,7 +81,7 @@ class SqliteRows:
         return self.one()[0]
 
     def scalar_one_or_none(self) -> Any:
-        """Return the first column of the only row, None without one. Raises MultipleResultsFound."""
+        """Return the first column of the only row, None if there is none. Raises MultipleResultsFound."""
         row = self.one_or_none()
         return None if row is None else row[0]
 

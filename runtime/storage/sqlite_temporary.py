@@ -1,4 +1,4 @@
-"""Where SQLite writes what a statement needs for a moment, such as a large sort: rows stand there readable.
+"""The directory of SQLite's temporary files, for example of a large sort. They contain rows in clear.
 
 Source: SQLite, "Temporary Files Used By SQLite", section 5. The files have no name. In /var/tmp, which SQLite
 would take, they are outside a data directory that the operator encrypts.
@@ -14,7 +14,7 @@ _chosen: Path | None = None
 
 
 def keep_temporary_files_beside(file: str | None) -> None:
-    """Let this process write them in the directory of a database's file from now on; None: as before.
+    """Let this process write them in the directory of a database's file from now on. None: change nothing.
 
     If the directory cannot be written, SQLite chooses as before. A process has one such directory: with
     databases in several, that of the last one opened.

@@ -30,7 +30,7 @@ def _encoded(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
 
 
 class _InTurns(Collector):
-    """Collects a registry's metrics; whoever reads their samples gives way at the end of each turn."""
+    """Collects a registry's metrics. A reader of their samples gives way at the end of each turn."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry

@@ -27,8 +27,8 @@ _ANY = "(any)"
 def process_registry() -> CollectorRegistry:
     """Return a registry with the process metrics: memory, CPU time, open files, garbage collection.
 
-    From then on no metric of the process has a series with the time of its creation: each is as much text
-    as a counter, and nothing reads them.
+    After the call no metric of the process has a series with the time of its creation. Each such series is as
+    much text as a counter, and nothing reads it.
     """
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types for it
     registry = CollectorRegistry()

@@ -1,7 +1,7 @@
 """Spans: the reports of traced requests, publications and handled messages.
 
 A span says when work was done, by which service, on which kind of message or resource, and with which result.
-Its attributes come from a closed list of names, and each value from a closed list of the code's own: a
+Its attributes come from a closed list of names, and each value from a closed list in the code. Values are a
 route's template, a status code, a fact type of the catalogue, an exchange or a consumer. No organisation,
 referral, person or message is ever named.
 

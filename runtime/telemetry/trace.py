@@ -72,7 +72,7 @@ def continued(text: str | None) -> Trace:
 def publishing(decided: Trace, source: str, message_id: str) -> Trace:
     """Return the span in which `source` publishes a message. decided: the message's traceparent.
 
-    Like `handling`, it follows from the message's identity: each attempt is the same span.
+    Its id is derived from the message's identity, so each attempt is the same span.
     """
     return decided.child(_span_id("publish", source, message_id))
 
@@ -95,12 +95,12 @@ def deciding(known: Trace, source: str, message_id: str) -> Trace:
 
 
 def caused_by(traceparent: str | None, source: str, message_id: str) -> str | None:
-    """Return the traceparent of the events that `source` publishes because of a message; None without one.
+    """Return the traceparent of the events that `source` publishes because of a message, or None.
 
     traceparent: the message's. The parent of the events is the span in which `source` handles the message.
     """
     around = _around_span(traceparent.strip()) if traceparent else None
-    # As the text of `handling`, without the spans in between.
+    # The same text as that of `handling`, but without making the spans in between: this runs for each event.
     return None if around is None else f"{around[0]}{_span_id('handle', source, message_id, '')}{around[1]}"
 
 
@@ -131,7 +131,7 @@ def correlation_id() -> str | None:
 
 
 def caller() -> tuple[str, str] | None:
-    """Return the client id and the token id of the request that this greenlet serves; None without one."""
+    """Return the client id and the token id of the request that this greenlet serves, or None."""
     return _caller.get()
 
 

@@ -1,9 +1,9 @@
 """The connections that wait for a place on a full port, or beyond the limit of their address.
 
-A peer that opens a connection again as soon as it is closed would keep the process busy with connections
-which are closed at once, and would close the kept connections of others behind its address. So newcomers of
-one address get a place that another connection has to leave at a bounded rate, and wait for it in the order
-of their arrival. A connection that waits costs a descriptor, and no processor time.
+Otherwise a peer that opens a connection again as soon as it is closed would keep the process busy with
+connections that are closed at once. It would also cause the kept connections of others behind its address to
+be closed. So newcomers of one address get a place that another connection has to leave at a bounded rate, and
+wait for it in the order of their arrival. A connection that waits costs a descriptor, and no processor time.
 """
 
 from __future__ import annotations

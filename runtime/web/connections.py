@@ -49,8 +49,8 @@ def public_limits(
 ) -> ConnectionLimits:
     """Return the limits of a service's public port.
 
-    open_files: the process's limit of file descriptors. Connections never use the last 512 of them (or half,
-    if there are fewer than 1,024), but for those that wait: they get what the total leaves, at least an
+    open_files: the process's limit of file descriptors. Connections in use never take the last 512 of them
+    (or half, if there are fewer than 1,024). Connections that wait get what the total leaves, at least an
     eighth of the reserved ones, and at most 1,000. total and per_address: the operator's own limits; by
     default one address gets half of the total.
     """

@@ -1,10 +1,10 @@
 """A strict parser of HTTP/1.1 request heads: request line and header lines (RFC 9112).
 
-The parser refuses every head that two parsers could interpret differently, even where the RFC lets a
-recipient repair it (bare LF, folded lines, `Content-Length: 5, 5`, both kinds of framing at once). A proxy in
-front may have repaired it differently, and then one parser reads as a body what the other reads as the next
-request. Source: RFC 9112 §2.2, §3, §5, §6.3, §11.2. docs/decisions/0016 explains why neither http.client nor
-h11 parses the head.
+The parser refuses every head that two parsers could interpret differently. It does so even where the RFC lets
+a recipient repair the head (bare LF, folded lines, `Content-Length: 5, 5`, both kinds of framing at once). A
+proxy in front may have repaired it differently, and then one parser reads as a body what the other reads as
+the next request. Source: RFC 9112 §2.2, §3, §5, §6.3, §11.2. docs/decisions/0016 explains why neither
+http.client nor h11 parses the head.
 """
 
 from __future__ import annotations

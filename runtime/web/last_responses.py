@@ -2,7 +2,7 @@
 
 If a connection is closed while bytes of its peer are unread, or before the last of them arrive, TCP sends a
 reset. It ends the peer's next write or read with an error, and can destroy the response before it is read. So
-the sending side is closed first, and what still arrives is read and thrown away, up to a bound.
+the sending side is closed first, and bytes that still arrive are read and discarded, up to a bound.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], list[bytes]]
 def prepare(client: socket.socket) -> None:
     """Set the options of a new connection.
 
-    Without a bound, the kernel gives up to 4 MiB to each response that the peer does not read: some thousands
+    Without a bound, the kernel gives up to 4 MiB to each response that the peer does not read. Some thousands
     of connections would use up the memory of the whole machine.
     """
     client.setblocking(False)

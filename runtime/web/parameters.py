@@ -63,7 +63,7 @@ def wants_csv(query: Mapping[str, str]) -> bool:
 
 
 def organization_of(query: Mapping[str, str]) -> str | None:
-    """Return the query's organisation, None without one. Raises Refused `invalid-parameter`."""
+    """Return the query's organisation, None if there is none. Raises Refused `invalid-parameter`."""
     organization = query.get(ORGANIZATION.name)
     form = ID_FORMS["organization"]
     if organization is not None and not form.fits(organization):

@@ -71,7 +71,7 @@ def require_id_forms(values: Mapping[str, str], forms: Iterable[tuple[str, IdFor
     """Raise Refused `not-found` for an id that no resource can have.
 
     RFC 9110 §15.5.5: a path that identifies nothing gets the same status whatever it looks like. So a caller
-    needs one branch for a wrong id, and the status tells nothing about the ids that exist.
+    needs one branch for a wrong id, and the status reveals nothing about the ids that exist.
     """
     for name, form in forms:
         if not form.fits(values[name]):

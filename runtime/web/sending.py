@@ -3,11 +3,11 @@
 A response stays in memory until its peer has taken it. Each is short for others, but some thousands of them
 would fill the memory of the process.
 
-An address may have at most a third of what all leave free. So one alone gets a quarter of the whole, n that
-leave everything unread come to an n+3rd each, and three n+3rds stay free, of which the next address gets a
-quarter at once. The rule is that of a switch's shared buffer: A. K. Choudhury, E. L. Hahne, "Dynamic Queue
-Length Thresholds for Shared-Memory Packet Switches", IEEE/ACM Transactions on Networking 6 (2), 1998, with
-alpha = 1/3.
+An address may have at most a third of what all leave free. So one address alone gets a quarter of the whole.
+If n addresses leave everything unread, each gets 1/(n+3) of the whole, and 3/(n+3) stay free. The next
+address gets a quarter of these at once. The rule is that of a switch's shared buffer: A. K. Choudhury, E. L.
+Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches", IEEE/ACM Transactions on
+Networking 6 (2), 1998, with alpha = 1/3.
 """
 
 from __future__ import annotations

@@ -337,7 +337,7 @@ class ConsumerHandlers:
                 consumer = replace(consumer, position=min(before, self._mailboxes.newest(transaction)))
                 self._consumers.restart(transaction, consumer, consumer.position)
             self._consumers.put(transaction, consumer)
-        # Not while arriving messages wait for the lock: it may look at the whole mailbox.
+        # Not called while arriving messages wait for the lock, because it may look at the whole mailbox.
         with self._database.read() as transaction:
             return consumer, self._consumers.waiting_since(transaction, consumer)
 

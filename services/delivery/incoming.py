@@ -71,8 +71,9 @@ class Incoming:
         The case of an acceptance that was handed back or revoked is deleted too; the vault releases it again
         to the next acceptor. Mailboxes lose their content about a person when the offer or the referral ends
         (`domain/closing.py`), and a watch report when it is retracted. When a recipient opts out, its watch
-        reports are erased within seconds, some at a time (`MailboxHandlers.forget_old`). Beyond a number in
-        an hour, the coordinators' alerts are counted instead of appended (`domain/alert_counts.py`).
+        reports are erased within seconds, some at a time (`MailboxHandlers.forget_old`). If there are more
+        than a number of alerts in an hour, the coordinators' alerts are counted instead of appended
+        (`domain/alert_counts.py`).
         """
         self._mailboxes.serialise(transaction)
         ends = Ends()

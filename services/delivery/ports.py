@@ -115,8 +115,8 @@ class Mailboxes(Protocol):
     """The organisations' mailboxes. Durable with the caller's transaction.
 
     Order: a reader who has seen sequence n never later finds a new lower one. `append` requires `serialise`
-    earlier in the same transaction: it lets one transaction at a time append, in all processes on this
-    database, so sequences become visible in the order in which they were assigned.
+    earlier in the same transaction. `serialise` lets one transaction at a time append, in all processes on
+    this database. So sequences become visible in the order in which they were assigned.
     """
 
     def serialise(self, transaction: Connection) -> None:
@@ -140,7 +140,7 @@ class Mailboxes(Protocol):
         """Return the selected messages with a sequence above `after`, and whether more follow.
 
         Oldest first. At most `limit` messages with `size` bytes of bodies in total, but at least one message.
-        With a consumer in the selection: of a single mailbox, that of the consumer's organisation.
+        A selection with a consumer is of a single mailbox, that of the consumer's organisation.
         """
         ...
 

@@ -106,7 +106,7 @@ def wrong_entries_in(
     """Return unknown references, cycles of parents, overlapping agreements, and wrong clients.
 
     A client is wrong if it breaks the separation of roles, or if its id has the form of another kind's or
-    looks like another one. So is a new organisation whose id looks like another one.
+    looks like another one. A new organisation whose id looks like another one is refused too.
 
     An organisation is known if it is in the files or in the database.
     """

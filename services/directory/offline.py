@@ -35,7 +35,10 @@ def offline_ledger(database: Database, hub: str) -> Ledger:
 
 
 def offline_approvals(ledger: Ledger, policy: Policy) -> Approvals:
-    """Return the approvals on the ledger. They end the open requests of whoever loses its standing."""
+    """Return the approvals on the ledger.
+
+    They end the open requests of a principal that loses its standing.
+    """
     store = SqlApprovalStore()
     # A request that ends lets its application wait again; how long traces are kept does not matter for that.
     steps = ApplicationSteps(SqlApplicationStore(), store, kept=dt.timedelta(0))

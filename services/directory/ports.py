@@ -160,10 +160,10 @@ class ApprovalStore(Protocol):
     ) -> list[Approval]:
         """Return at most `limit` approvals with ids above `after`, ordered by id, which is their age.
 
-        organization: the partner that reads: it gets those about itself. The ones that are older than its
-        record may be about others, who were to have its id: of those it gets what was granted, and of the
-        requests to vet an application only the one that was granted. state: None for any, as organization.
-        now: an undecided request that expired before counts as expired.
+        organization: the partner that reads: it gets those about itself. Requests that are older than its
+        record may be about others, who were to have its id. Of those it gets the granted ones, and of the
+        requests to vet an application only the granted one. state: None for any, as organization. now: an
+        undecided request that expired before counts as expired.
         """
         ...
 
@@ -192,7 +192,7 @@ class SealingKeyStore(Protocol):
     def open_challenge(
         self, transaction: Connection, organization: str, challenge_id: str
     ) -> Challenge | None:
-        """Return the organisation's open challenge of that id, which may have expired; None without one."""
+        """Return the organisation's open challenge of that id, which may have expired, or None."""
         ...
 
     def close_challenges(self, transaction: Connection, organization: str) -> None:
@@ -261,7 +261,7 @@ class WatchStore(Protocol):
         ...
 
     def by_key(self, transaction: Connection, reporter: str, key: str) -> KeyedReport | None:
-        """Return the reporter's report under an Idempotency-Key; None without one."""
+        """Return the reporter's report under an Idempotency-Key; None if there is none."""
         ...
 
     def one(self, transaction: Connection, report_id: str) -> WatchReport | None:
@@ -334,11 +334,11 @@ class ApplicationStore(Protocol):
         ...
 
     def by_reference(self, transaction: Connection, reference_sha256: str) -> KeptApplication | None:
-        """Return the application whose reference has this digest; None without one."""
+        """Return the application whose reference has this digest; None if there is none."""
         ...
 
     def by_approval(self, transaction: Connection, approval_id: str) -> KeptApplication | None:
-        """Return the application whose latest request to vet it has this id; None without one."""
+        """Return the application whose latest request to vet it has this id; None if there is none."""
         ...
 
     def page(

@@ -16,7 +16,7 @@ _ETAG: Final = re.compile(r'(W/)?"[!#-~\x80-\xff]*"')
 
 
 def precondition_of(request: Request) -> Precondition | None:
-    """Return the precondition of `If-Match` (ETags or `*`) or `If-None-Match: *`; None without either.
+    """Return the precondition of `If-Match` (ETags or `*`) or `If-None-Match: *`; None if there is neither.
 
     An unknown tag matches nothing. Raises Refused `invalid-parameter` for both headers together and for any
     other value, and `precondition-failed` for weak tags alone, which match no record, however often it is

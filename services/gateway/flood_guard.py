@@ -57,10 +57,10 @@ class FloodGuard:
         return len(self._closed)
 
     def password_replaced(self, organization: str) -> None:
-        """End the ban: whoever knew the password before has caused it, and is shut out now.
+        """End the ban: a user of the earlier password may have caused it, and has no access now.
 
-        What the organisation does next leads to the next, longer ban at once if it is a flood. The ban ends
-        with the next turn. A third one within an hour runs its time, whichever clients replace the password.
+        If the organisation floods the broker again, the next, longer ban follows at once. The ban ends with
+        the next turn. A third one within an hour runs its time, whichever clients replace the password.
         """
         account = self._accounts.get(organization)
         if account is None or account.until is None:
@@ -70,7 +70,7 @@ class FloodGuard:
             earlier = tuple(at for at in self._ended_early.get(organization, ()) if at > since)
             if len(earlier) >= EARLY_ENDS:
                 _log.warning(
-                    "the ban goes on although the password was replaced: too many ended so within an hour",
+                    "the ban continues despite the new password: too many bans were ended so within an hour",
                     extra={"organization": organization},
                 )
                 return

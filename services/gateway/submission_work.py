@@ -21,7 +21,7 @@ TAKE_SECONDS: Final = 1.0
 # Pauses while the broker or the hub is unavailable: doubled up to the longest.
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0
-# Not settled: tried again, before what comes later of the organisation.
+# Not settled: tried again, before later submissions of the organisation.
 _HELD: Final = frozenset({Verdict.retried, Verdict.paced})
 # How often a batch that waits for the bytes that it needs may be passed over for later ones.
 _MOST_OVERTAKEN: Final = 8

@@ -123,7 +123,7 @@ class WindowUpdater:
 
     def _open(self) -> None:
         self._hub.require_admitted(self.organization)
-        # Before the permissions: whoever knows the password that this one replaces must not get in.
+        # Done before the permissions: a user of the replaced password must not get access.
         self._apply_password()
         # Before the permissions: messages of an earlier session may have been closed meanwhile.
         self._rebuild()
@@ -183,7 +183,7 @@ class WindowUpdater:
         closed = self._hub.closed(self.organization, among=self._window.copied)
         self._looked_at = self._clock()
         lingering = self._window.lingering(closed)
-        # Not one that was acknowledged meanwhile: emptying the queue repeats messages.
+        # A message that was acknowledged meanwhile is left out: emptying the queue repeats messages.
         return bool(lingering) and not lingering.isdisjoint(
             self._queues.look(self._session, self.organization)
         )

@@ -236,7 +236,7 @@ class SubmissionCommits:
     def _submitted_about(
         self, transaction: Connection, admissions: Sequence[Admission]
     ) -> dict[tuple[str, str, str], list[dt.datetime]]:
-        """Return when the commands about each referral at hand were admitted in the last day.
+        """Return when the commands about each referral of these commands were admitted in the last day.
 
         By organisation, referral and what they count as.
         """

@@ -1,7 +1,7 @@
 """The count of the cases in custody, corrected from what routing knows of the referrals.
 
-An end may have been missed: an earlier build takes `referral.completed` and the others from the queue
-`intake.offers` and has no count, and a replacement may be admitted after the end of its referral was read.
+Intake may have missed an end. An earlier build takes `referral.completed` and the others from the queue
+`intake.offers` and has no count. A replacement may also be admitted after the end of its referral was read.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ class CustodyRecount:
         except Refused as refusal:
             # An earlier build of routing does not know the query.
             drop_frames(refusal)
-            raise Unavailable("Routing does not tell which referrals have ended.") from None
+            raise Unavailable("Routing does not answer which referrals have ended.") from None
         if ended:
             with self._database.write() as transaction:
                 self._store.end_custody(transaction, ended)
-            _log.info("counted cases of ended referrals no longer", extra={"cases": len(ended)})
+            _log.info("cases of ended referrals are no longer counted", extra={"cases": len(ended)})
 
     def _add_up(self) -> None:
         with self._database.read() as transaction:
@@ -66,6 +66,6 @@ class CustodyRecount:
                 change = self._store.recount(transaction, sender)
             if change:
                 _log.warning(
-                    "the sum of a sender's cases was not what they add up to",
+                    "the stored sum of a sender's cases differed from their sizes and was corrected",
                     extra={"sender": sender, "change": change},
                 )

@@ -1,7 +1,7 @@
 """The rate of sealed bytes of each organisation: of the cases and notes that it submits.
 
-The rate of submissions bounds their number; a case may have a megabyte. What is beyond is refused as
-submissions beyond their rate are, and over AMQP it waits.
+The rate of submissions bounds their number; a case may have a megabyte. Over HTTP, sealed bytes beyond the
+rate are refused with the problem of submissions beyond their rate. Over AMQP they wait.
 """
 
 from __future__ import annotations

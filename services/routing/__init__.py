@@ -1,1 +1,1 @@
-"""Routing: which organisation is asked next, and what becomes of every referral and offer."""
+"""Routing: which organisation is asked next, and the state of every referral and offer."""

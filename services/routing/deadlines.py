@@ -30,8 +30,8 @@ SECONDS_AFTER_WAITING = SECONDS_AFTER_START + LONGEST_PAUSE_SECONDS
 POLLS_BETWEEN_RECALLS = 40
 # One second: an offer to a suspended organisation must move to the next candidate within five.
 POLLS_BETWEEN_STANDINGS = 4
-# In case that a change was missed, not every poll is skipped. An offer to a suspended organisation moves in
-# time even then.
+# Not every poll is skipped, because a change may have been missed. An offer to a suspended organisation moves
+# in time even then.
 POLLS_BETWEEN_LOOKS = 16
 
 

@@ -47,7 +47,7 @@ class LiveDirectory:
     def __init__(self) -> None:
         self.directory = Directory()
         self._stopping = False
-        # As last loaded from the database.
+        # The observations that were last loaded from the database.
         self._recalled = Observations()
         self._unsettled: list[tuple[Transaction, Mapping[str, Observation]]] = []
         self._settling = threading.Lock()

@@ -161,7 +161,7 @@ def _open() -> GaugeMetricFamily:
 def _oldest() -> GaugeMetricFamily:
     return GaugeMetricFamily(
         "kopuro_referrals_oldest_seconds",
-        "Time since the oldest open referral was submitted, in seconds; 0 without one",
+        "Time since the oldest open referral was submitted, in seconds; 0 if there is none",
         labels=["status", "urgency"],
     )
 
@@ -169,7 +169,7 @@ def _oldest() -> GaugeMetricFamily:
 def _offers() -> GaugeMetricFamily:
     return GaugeMetricFamily(
         "kopuro_offers_open_oldest_seconds",
-        "Time since the oldest open offer was opened, in seconds; 0 without one",
+        "Time since the oldest open offer was opened, in seconds; 0 if there is none",
         labels=["urgency"],
     )
 

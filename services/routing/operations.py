@@ -44,7 +44,7 @@ _REGION: Final = coded(
 )
 _NEED: Final = coded("need", vocabularies.codes("needs"), "Only this need, or the needs of a group.")
 _PARTY: Final = replace(
-    ORGANIZATION, description="Only what concerns this organisation; an id that nobody has finds nothing."
+    ORGANIZATION, description="Only items that concern this organisation; an unknown id matches nothing."
 )
 
 QUEUED: Final = (
@@ -59,7 +59,7 @@ COVERED: Final = (
     _REGION,
     _NEED,
     coded("language", vocabularies.codes("languages"), "Only this language."),
-    flag("lacking", "Only cells in which referrals found nobody."),
+    flag("lacking", "Only cells in which referrals found no organisation."),
     *PAGED,
     coded("format", ("csv", "json"), "`json` by default; `csv` has all cells, without `after` and `limit`."),
 )

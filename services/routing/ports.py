@@ -68,7 +68,7 @@ class ReferralStore(Protocol):
         ...
 
     def next_due(self, transaction: Connection) -> dt.datetime | None:
-        """Return the earliest time of `due_offers` and `due_referrals`, past or not; None without one."""
+        """Return the earliest time of `due_offers` and `due_referrals`, past or not, or None."""
         ...
 
     def seeking(self, transaction: Connection, after: str | None, limit: int) -> list[str]:

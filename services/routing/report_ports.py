@@ -18,7 +18,7 @@ class WeekEventReader(Protocol):
     """The events of a week, from the timeline."""
 
     def began(self, transaction: Connection) -> dt.datetime | None:
-        """Return the time of the first step of any referral, None without one."""
+        """Return the time of the first step of any referral, None if there is none."""
         ...
 
     def read(
@@ -67,11 +67,11 @@ class WeeklyReports(Protocol):
         ...
 
     def timeline_to(self, transaction: Connection, week: CalendarWeek) -> int | None:
-        """Return the number behind which the next week's steps are; None without a report."""
+        """Return the number behind which the next week's steps are; None if there is no report."""
         ...
 
     def statements(self, transaction: Connection, week: CalendarWeek) -> dict[str, Statement] | None:
-        """Return the statements of all organisations to which something happened; None without a report."""
+        """Return the statements of all organisations with events; None if there is no report."""
         ...
 
     def asked_by(self, transaction: Connection, week: CalendarWeek, organization: str) -> list[str]:

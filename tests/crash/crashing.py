@@ -259,7 +259,7 @@ class CrashHub(Neighbours):
         )
 
     def submit(self, service: RunningService, body: Mapping[str, Any]) -> httpx.Response | None:
-        """Submit the referral, always under the same Idempotency-Key; return None without a response."""
+        """Submit the referral, always under the same Idempotency-Key; return None if there is no response."""
         sender = self.partner(SENDER, service)
         return answered(lambda: sender.submit(dict(body), key="the-only-one"))
 
@@ -267,7 +267,7 @@ class CrashHub(Neighbours):
         return document(case=seal({"name": "N", "phones": [], "narrative": ""}, public_key(self.custody_key)))
 
     def mailbox(self, service: RunningService) -> list[dict[str, Any]] | None:
-        """Return the messages in ACCEPTOR's mailbox; None without a response."""
+        """Return the messages in ACCEPTOR's mailbox; None if there is no response."""
         page = answered(lambda: self.partner(ACCEPTOR, service).mailbox(wait=20))
         return None if page is None else page["items"]
 

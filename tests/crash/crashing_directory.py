@@ -78,7 +78,8 @@ class CrashingDirectory(Crashing):
         )
         clients = [_client(OSH, "partner"), _client(OPERATOR, "operator")]
         entries.enter(Client, clients, by="load")
-        # As after the clients' first tokens, so that a planned moment is one of the operator's request.
+        # A client's first token registers its proof key. Registered here, it is none of the moments at which
+        # a test kills the directory.
         with self._database.write() as transaction:
             for client in clients:
                 secret = client.secret_sha256
@@ -95,7 +96,7 @@ class CrashingDirectory(Crashing):
         self._key_file.write_text(json.dumps(key))
         return TokenSigner(key, issuer_of(HUB)).kid
 
-    # Requests of the operator to the running build; None without a response
+    # Requests of the operator to the running build; None if there is no response
 
     def rename(self, url: str, name: str) -> httpx.Response | None:
         """Change OSH's name to this."""

@@ -58,7 +58,7 @@ class Effect(Enum):
     """The action at a planned moment."""
 
     kill = auto()  # SIGKILL: nothing is flushed, closed or sent
-    halt = auto()  # this thread waits for good, the rest of the process goes on
+    halt = auto()  # this thread waits permanently, the rest of the process continues
     fail_once = auto()  # the part reports a failure
     fail_always = auto()
 
@@ -198,9 +198,9 @@ class FaultyBroker(RabbitBroker):
 
     def consumer(self, queues: Sequence[str], prefetch: int) -> Consumer:  # type: ignore[override]
         inner = super().consumer(queues, prefetch)
-        # A service is ready once its copy of the directory is committed, and acknowledges it a moment later:
-        # what a test plans then must not be taken for that.
-        # So must the receipts that audit sends to itself.
+        # A service is ready once its copy of the directory is committed, and acknowledges it a moment later.
+        # A fault that a test plans then must not hit that acknowledgement. So must the receipts that audit
+        # sends to itself.
         if all(queue.endswith(".directory") or queue == "audit.receipts" for queue in queues):
             return inner
         return _FaultyConsumer(inner)

@@ -21,13 +21,13 @@ class TcpProxy:
 
     For as long as they are set or not zero:
 
-    - delay: so many seconds every piece is held up, in each direction;
-    - swallow: what is on its way to the client is read and thrown away;
+    - delay: seconds by which every piece is delayed, in each direction;
+    - swallow: bytes for the client are read and discarded;
     - frozen: nothing is read any more, in either direction; new connections are let in and left alone;
     - lingering: when one side closes, the other side is not notified.
 
     Once: break_all (every connection is closed), reset_all (with a reset), hang_up (the broker's side is
-    closed), forget_all (half-open: every connection there is stays open and silent for good, new ones are
+    closed), forget_all (half-open: every present connection stays open and silent permanently, new ones are
     served).
     """
 

@@ -750,7 +750,7 @@ _FACTS: tuple[facts.Fact, ...] = (
     ),
 )
 
-# As earlier builds without every field wrote them; `earlier/` has their bytes.
+# Facts of earlier builds, which lacked some fields; `earlier/` has their bytes.
 _EARLIER_FACTS: tuple[facts.Fact, ...] = (
     facts.OrganizationChanged(revision=7, organization=EARLIER_ORGANIZATION),
     facts.ReferralSubmitted(referral_id=REFERRAL, sender=SENDER, facts=EARLIER_FACTS),

@@ -190,7 +190,10 @@ def test_wrong_client_secret_gets_no_token(hub: RunningHub, service: str, path: 
 
 @on_sqlite
 def test_hostile_tokens_cost_a_service_little_cpu_and_no_memory(hub: RunningHub) -> None:
-    """At every door: tokens, submissions, batches of both kinds, and uploaded keys. AMQP: tests/threats."""
+    """At every interface: tokens, submissions, batches of both kinds, and uploaded keys.
+
+    AMQP: tests/threats.
+    """
     submission, token = _document(hub), {"Authorization": f"Bearer {hub.token(SENDER)}"}
     note = {"submit": "note", "referral_id": str(uuid.uuid4())}
     client = hub.people["organizations"][SENDER]["client_id"]

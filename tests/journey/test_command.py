@@ -30,7 +30,7 @@ class Commands:
     program: str
 
     def run(self, who: str, *arguments: str) -> Any:
-        """Run a command and return its JSON output; None without output."""
+        """Run a command and return its JSON output; None if there is no output."""
         done = self.ran(who, *arguments)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout) if done.stdout else None

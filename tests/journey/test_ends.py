@@ -77,7 +77,7 @@ def test_former_acceptor_reads_nothing_after_hand_back_and_next_one_does(hub: Ru
     following.hub.complete(referral_id, "resolved")
 
 
-def test_past_candidate_states_nothing_and_learns_nothing_from_it(hub: RunningHub) -> None:
+def test_statement_of_a_past_candidate_is_refused_and_reveals_nothing(hub: RunningHub) -> None:
     sender, referral_id = hub.submit("wage-claim-osh-moscow")
     past, offer_id = hub.next_offer(sender, referral_id)
     past.hub.decline(offer_id, "language")
@@ -131,7 +131,8 @@ def test_onward_referral_has_its_own_consent_parties_and_end(hub: RunningHub) ->
     with pytest.raises(RefusedError) as unreadable:
         sender.hub.referral(second)
     assert unreadable.value.type.endswith(":not-found")
-    # A stranger is refused at the door. A party that holds nothing gets its referral back, and the case ends.
+    # Intake refuses a caller that is not a party. A party that holds nothing gets its referral back, and the
+    # case ends.
     with pytest.raises(RefusedError) as refused:
         hub.organization(STRANGER).hub.submit(facts, case=case, onward_from=first)
     assert [error.pointer for error in refused.value.problem.errors] == ["/onward_from"]

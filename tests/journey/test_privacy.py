@@ -1,7 +1,7 @@
 """Only sender and acceptor can read a case, and the hub keeps no trace of its content.
 
-Canaries stand in every field of a case and of a note, and in every leaf of requests that are refused. They
-are looked for in all that the hub keeps and says, in clear, encoded and packed.
+Every field of a case and of a note, and every leaf of requests that are refused, contains a canary. They are
+looked for in all that the hub keeps and says, in clear, encoded and packed.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ def _refused_later(
     referral_id: str,
     canaries: Canaries,
 ) -> None:
-    """Send what is refused behind the door: by routing, by the vault."""
+    """Send submissions that intake admits and that routing or the vault refuses."""
     declined.hub.decline(offer_id, "other", note=canaries.text("note of an answer that is refused"))
     declined.await_message("answer.refused", referral_id)
     custody = dict(sender.hub.discovery.custody_key)

@@ -38,7 +38,7 @@ def test_replaced_case_reaches_the_next_acceptor_and_every_part(hub: RunningHub)
 
 
 def test_next_acceptor_is_asked_for_when_a_case_was_replaced_for_one_acceptor(hub: RunningHub) -> None:
-    """As a system does that seals each replacement to the acceptor."""
+    """The sender's system seals each replacement to the acceptor only."""
     newer = _newer(hub)
     sender, former, referral = hub.accepted(KEY)
     sender.hub.replace_case(referral, newer, acceptor=former.id)

@@ -1,4 +1,4 @@
-"""The drill: a hub is destroyed and restored from a backup; its loops go on, and its log continues."""
+"""The drill: a hub is destroyed and restored from a backup; its loops and its log continue."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KEPT = ("hub.json", "credentials.json", "clients.json", "organizations.json", "d
 
 
 @pytest.mark.timeout(300)  # starts two hubs
-def test_destroyed_hub_is_restored_and_goes_on(
+def test_destroyed_hub_is_restored_and_continues(
     broker: PrivateBroker,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

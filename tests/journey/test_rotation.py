@@ -238,7 +238,7 @@ def _replace_signing_keys(hub: RunningHub, loops: Loops) -> None:
         copy.replace(used)
         loops.await_more(3)
         remove_key(directory, service, before)
-    # What they publish now is accepted, so they sign with the new keys.
+    # Their new messages are accepted, so they sign with the new keys.
     loops.await_more(2)
 
 

@@ -143,7 +143,7 @@ def test_every_panel_has_data_after_the_stories(watched: PrometheusServer) -> No
     until(lambda: empty() == [] or None, f"data of every panel; at first lacking: {empty()}", within=60)
 
 
-def test_figures_tell_what_happened_in_the_stories(watched: PrometheusServer) -> None:
+def test_figures_match_the_stories(watched: PrometheusServer) -> None:
     def total(metric: str) -> float:
         return sum(watched.query(f"sum({metric})").values())
 
@@ -276,7 +276,7 @@ def test_receiver_that_does_not_answer_delays_no_message(hub: RunningHub, receiv
 
 
 @pytest.mark.timeout(300)
-def test_each_alert_fires_and_falls(hub: RunningHub, tmp_path: Path) -> None:
+def test_each_alert_fires_and_ends(hub: RunningHub, tmp_path: Path) -> None:
     """The hub's own series, replayed with those of promtool's tests, and rules with short times."""
     firing = [test for test in promtool_tests() if test["name"].endswith(" fires")]
     changes = [

@@ -1,4 +1,4 @@
-"""A hub that told all stories agrees with its log, down to each offer and step."""
+"""A hub that ran all stories agrees with its log, down to each offer and step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.journey.waiting import until
 KEY = "wage-claim-osh-moscow"
 
 
-def test_hub_that_told_its_stories_agrees_with_its_log(hub: RunningHub) -> None:
+def test_hub_agrees_with_its_log_after_all_stories(hub: RunningHub) -> None:
     """The last module on its hub: the referrals of the tests and stories before it are compared too.
 
     It hands back and declines, after which other organisations come first.

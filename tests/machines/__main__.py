@@ -25,7 +25,7 @@ from tests.machines.machine import HOMES, ROOT, Ended, Machine, build, remove
 RELEASES: Final = {"bookworm": "Debian 12", "trixie": "Debian 13"}
 COMMANDS: Final = {"demo": "make demo", "test": "make test"}
 WHERE: Final = ROOT / "build" / "machines"
-# What `make test` does before it runs the tests.
+# The steps of `make test` before the tests run.
 _SET_UP: Final = "make setup && tests/partners/install-tools"
 
 _HEAD: Final = ("machine", "Python", "RabbitMQ", "as", "command", "result", "time")

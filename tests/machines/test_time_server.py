@@ -1,4 +1,4 @@
-"""The time that a machine without access to the internet is told."""
+"""The time server of a machine without access to the internet."""
 
 from __future__ import annotations
 

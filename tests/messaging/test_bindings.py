@@ -105,7 +105,7 @@ def test_lost_binding_of_audit_is_named_and_stops_publishing(vhost: str, managem
         assert (watch.obstacle(), lacking(registry)) == (None, set())
 
 
-def test_what_a_stolen_password_of_intake_has_declared_is_named_and_removed(
+def test_strays_of_a_stolen_password_of_intake_are_named_and_removed(
     vhost: str,
     broker: PrivateBroker,
     management_uri: str,
@@ -124,7 +124,7 @@ def test_what_a_stolen_password_of_intake_has_declared_is_named_and_removed(
     ):
         watch = TopologyWatch(reader, TOPOLOGY, strays=MessagingMetrics(registry).strays, now=clock)
         channel = link.channel()
-        # As intake's own private queue: it ends with its connection.
+        # Intake's private queue is declared so: it ends with its connection, and is no stray.
         channel.queue_declare(own, exclusive=True, durable=False, auto_delete=True)
         channel.queue_bind(own, f"{REPLIES}.intake", own)
         watch.look()
@@ -239,7 +239,7 @@ def test_alarms_for_which_the_broker_blocks_publishers_are_named(
     broker: PrivateBroker, management_uri: str
 ) -> None:
     user = "rabbit_auth_backend_internal"
-    # As the hub's user `watch`: the tag `management` and no other.
+    # The hub's user `watch` has the tag `management` and no other. It must be enough for this request.
     broker.evaluate(
         f'{user}:add_user(<<"alarms">>, <<"pw">>, <<"test">>), '
         f'{user}:set_tags(<<"alarms">>, [management], <<"test">>)'

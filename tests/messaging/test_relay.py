@@ -221,7 +221,7 @@ def test_relay_publishes_nothing_while_there_is_an_obstacle(database: Database, 
 
 
 def test_rows_for_the_default_exchange_go_to_the_exchange_that_replaced_it(database: Database) -> None:
-    # as an earlier build wrote them
+    # An earlier build wrote rows for the default exchange.
     fill_outbox(database, ["parked"], queue="vault.events.parked")
     fill_outbox(database, ["snapshot"], queue="vault.directory")
     fill_outbox(database, ["receipt"], queue="delivery.events")
@@ -360,7 +360,7 @@ def test_lease_belongs_to_one_process_until_its_connection_ends(postgres_databas
         first.release()
         until(second.held)  # the server lets go of it once it has noticed that the connection ended
         assert not first.held()
-        # as when the process is killed, or the server ends the session
+        # The session ends without a release when the process is killed or the server ends it.
         with one.write() as connection:
             connection.exec_driver_sql(
                 "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1"

@@ -482,7 +482,7 @@ STEPS = (
         st.tuples(st.sampled_from(STEPS), st.sampled_from(["a", "b", "c"])), min_size=5, max_size=40
     )
 )
-def test_no_honest_step_is_taken_for_tampering(database: Database, steps: list[tuple[str, str]]) -> None:
+def test_genuine_step_is_not_reported_as_tampering(database: Database, steps: list[tuple[str, str]]) -> None:
     with database.write() as transaction:
         transaction.execute(delete(REPLICA))
     hub = HonestHub(database)

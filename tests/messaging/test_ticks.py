@@ -83,14 +83,14 @@ def test_ticks_look_at_the_database_after_a_commit_only(ticking: Ticking) -> Non
     assert 1 <= ticking.ticks(10) <= 3
 
 
-def test_ticks_go_on_while_a_message_waits_to_be_published(ticking: Ticking) -> None:
+def test_ticks_continue_while_a_message_waits_to_be_published(ticking: Ticking) -> None:
     ticking.settle()
     fill_outbox(ticking.database, ["m"])
     assert ticking.ticks(10) == 10, "its age grows"
     ticking.settle()
 
 
-def test_ticks_go_on_while_a_message_waits_for_its_next_attempt(ticking: Ticking) -> None:
+def test_ticks_continue_while_a_message_waits_for_its_next_attempt(ticking: Ticking) -> None:
     ticking.settle()
     waiting = Delivery(
         tag=0, queue=QUEUE, routing_key="k", message_id="m", body=b"", headers={}, redelivered=False
@@ -105,7 +105,7 @@ def test_ticks_go_on_while_a_message_waits_for_its_next_attempt(ticking: Ticking
     ticking.settle()
 
 
-def test_ticks_go_on_while_an_event_has_no_receipt(ticking: Ticking) -> None:
+def test_ticks_continue_while_an_event_has_no_receipt(ticking: Ticking) -> None:
     ticking.settle()
     published = event_in_the_outbox(ticking)
     with ticking.database.write() as transaction:
@@ -128,7 +128,7 @@ def event_in_the_outbox(ticking: Ticking) -> Sequence[Outgoing]:
     return ticking.messenger._signer.sign([message for _, message in waiting])
 
 
-def test_ticks_go_on_until_every_row_was_compared_since_the_last_commit(ticking: Ticking) -> None:
+def test_ticks_continue_until_every_row_was_compared_since_the_last_commit(ticking: Ticking) -> None:
     records = 3 * COMPARED
     feed(ticking.processor, *(changed(f"k{n:03}", 1) for n in range(records)), completed(records=records))
     ticking.settle()

@@ -359,7 +359,7 @@ def credentials(api: DocumentedHub) -> None:
         api.ask("directory_approve", SECOND_OPERATOR, id=waiting["id"])
     api.ask("directory_post_amqp_password", STRANGER, body={"password_hash": "bm9u" + 44 * "A"})
     api.ask("directory_amqp_password", STRANGER)
-    # As the gateway does, with a secret instead of its key.
+    # Only the gateway's client may call the next operations. It signs in with a secret here, for brevity.
     gateway = f"{STRANGER}.amqp"
     shown = {"client_id": gateway, "client_secret": "another-invented-gateway-secret-of-32"}
     api.hub.people = {**api.hub.people, gateway: shown}

@@ -45,7 +45,7 @@ class GuideReader:
         self._received = WebhookReceiver()
         self._token_commands = ""
         self.ran: list[int] = []
-        # What to do before the block that contains the text; each block is met once, in this order.
+        # Steps before the block that contains the text; each block is read once, in this order.
         self._steps: list[tuple[str, Callable[[], None]]] = [
             (_TOKEN, self._join),
             ("> public-key.json", lambda: self._sh("mv sealing-key.json first-key.json")),

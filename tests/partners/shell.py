@@ -57,7 +57,7 @@ class Shell:
         for line in self._bash.stdout:
             if line == f"{mark}\n":
                 return printed
-            # What comes before it may lack the end of its line.
+            # The text before it may lack the end of its line.
             if line.endswith(f"{mark}\n"):
                 return printed + line.removesuffix(f"{mark}\n")
             printed += line

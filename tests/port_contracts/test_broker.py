@@ -313,7 +313,7 @@ def test_next_consumer_becomes_active_when_single_active_consumer_closes(hub: Br
         first.close()
         assert ids(take(second, 2)) == ["2", "3"]
         publish(hub, direct("single", "4"))
-        assert first.take(10, SHORT) == [], "who comes back stands at the end of the line"
+        assert first.take(10, SHORT) == [], "a consumer that returns is the last one to be served"
         assert ids(take(second, 1)) == ["4"]
 
 

@@ -210,7 +210,7 @@ def test_banned_organization_cannot_connect_until_it_is_released(place: Place) -
         assert not place.may_connect()
     # Neither the gateway's connection nor what waits for the organisation is touched.
     until(lambda: place.queues.standing(session, OSH).waiting == 2, "the message that was delivered")
-    place.users.grant(OSH)  # as a window that begins again
+    place.users.grant(OSH)  # a new window grants access again, and must not end the ban
     assert not place.may_connect()
     for _ in range(2):
         place.connections.release(OSH)
@@ -318,7 +318,7 @@ def test_submission_becomes_a_dead_letter_or_is_delivered_again_by_its_verdict(n
 
 
 def test_dead_letter_that_is_moved_back_is_its_organizations(node: PrivateBroker) -> None:
-    # As the shovel of the management page publishes: to the queue by its name, with any user_id.
+    # The shovel of the management page publishes to the queue by its name, with any user_id.
     tagged = (
         f'rabbit_auth_backend_internal:set_tags(<<"{HUB}.gateway">>, [administrator, impersonator], <<>>)'
     )
@@ -462,7 +462,7 @@ def test_submissions_that_expire_fill_their_organizations_queue_and_no_disk(
             taken += 1
     # The broker looks at lengths with some delay.
     assert channel.queue_declare(DEAD_LETTERS, passive=True).message_count < MOST_DEAD_LETTERS * 3 // 2
-    # Its own door is shut, and the others' are open.
+    # Its own access is ended, and that of the others is not.
     channel.basic_publish_confirm(amqp.Message(b"{}"), exchange_of(OTHER), OTHER)
     queues.close()
     link.collect()

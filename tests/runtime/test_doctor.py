@@ -138,7 +138,7 @@ class Alarmed(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         is_check = self.path == "/api/health/checks/alarms"
-        # As RabbitMQ 3.10.8 answers.
+        # RabbitMQ 3.10.8 answers with this body.
         alarm = {"status": "failed", "reason": "There are alarms", "alarms": [{"resource": "memory"}]}
         self.send_response(503 if is_check else 200)
         self.end_headers()

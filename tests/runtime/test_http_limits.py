@@ -179,7 +179,7 @@ def test_body_that_is_dripped_after_its_first_segment_gets_408(
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-def test_large_body_at_an_honest_rate_is_read_beyond_the_first_deadline(hurried: SampleProcess) -> None:
+def test_large_body_at_a_sufficient_rate_is_read_beyond_the_first_deadline(hurried: SampleProcess) -> None:
     """The deadline is a rate, not a duration: the body takes two deadlines."""
     body = json.dumps({"a": "x" * 1_000_000}).encode()
 

@@ -14,7 +14,7 @@ def test_directory_with_one_operator_cannot_start_with_two_person_approval(tmp_p
     hub = Hub(tmp_path / "data", empty=True, approvals=TWO_PERSON, environment={})
     hub.files.settle(())
     people = dict(hub.files.people())
-    # as an earlier build made it
+    # Directories of earlier builds have one operator.
     del people["second-operator"]
     hub.files.credentials.write_text(json.dumps(people))
     with pytest.raises(HubError, match="one operator"):

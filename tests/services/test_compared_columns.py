@@ -664,7 +664,7 @@ def unnamed(databases: Mapping[str, str], changes: Sequence[Change]) -> list[Cha
     assert made or all(change.value for change in changes)
     found = {kind(one) for one in found_in(databases)} if made else set()
     if LONG:
-        # What `rounds` relies on: no difference is taken for that of another change.
+        # `rounds` relies on this: each difference is attributed to its own change.
         (change,) = changes
         others = {(service, one) for service in (*SERVICES, "log") for one in KINDS} - {change.differs}
         assert not change.has_one_kind or not found & others, (change, found)
@@ -775,7 +775,7 @@ def test_no_id_is_skipped_beside_damaged_ids(databases: dict[str, str]) -> None:
     assert [id_ for id_ in seen if len(id_) == 1] == ["5", "7"]
 
 
-# As SQL: what a database may hold where it does not check the types of values, as SQLite does not.
+# SQL of values that a database may hold if it does not check their types. SQLite does not check them.
 GARBAGE: Final[Mapping[type, Sequence[str]]] = {
     Json: ("'{'", "char(0)", "'null'", "NULL", "4611686018427387904", "x'FF'", "CAST(x'7BFF' AS TEXT)"),
     String: ("NULL", "x'FF'"),

@@ -122,7 +122,7 @@ def running(
     database = Database.open(url)
     migrated.upgrade("services.directory", database)
     if filled:
-        # As the command does, which takes a second for its imports.
+        # The command `load` calls this function. Running the command would take a second for its imports.
         files = {
             "organizations": Path(written(directory / "organizations.json", ORGANIZATIONS)),
             "credentials": Path(written(directory / "credentials.json", CREDENTIALS)),

@@ -522,7 +522,7 @@ def test_rewritten_row_of_each_change_is_named(copied: Path, statement: str, rec
     assert any(one.startswith(record) for one in named)
 
 
-# By table: a column, its forged value and the row, as SQL.
+# Keyed by table: a column, its forged value and the row, as SQL.
 FORGED = {
     "applications": [
         ("state", "'vetted'", "organization IS NULL AND state = 'waiting'"),

@@ -37,7 +37,7 @@ HOUR = dt.timedelta(hours=1)
 # The first replaced its key before the migration, the second before and after it, the third never.
 ROTATED, AGAIN, STEADY = "kg.rotated", "kg.rotated-again", "kg.steady"
 KEYS = [Pair.new() for _ in range(4)]
-# By organisation: the keys of its revisions.
+# Keyed by organisation: the keys of its revisions.
 REVISIONS: dict[str, tuple[Pair | None, ...]] = {
     ROTATED: (None, KEYS[0], KEYS[0], KEYS[1], KEYS[0]),
     AGAIN: (KEYS[1], KEYS[2]),

@@ -20,7 +20,7 @@ from runtime.messaging.memory import (
 from runtime.messaging.ports import BrokerUnavailable, Delivery, Outgoing, PublishIncomplete
 
 TOPOLOGY = hub_topology()
-# By exchange, routing key and partition.
+# Keyed by exchange, routing key and partition.
 _ROUTES: dict[tuple[str, str, int], set[str]] = {}
 
 

@@ -73,7 +73,8 @@ class MemoryDatabase(Database):
         self._looks: dict[str, list[Any]] = {}
         with self.write() as transaction:
             metadata.create_all(transaction)
-            if (secret := metadata.tables.get("tag_secret")) is not None:  # as audit's migration does
+            # Audit's migration inserts this row, and `create_all` runs no migration.
+            if (secret := metadata.tables.get("tag_secret")) is not None:
                 transaction.execute(secret.insert().values(number=1, secret=bytes(32)))
             for statement in _REMEMBER:
                 transaction.exec_driver_sql(statement)

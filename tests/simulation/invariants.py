@@ -1,7 +1,7 @@
 """Invariants of every simulation when no message is left.
 
-The facts that the services' transactions committed are the story; what stands in the tables, in the mailboxes
-and in the log must be what these facts say, each once.
+The facts that the services' transactions committed are the reference. The tables, the mailboxes and the log
+must hold what these facts say, each once.
 """
 
 from __future__ import annotations

@@ -127,8 +127,8 @@ def referrals_match_facts(
 ) -> None:
     """Each row and timeline equals the replay of the facts; open referrals have a pending deadline.
 
-    A held referral stands in the queue of suspended acceptors, and its alert is open, exactly while its
-    acceptor is suspended.
+    A held referral is in the queue of suspended acceptors, and its alert is open, exactly while its acceptor
+    is suspended.
     """
     facts: dict[str, list[PublishedFact]] = defaultdict(list)
     for one in history:

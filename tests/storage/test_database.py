@@ -256,7 +256,7 @@ def test_database_on_full_disk_is_unavailable(sqlite_database: str) -> None:
         enter(database, 2)
 
 
-def test_failed_write_is_told_for_a_minute_although_others_succeed(
+def test_failed_write_is_reported_for_a_minute_although_others_succeed(
     sqlite_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1_000.0]

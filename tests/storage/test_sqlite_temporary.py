@@ -1,4 +1,4 @@
-"""What SQLite writes for the time of a statement stands in the directory of the database."""
+"""SQLite's temporary files are in the directory of the database."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def read_only(file: Path) -> set[Path]:
 
 
 @pytest.mark.parametrize("opened", [read_write, read_only])
-def test_rows_of_a_large_sort_stand_beside_the_database(
+def test_temporary_file_of_a_large_sort_is_beside_the_database(
     tmp_path: Path, opened: Callable[[Path], set[Path]]
 ) -> None:
     file = tmp_path / "it's ours" / "vault.sqlite"

@@ -13,7 +13,7 @@ import warnings
 
 def run_altered(module: str, package: str) -> int:
     """Run the service in `package` with the parts of `module`; return the exit status."""
-    # As in `runtime.__main__`, and so is the order of the imports below.
+    # The steps and the order of the imports are those of `runtime.__main__`: the service must start alike.
     gc.disable()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")

@@ -101,7 +101,7 @@ def damaged_methods(canary: bytes, channel: int) -> Iterator[bytes]:
         yield frame(METHOD, head + whole + canary, channel=channel)
         if layout:
             yield frame(METHOD, head + whole[: -len(whole) // 2], channel=channel)
-            # Whatever has a length is longer than the frame.
+            # Every field with a length is longer than the frame.
             yield frame(METHOD, head + b"\xff" * 12 + canary, channel=channel)
         if "b" in layout:
             yield frame(METHOD, head + arguments(layout, canary, bits=0xFF), channel=channel)

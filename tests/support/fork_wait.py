@@ -1,4 +1,4 @@
-"""Lets a service wait for good instead of starting (see `altered_service`)."""
+"""Lets a service wait permanently instead of starting (see `altered_service`)."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def identity(
 
 
 def peers(service: str, *believed: str, user: str | None = None) -> Peers:
-    """Return how a service proves its requests or replies, and whose it believes.
+    """Return how a service proves its requests or replies, and whose it accepts.
 
     user: the broker user that all services share; None: each has its own.
     """

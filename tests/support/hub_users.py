@@ -21,7 +21,7 @@ def imported(
 ) -> dict[str, str]:
     """Import a hub's definitions into a virtual host; return each user's URI. vhost: its URI.
 
-    As `rabbitmqctl import_definitions` does, which needs epmd.
+    It replaces `rabbitmqctl import_definitions`, which needs epmd.
     """
     chosen = passwords or {user: new_password() for user in USERS}
     address, _, name = vhost.rpartition("/")

@@ -2,9 +2,9 @@
 
 To drop the tables of a service and to make them again takes the server 0.1 s of CPU time; to delete their few
 rows takes a tenth of that. `migrated.upgrade` labels the schema that it makes with a fingerprint. When a test
-returns its database, a schema whose tables are still those of the label is emptied and put aside under
-another name, so that the database looks empty; the next `migrated.upgrade` of the same service takes it back.
-Every other schema is dropped.
+returns its database, a schema whose tables are still those of the label is emptied and renamed, so that the
+database looks empty. The next `migrated.upgrade` of the same service renames it back. Every other schema is
+dropped.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from typing import Any, Final, Self
 from tests.journey.waiting import until
 from tests.support.node import REPOSITORY
 
-# What bash finds as `kopuro`. Python starts without site-packages, in some 20 ms.
+# The script that bash finds as `kopuro`. Python starts without site-packages, in some 20 ms.
 _CALLER: Final = """#!{python} -ISE
 import marshal, os, socket, sys
 server = socket.socket(socket.AF_UNIX)

@@ -14,7 +14,7 @@ from contracts.topology import hub_topology
 from runtime.messaging.rabbit.broker import RabbitBroker
 from sandbox.broker import BrokerError, PrivateBroker
 
-# What there is in a virtual host, besides messages.
+# The objects in a virtual host, besides messages.
 _SHAPE: Final = """
     Shape = fun(V) -> erlang:phash2({{
         lists:sort([amqqueue:get_name(Q) || Q <- rabbit_amqqueue:list(V)]),

@@ -26,9 +26,9 @@ _ANY_TABLE = {
     "postgresql": "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() LIMIT 1",
 }
 _recorded: dict[tuple[str, str], list[_Statement]] = {}
-# By package: what the migrations leave in each table.
+# Keyed by package: what the migrations leave in each table.
 _rows: dict[str, dict[str, list[tuple[Any, ...]]]] = {}
-# By package: an SQLite database in memory that was just migrated.
+# Keyed by package: an SQLite database in memory that was just migrated.
 _copies: dict[str, sqlite3.Connection] = {}
 
 

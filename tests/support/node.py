@@ -32,7 +32,7 @@ def node_directory() -> Path:
         if not _is_current(wheel, _WHEEL):
             with _replacing(wheel) as fresh:
                 arguments = ("--quiet", "--target", str(fresh), "--require-hashes", "-r", str(_WHEEL))
-                # pip, as in `make setup`: it trusts the system's certificates and settings.
+                # pip, which `make setup` uses too: it trusts the system's certificates and settings.
                 subprocess.run(
                     [sys.executable, "-m", "pip", "install", *arguments],
                     check=True,

@@ -128,7 +128,7 @@ class PatientPartner(Partner):
 
 
 def answered(ask: Callable[[], T]) -> T | None:
-    """Return the result of `ask`; None without a response, as from a killed process."""
+    """Return the result of `ask`; None if there is no response, as from a killed process."""
     with suppress(httpx.TransportError):
         return ask()
     return None

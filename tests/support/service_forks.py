@@ -29,10 +29,10 @@ def main() -> int:
         import eventlet
 
     eventlet.monkey_patch()
-    # What libraries import at their first use, in every service's start.
+    # Modules that libraries import at their first use, in every service's start.
     for module in ("encodings.idna", "kombu.transport.pyamqp", "cryptography.hazmat.backends.openssl"):
         importlib.import_module(module)
-    # What every service imports, before it imports its own package.
+    # Modules that every service imports before its own package.
     import runtime.entrypoints.batches
     import runtime.entrypoints.operations
     import runtime.entrypoints.resource
@@ -57,7 +57,7 @@ def _next_order() -> dict[str, Any] | None:
     # The patched functions would make a hub, in order to wait in it.
     os, socket = (eventlet.patcher.original(name) for name in ("os", "socket"))
     server = socket.socket(fileno=os.dup(0))
-    # By the modules: the sockets to the forks that have imported them.
+    # Keyed by the modules: the sockets to the forks that have imported them.
     imported: dict[tuple[str, ...], Any] = {}
     modules: tuple[str, ...] = ()
     while True:

@@ -1,8 +1,8 @@
 """One SQLAlchemy dialect and one cache of compiled statements for all databases of a kind in this process.
 
-An engine has both to itself. A service opens one database and keeps it; a test process opens thousands, and
-would compile the same statements for each of them and ask each server for its version again: a sixth of the
-CPU time of the tests that use databases.
+An engine has both to itself. A service opens one database and keeps it. A test process opens thousands, and
+would compile the same statements for each of them and ask each server for its version again. That takes a
+sixth of the CPU time of the tests that use databases.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Anybody applies: what the door tells, what becomes of what was sent, and how an applicant comes in."""
+"""Applications by anybody: what is revealed, when the content is erased, and how an applicant is admitted."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_application_response_does_not_reveal_whether_a_record_exists(hub: Runni
     for changes in (
         {"proposed_id": MEMBER, "name": known["name"], "parent": MEMBER},
         {"proposed_id": "kg.nobody-at-all", "name": "Nobody", "parent": "kg.nobody-else"},
-        # The same contact again, as the applications before.
+        # The same contact again as in the applications before.
         {"contact": {"name": "A", "email": "same@talas.example"}},
         {"contact": {"name": "A", "email": "same@talas.example"}},
     ):

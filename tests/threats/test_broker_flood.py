@@ -1,4 +1,4 @@
-"""A member that floods the partners' broker is banned there; others go on, and nothing is lost.
+"""A member that floods the partners' broker is banned there; others continue, and nothing is lost.
 
 The tests count. `python -m benchmarks flood` measures how much others are delayed.
 """
@@ -95,7 +95,7 @@ def waiting(hub: AmqpHub, organization: str) -> int:
     # The second publishes too, and also escapes the broker's counts of channels.
     [pytest.param(broker_floods.publish, marks=pytest.mark.long_run), broker_floods.open_channels],
 )
-def test_flood_is_banned_while_others_go_on_and_its_messages_wait(
+def test_flood_is_banned_while_others_continue_and_its_messages_wait(
     hub: AmqpHub, flood: Callable[[str, str, str], None]
 ) -> None:
     progress = {"submit": "progress", "referral_id": _UNKNOWN, "status": "in_progress"}
@@ -110,7 +110,7 @@ def test_flood_is_banned_while_others_go_on_and_its_messages_wait(
         answer = victim.answer_to(victim.submit(progress))
         assert answer["problem"]["type"] == "urn:kopuro:problem:not-found"
         assert may_connect(hub, VICTIM)
-        # What the broker had confirmed is answered, and HTTP is open.
+        # Confirmed submissions are answered, and HTTP is open.
         with hub.partner(HOSTILE) as over_http:
 
             def answers() -> list[str] | None:

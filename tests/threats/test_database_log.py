@@ -91,7 +91,7 @@ def test_log_repeats_no_value_of_a_failed_statement(server: tuple[PostgresServer
 
 
 def test_log_repeats_no_statement_of_a_killed_process(server: tuple[PostgresServer, bool]) -> None:
-    """The server logs what a process ran that the kernel kills for want of memory."""
+    """The server logs the statement of a process that the kernel kills because memory is used up."""
     running, is_deployed = server
     log = running.directory / "log"
     with closing(_connected(running.create_database())) as connection:

@@ -1,6 +1,6 @@
 """A thief of intake's broker password asks routing about referrals, and gets no reply.
 
-The queries go to a running hub. What the thief lacks is intake's signing key.
+The queries go to a running hub. The thief does not have intake's signing key.
 """
 
 from __future__ import annotations

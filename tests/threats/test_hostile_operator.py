@@ -66,7 +66,7 @@ def test_second_client_of_a_partner_is_refused_and_partner_is_notified(hub: Runn
     assert on_record(hub, "approval.requested", OPERATOR, VICTIM) >= 1
     shown = ask(hub, VICTIM, "GET", f"/v1/approvals/{request['id']}").json()
     assert shown["change"]["client_id"] == "osh-shadow"
-    # With a second person it works, and the partner is told once more.
+    # With a second person it works, and the partner is notified once more.
     granted = ask(hub, "second-operator", "POST", f"/v1/approvals/{request['id']}/approve")
     assert granted.json()["state"] == "granted"
     assert token_status(hub, "osh-shadow", secret) == 200

@@ -1,6 +1,6 @@
 """Tokens and JWEs made to cost time or memory: each is refused within 50 ms of CPU, and nothing stays.
 
-A refusal's time is the process time of the function behind the door, the least of several calls, so that
+A refusal's time is the process time of the function behind the interface, the least of several calls, so that
 other work of the machine does not count.
 """
 
@@ -86,7 +86,7 @@ def _transit(text: str) -> None:
     transit_seal.open_sealed(TransitSeal(kid="k", key=text), "", b"s" * 32, "referral")
 
 
-# By door: the function that decodes, and what it raises.
+# For each interface: the function that decodes, and what it raises.
 Door = tuple[Callable[[str], object], tuple[type[Exception], ...]]
 DOORS: Final[Mapping[str, Door]] = {
     "access token": (VERIFIER.verify, (Refused,)),

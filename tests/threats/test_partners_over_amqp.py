@@ -113,7 +113,7 @@ def test_two_plain_amqp_programs_close_a_loop(hub: AmqpHub) -> None:
         sent = referral(hub)
         key = osh.submit(sent)
         referral_id = osh.answer_to(key)["submission_id"]
-        osh.submit(sent, message_id=key)  # again, as after a confirm that was lost
+        osh.submit(sent, message_id=key)  # published again, because a lost confirm makes a program repeat it
         offer = moscow.await_message("offer.opened", referral_id=referral_id)["data"]
         accepted = moscow.answer_to(moscow.submit({"submit": "accept", "offer_id": offer["offer_id"]}))
         assert "problem" not in accepted
@@ -129,7 +129,8 @@ def test_two_plain_amqp_programs_close_a_loop(hub: AmqpHub) -> None:
         # One admission and one answer, whatever was repeated.
         answers = [one for one in osh.seen.values() if one["data"].get("message_id") == key]
         assert len(answers) == 1
-    # What both have acknowledged at the broker is acknowledged over HTTP, though later messages wait.
+    # Messages that both have acknowledged at the broker are acknowledged over HTTP, although later messages
+    # wait.
     for program in (osh, moscow):
         with hub.partner(program.organization) as over_http:
 
@@ -426,7 +427,7 @@ OTHERS: dict[str, Callable[[Any], object]] = {
 }
 # The whole access of an organisation over AMQP.
 ALLOWED = {
-    # Whatever the routing key, a message there goes to the organisation's own queue of submissions.
+    # A message with any routing key goes from there to the organisation's own queue of submissions.
     *(f"publish {exchange_of(STRANGER)} {key}" for key in (*QUEUES, *ORGANIZATIONS, "#", "*")),
     f"get {queue_of(STRANGER)}",
     f"consume {queue_of(STRANGER)}",
@@ -446,7 +447,7 @@ def test_organization_cannot_enter_the_hubs_virtual_host(hub: AmqpHub) -> None:
         with pytest.raises((NotAllowed, AMQPError)):
             connection(hub, STRANGER, vhost)
     assert hub_topology().queues
-    # Nor the management API, which only needs a password.
+    # The management API, which only needs a password, is not open to it either.
     answer = httpx.get(
         f"http://{LOOPBACK}:{hub.identity.management_port}/api/overview",
         auth=(STRANGER, hub.passwords[STRANGER]),

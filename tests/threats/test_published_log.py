@@ -128,7 +128,7 @@ def test_tag_is_not_confirmed_with_a_known_referral_id(published: Path) -> None:
 
 
 def test_outsider_learns_no_size_of_an_earlier_publication(log: LogOnDatabase) -> None:
-    """It probes every width of the newest tiles, which do not tell how many entries a step had."""
+    """It probes every width of the newest tiles, which do not reveal how many entries a step had."""
     for count in (1, 3, 2, 5, 4):
         log.publish([step("offer.opened", DECLINED) for _ in range(count)])
     size = log.published.size

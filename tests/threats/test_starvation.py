@@ -1,4 +1,4 @@
-"""A member fills every place of every candidate with its own referrals, so that another's find nobody."""
+"""A member fills every place of every candidate with its own referrals, so that another's find no place."""
 
 from __future__ import annotations
 

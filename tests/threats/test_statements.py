@@ -1,4 +1,4 @@
-"""Statements under attack: rewritten tables, two statements for two readers, and what proofs tell."""
+"""Statements under attack: rewritten tables, two statements for two readers, and what proofs reveal."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_persons_choice_changes_nothing_that_the_organization_reads(tmp_path: Pa
 
 
 def test_leaf_of_an_excluded_organization_is_like_that_of_any_other_that_was_not_asked() -> None:
-    """An auditor who opens a leaf in a dispute tells no reason."""
+    """An auditor who opens a leaf in a dispute reveals no reason."""
     proofs = [
         prove_candidate(ONE, REFERRAL, (ONE, *OTHERS), asked, bytes(32))
         for asked in ([OTHERS[0]], [OTHERS[1]])

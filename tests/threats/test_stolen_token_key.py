@@ -239,7 +239,7 @@ def test_two_forged_operators_replace_no_sealing_key(guarded: RunningHub) -> Non
     assert waiting["items"] == []
 
 
-def test_captured_request_of_an_operator_is_good_once(guarded: RunningHub) -> None:
+def test_captured_request_of_an_operator_is_accepted_once(guarded: RunningHub) -> None:
     token, secret = guarded.token("operator"), guarded.people["operator"]["client_secret"]
     root = guarded.address("directory")
     path = "/v1/credentials/no-such-client"

@@ -79,7 +79,7 @@ def test_every_resource_refuses_the_member_within_five_seconds(hub: RunningHub, 
             for name in refused:
                 del waiting[name]
             assert time.monotonic() < changed + SECONDS, sorted(waiting)
-        # Refused once is refused for good; the member's own record is all that it can read.
+        # Once a request is refused, all later ones are; the member can read its own record only.
         own = {"id": MEMBER}
         answers = {
             str(resource): resource.refusal(hub, token, **(own if str(resource) == OWN_RECORD else {}))
@@ -171,7 +171,7 @@ def test_coordinator_revokes_consent_for_the_suspended_sender(hub: RunningHub) -
             acceptor.hub.sealed_case(referral_id)
         types = {entry["type"] for entry in hub.history(referral_id, last="referral.withdrawn")}
         assert "kopuro.coordinator_withdrawal.submitted.v1" in types
-    # The sender is told when it is back.
+    # The sender is notified when it is readmitted.
     token = hub.token(sender.id)
     until(lambda: poll(hub, token, wait=0).status_code == 200, "the readmission", within=SECONDS)
     assert sender.await_message("referral.withdrawn", referral_id)["coordinator"] == "kg.coordinator"

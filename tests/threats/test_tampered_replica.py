@@ -216,7 +216,7 @@ def test_deadline_that_passes_while_the_replica_is_unusable_leaves_the_candidate
     directory = hub.pid("directory")
     os.kill(directory, signal.SIGSTOP)
     try:
-        # As after an upgrade from a version without codes.
+        # After an upgrade from a version without codes no row has one.
         with routings_database(hub) as connection:
             assert connection.execute(sa.text("UPDATE replica SET code = NULL")).rowcount > 0
             passed = sa.text("UPDATE offers SET deadline = opened_at, acts_at = opened_at WHERE id = :id")

@@ -13,7 +13,7 @@ from admin.reconciliation.coverage.routing import ROUTING
 from admin.reconciliation.coverage.rules import Tables
 from admin.reconciliation.coverage.vault import VAULT
 
-# By service.
+# Keyed by service.
 COVERAGE: Final[Mapping[str, Tables]] = {
     "audit": AUDIT,
     "intake": INTAKE,

@@ -38,7 +38,8 @@ DIRECTORY: Final[Tables] = {
         "number": Compared("organization.changed", "revision"),
         "record": Compared("organization.changed", "organization"),
         **omitted(Reason.derived, "the number before", "previous"),
-        # Of organisations and agreements: the facts about clients and keys of tokens have no author.
+        # Only organisations and agreements have an author: the facts about clients and keys of tokens have
+        # none.
         "changed_by": Compared("organization.changed", "by"),
         "changed_at": Compared("organization.changed", "time"),
         "reason": Compared("organization.changed", "reason"),

@@ -36,7 +36,7 @@ FIELDS: Final[Mapping[str, Texts]] = {
     "note": ("note", "примечание", "эскертүү"),
 }
 
-# What a request for approval is about: `ApprovalKind`.
+# The subject of a request for approval: `ApprovalKind`.
 KINDS: Final[Mapping[str, Texts]] = {
     "credential": ("client", "клиент", "клиент"),
     "role": ("staff client", "клиент сотрудника", "кызматкердин клиенти"),
@@ -92,7 +92,7 @@ def field(name: str, language: str) -> str:
 
 
 def worded(texts: Mapping[str, Texts], code: str | None, language: str) -> str | None:
-    """Return a code in words; the code itself if it is newer than this program, None without one."""
+    """Return a code in words; the code itself if it is newer than this program, None if there is none."""
     if code is None:
         return None
     found = texts.get(code)

@@ -303,7 +303,7 @@ def _confirm(
 def _kept(session: Session, referral: Referral, language: str) -> list[str]:
     """Return a line if nobody can take the referral from its acceptor.
 
-    No line for an older hub, which does not tell whether a report is overdue.
+    No line for an older hub, which does not say whether a report is overdue.
     """
     acceptor = referral["acceptor"]
     if acceptor is None or not waits_for(referral) or referral.get("overdue_since", "") is not None:

@@ -81,10 +81,11 @@ def coverage(
     as_csv: AS_CSV = False,
     language: LANGUAGE = "en",
 ) -> None:
-    """Show who could help, by region, need and language, and how many referrals found nobody.
+    """Show who could help, by region, need and language, and how many referrals found no organisation.
 
     A service has fresh capacity if its organisation stated it lately. The counted offers are those that such
-    organisations answered or let expire, and the referrals are those that found nobody. --csv has a table.
+    organisations answered or let expire, and the referrals are those that found no organisation. --csv has a
+    table.
     """
     out = session.out
     if as_csv:

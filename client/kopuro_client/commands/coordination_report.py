@@ -43,7 +43,7 @@ SPANS: Final = ("week", "month")
 
 
 def report(session: Session, week: WEEK = None, language: LANGUAGE = "en", as_csv: AS_CSV = False) -> None:
-    """Show a week of the network: where and why referrals found nobody, and how each organisation answered.
+    """Show a week of the network: where and why no organisation was found, and how each one answered.
 
     Figures below 5 are withheld, as are those from which they could be computed, so the report may be passed
     on. A week has a report once it has ended. Organisations see their own figures with `kopuro organization

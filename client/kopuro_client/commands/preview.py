@@ -22,7 +22,7 @@ WORDS: Final[Mapping[str, Texts]] = {
         "мындай жолдомолордун жарымына жооп берүү убактысы",
     ),
     "found_nobody": (
-        "such referrals that found nobody at some time",
+        "such referrals that found no organisation at some time",
         "таких направлений, для которых когда-либо никого не нашлось",
         "кайсы бир учурда эч ким табылбаган мындай жолдомолор",
     ),

@@ -40,7 +40,7 @@ def moment(text: object) -> str:
 def day_or_moment(text: object) -> str:
     """Return a time as `moment` does; of one at midnight in UTC only the day.
 
-    The hub tells no more than the day where a time would reveal another referral.
+    The hub states only the day where a time would reveal another referral.
     """
     shown = moment(text)
     return shown.removesuffix(" 00:00:00Z")

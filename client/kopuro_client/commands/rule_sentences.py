@@ -162,7 +162,7 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
 }
 
-# The sentences for a referral's sender, whom the hub tells no times or numbers that follow from the
+# The sentences for a referral's sender. The hub does not show it times or numbers that follow from the
 # referrals of others.
 TO_SENDER: Final[Mapping[str, tuple[str, str, str]]] = {
     "declined_no_capacity": (

@@ -10,7 +10,7 @@ import typer
 from kopuro_client.commands.plugins import place_of
 from kopuro_client.errors import InvalidArgumentError
 
-# As the server's entry points are named; `group.command` is a command in one of the client's groups.
+# Names of the server's entry points; `group.command` is a command in one of the client's groups.
 NAMES: Final = (
     "up",
     "demo",

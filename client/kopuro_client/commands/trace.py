@@ -49,7 +49,7 @@ def trace(
     else:
         show_trace(session.out, found, language)
     if found.next.action is Action.submit:
-        # As for an unknown id of any other command, so that a script notices.
+        # Other commands end with this status for an unknown id, and a script must notice it here too.
         raise typer.Exit(ExitCode.REFUSED)
 
 

@@ -39,7 +39,7 @@ WORDS: Final[Mapping[str, Texts]] = {
     ),
 }
 
-# The steps of a message in a mailbox. Facts keep their names, as everywhere.
+# The steps of a message in a mailbox. Facts keep their names in every language.
 STEPS: Final[Mapping[str, Texts]] = {
     "queued": ("in the mailbox", "в почтовом ящике", "почта кутусунда"),
     "delivered": ("fetched", "получено", "алынды"),

@@ -1,4 +1,4 @@
-"""`kopuro webhook`: HTTP endpoints that the hub tells about the messages of the mailbox."""
+"""`kopuro webhook`: HTTP endpoints that the hub notifies of the messages of the mailbox."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class Listener:
             if failures & (failures - 1) == 0:
                 self._note(
                     f"{_named(message)} is not accepted ({reason}), attempt {failures}; it stays in the "
-                    "mailbox and is tried again, later messages of its referral wait"
+                    "mailbox and is tried again; later messages of its referral wait"
                 )
         else:
             try:

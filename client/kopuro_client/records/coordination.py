@@ -76,7 +76,7 @@ class Wish(TypedDict):
 
 
 class CoverageCell(TypedDict):
-    """The help for a need in a region and a language, and how many referrals found nobody."""
+    """The help for a need in a region and a language, and how many referrals found no organisation."""
 
     region: str
     need: str

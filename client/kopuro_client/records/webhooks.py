@@ -47,7 +47,7 @@ class WebhookNotice(TypedDict):
 
 
 class WebhookAttempt(TypedDict):
-    """A request to an endpoint. response: its status, media type and size; None without an answer.
+    """A request to an endpoint. response: its status, media type and size; None if there is no answer.
 
     fault: why there was no answer, or what the answer lacks.
     """

@@ -21,7 +21,7 @@ _REFERENCE_BYTES: Final = 32
 
 
 def new_application_reference() -> str:
-    """Return a new reference: whoever has it can read and withdraw the application."""
+    """Return a new reference. Anybody who has it can read and withdraw the application."""
     return secrets.token_urlsafe(_REFERENCE_BYTES)
 
 

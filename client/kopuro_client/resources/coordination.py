@@ -87,7 +87,7 @@ class Coordination(Connected):
     ) -> Page[CoverageCell]:
         """Return a page of the coverage by region, need and language.
 
-        lacking: only cells in which referrals found nobody.
+        lacking: only cells in which referrals found no organisation.
         """
         wanted = {"region": region, "need": need, "language": language, "after": after, "limit": limit}
         page = self._connection.page(

@@ -203,7 +203,7 @@ class Referrals(SealedContent):
     ) -> Accepted:
         """Replace the case, as the sender.
 
-        It is sealed to the hub's custody key, like the first one: every organisation that has accepted the
+        It is sealed to the hub's custody key, as the first one was. Every organisation that has accepted the
         referral, or a part of it, gets the new case, and so does every later acceptor. The case of a referral
         to a named organisation (`to`) is sealed to that organisation. acceptor: seal it to this acceptor
         instead, for it alone. Raises CaseError for an invalid case, InvalidArgumentError if the named

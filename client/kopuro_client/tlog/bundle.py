@@ -133,7 +133,7 @@ class Bundle:
         return accepted, entries
 
     def is_about(self, leaf: bytes) -> bool:
-        """Return whether a leaf of the log is an entry of the referral, as far as the bundle tells.
+        """Return whether a leaf of the log is an entry of the referral, as far as the bundle shows.
 
         Without `referral_key`, leaves of format 3 are not recognised.
         """

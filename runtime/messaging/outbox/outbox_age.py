@@ -1,7 +1,7 @@
 """The age of the oldest event in the outbox, by the event's own time.
 
-The depth of an outbox says little: ten thousand messages of a second ago are a busy hub, and one message of
-an hour ago is a referral that nobody is asked about.
+The depth of an outbox says little. Ten thousand messages of the last second mean a busy hub. One message that
+is an hour old means a referral that nobody is asked about.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ The crash points of a copy, in order:
 1. *confirmed, not yet copied*: the outbox row still exists, because one transaction deletes it and writes the
    copy. The event is published again; audit recognises it and sends another receipt.
 2. *copied, not yet receipted*: the receipt waits in its queue.
-3. *receipted, copy not yet deleted*: the receipt is delivered again, or after a loss of power the copy is
+3. *receipted, copy not yet deleted*: the receipt is delivered again. After a loss of power the copy may be
    back; then it is offered to the log again, and audit sends another receipt.
 """
 
@@ -106,7 +106,8 @@ class Unreceipted:
 
     def __init__(self) -> None:
         self._early: dict[str, dt.datetime] = {}
-        # By the digest of the first event, which is the copy's key: those of all its events, and its size.
+        # Maps the digest of the first event, which is the copy's key, to the digests of all its events and
+        # its size.
         self._written: dict[str, tuple[tuple[str, ...], int]] = {}
 
     def add(self, transaction: Connection, messages: Iterable[Outgoing], now: dt.datetime) -> None:

@@ -26,7 +26,7 @@ from runtime.messaging.rabbit.tolerant_frames import UNDECODABLE, tolerant
 from runtime.tls import TlsFiles, handshake_fault
 
 with warnings.catch_warnings():
-    # As in runtime.__main__, which operators' commands such as `kopuro up --amqp` do not run.
+    # Operators' commands such as `kopuro up --amqp` do not run runtime.__main__, which ignores it too.
     warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
     from eventlet import patcher
 
@@ -140,10 +140,10 @@ def drain(link: amqp.Connection, seconds: float) -> bool:
 
 
 def _forget_frames(error: BaseException, handled: BaseException | None) -> None:
-    """Let go of the callers' frames, and with them of the messages in their variables.
+    """Release the callers' frames, and with them the messages in their variables.
 
-    eventlet keeps the exception of a timeout in a variable of the frame that raises it: a cycle, in which the
-    frames up to here and those of their callers would live until the collector runs.
+    eventlet keeps the exception of a timeout in a variable of the frame that raises it. That is a cycle: the
+    frames up to here and those of their callers would stay in memory until the collector runs.
     """
     link: BaseException | None = error
     while link is not None and link is not handled:

@@ -87,7 +87,7 @@ class RabbitQueueReader:
                     self._channel.queue_declare(queue.name, passive=True, nowait=True)
             self._channel.basic_qos(0, 0, False)
         except (NotFound, AccessRefused):
-            # Which one is to be found out one by one.
+            # The broker does not say which one is missing, so they are checked one by one.
             self._channel = link.channel()
             return False
         return True

@@ -19,7 +19,7 @@ import orjson
 from contracts.broker_rights import BROWSING_SUFFIX
 from contracts.topology import REPLIES, REQUESTERS, Binding, Topology, reply_queue_prefix
 
-# The name of an exchange or queue is chosen by whoever declared it, up to 255 bytes.
+# Anybody who declares an exchange or queue chooses its name, up to 255 bytes.
 _LONGEST_NAME: Final = 60
 # Exchanges that every virtual host has: the default one, which binds each queue by its name, and these.
 _GIVEN: Final = "amq."

@@ -1,8 +1,8 @@
 """A service's identity in its hub: its signing key, and the manifest that lists it.
 
-A service refuses to start unless the hub's root key signed the manifest, the manifest belongs to this hub and
-lists the service with this key, and its version is not below the newest one that the service has used: an
-old manifest could restore a key that was removed because it was stolen.
+A service refuses to start unless the hub's root key signed the manifest, and the manifest belongs to this hub
+and lists the service with this key. Its version must not be below the newest one that the service has used:
+an old manifest could restore a key that was removed because it was stolen.
 """
 
 from __future__ import annotations

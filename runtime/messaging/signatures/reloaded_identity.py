@@ -1,8 +1,9 @@
 """The identity of a running service: key file and manifest are read again when they have changed.
 
-So a signing key is replaced without a restart: the manifest lists the new key beside the earlier one, then
-the service's key file gets the new key, then the manifest loses the earlier one. A consumer that meets an
-unknown key reads the manifest at once, so no message is refused before the timer's next tick.
+So a signing key is replaced without a restart. First the manifest lists the new key beside the earlier one,
+then the service's key file gets the new key, and then the earlier one is removed from the manifest. A
+consumer that meets an unknown key reads the manifest at once, so no message is refused before the timer's
+next tick.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A requester makes a key pair at its start and names the public half in each requ
 signed. The answering process seals a random session key to it once: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256,
 AES-256-GCM. Replies are sealed with the session key and a random nonce; the number of the request is the
 associated data, so that a reply opens for its own request only. The private half and the session keys are in
-memory only: whoever reads the broker's messages with any password, or its disk, opens no reply.
+memory only. So a reader of the broker's messages with any password, or of its disk, cannot open a reply.
 
 Layout, base64url: the HPKE ciphertext of the session key (80 bytes), nonce (12), ciphertext and tag.
 """

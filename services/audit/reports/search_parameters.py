@@ -14,7 +14,10 @@ from services.audit.reports.handlers.history import Position
 
 
 def position_parameter(query: Mapping[str, str], scope: str) -> Position | None:
-    """Return the position in cursor `after`; None without a cursor. Raises Refused `invalid-parameter`."""
+    """Return the position in cursor `after`; None if there is no cursor.
+
+    Raises Refused `invalid-parameter`.
+    """
     found = position_of(query, scope, (NUMBER, NUMBER))
     if found is None:
         return None

@@ -84,8 +84,8 @@ MESSAGES = Table(
     sqlite_autoincrement=True,
 )
 
-# How many alerts of the coordinators an organisation has caused in the hour that began at `since`.
-# urgency: "" for a type that does not tell it.
+# How many alerts of the coordinators an organisation has caused in the hour that began at `since`. urgency:
+# "" for a type that does not state it.
 ALERT_COUNTS = Table(
     "alert_counts",
     METADATA,

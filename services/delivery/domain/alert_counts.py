@@ -57,7 +57,7 @@ SINGLY: Final[Mapping[str, str]] = {
 class AlertKind:
     """The alerts of one type and urgency that one organisation causes, which are counted together.
 
-    urgency: "" for a type that does not tell it.
+    urgency: "" for a type that does not state it.
     """
 
     organization: str

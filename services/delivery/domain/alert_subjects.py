@@ -1,7 +1,8 @@
 """Alerts of the coordinators that are about no referral, and the facts that decide what they ask.
 
 An alert has a subject: the application, or the service whose approval ended because it reaches more. The
-decision about the subject closes the alert, whoever made it. The party concerned keeps its own message.
+decision about the subject closes the alert. It does not matter who made it. The party concerned keeps its own
+message.
 """
 
 from __future__ import annotations

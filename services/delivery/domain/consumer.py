@@ -39,7 +39,7 @@ class NamedConsumer:
     def selected(self, asked: frozenset[str]) -> frozenset[str]:
         """Return the types that a poll returns. asked: the poll's own filter, empty for none.
 
-        Raises Refused `invalid-parameter` if no message that the consumer reads fits the filter, and
+        Raises Refused `invalid-parameter` if no message that the consumer reads fits the filter. Raises
         `conflict` if this hub does not write the contract that the consumer pins: another version of the hub
         had accepted it, and messages in another version would be misread.
         """

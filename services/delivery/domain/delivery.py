@@ -22,7 +22,7 @@ class DeliveryEvent(StrEnum):
 
 # The messages whose delivery audit records: it shows when an organisation could know of an offer and when it
 # had the case. A journey has some ten other notices; two facts about each would make the audit log three
-# times as long and tell an auditor nothing.
+# times as long and give an auditor no information.
 RECORDED = frozenset({OfferOpened.type, CaseReleased.type})
 
 # Recorded messages. Both steps are idempotent: a response may be lost, and then the organisation asks again.

@@ -1,1 +1,1 @@
-"""Webhooks: tells a partner's HTTP endpoint about each message in its mailbox, which stays the truth."""
+"""Webhooks: notices to a partner's HTTP endpoint about the messages in its mailbox."""

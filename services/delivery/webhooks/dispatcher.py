@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 # Requests under way: in all, and to one endpoint. One that fails has a single place.
 PLACES: Final = 256
 PLACES_PER_ENDPOINT: Final = 4
-# Endpoints in one transaction, which lets nothing else run on SQLite.
+# Endpoints in one transaction. On SQLite nothing else runs during a transaction.
 _AT_ONCE: Final = 8
 _SECONDS_BETWEEN_ROUNDS: Final = 0.5
 _SECONDS_BETWEEN_BUSY_ROUNDS: Final = 0.02

@@ -24,7 +24,7 @@ from services.delivery.webhooks.ports import Endpoints, Notices, UnnoticedMessag
 # offer is useless after its deadline.
 WINDOW: Final = 200
 MOST_TRIED: Final = 1000
-# Endpoints in one transaction, which lets nothing else run on SQLite.
+# Endpoints in one transaction. On SQLite nothing else runs during a transaction.
 _AT_ONCE: Final = 8
 
 

@@ -143,7 +143,7 @@ class Outcomes:
     def _is_refused_alone(
         self, transaction: Connection, outcome: AttemptResult, notice: Notice, endpoint: Endpoint
     ) -> bool:
-        """Return whether to tell the owner that the endpoint refuses this message but accepts others.
+        """Return whether to notify the owner that the endpoint refuses this message but accepts others.
 
         The owner is notified of one message at a time. endpoint: before this outcome.
         """
@@ -160,7 +160,7 @@ class Outcomes:
         return refused == 1
 
     def _judged(self, outcome: AttemptResult, endpoint: Endpoint) -> tuple[Endpoint, list[Outgoing]]:
-        """Return the endpoint after the outcome, and the facts that tell its owner."""
+        """Return the endpoint after the outcome, and the facts that notify its owner."""
         now = outcome.ended_at
         if outcome.failure is None:
             endpoint = replace(endpoint, health=Health())

@@ -137,7 +137,7 @@ class EndpointOwners:
     ) -> Endpoint:
         """Change an endpoint; None leaves a member as it is. A new URL must answer a challenge first.
 
-        Enabling an endpoint that was disabled challenges it again; once it has answered, its notices go on
+        Enabling an endpoint that was disabled challenges it again; once it has answered, its notices continue
         where they stopped.
         """
         now = self._clock.now()
@@ -243,7 +243,7 @@ class EndpointOwners:
         return found[:limit], len(found) > limit
 
     def resend(self, organization: str, endpoint_id: str, message_id: str) -> Notice:
-        """Send a notice again now, whatever became of it.
+        """Send a notice again now, in whatever state it is.
 
         Raises Refused `not-found`, and `conflict` for a disabled endpoint.
         """
@@ -308,7 +308,7 @@ class EndpointOwners:
     def _say(
         self, transaction: Connection, endpoint: Endpoint, change: str, now: dt.datetime, client_id: str
     ) -> None:
-        """Tell the owner of a change. Raises RateLimited, which undoes it, unless it is a deletion.
+        """Notify the owner of a change. Raises RateLimited, which undoes it, unless it is a deletion.
 
         The owner can always delete an endpoint that an attacker registered.
         """

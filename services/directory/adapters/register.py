@@ -84,7 +84,7 @@ class SqlRegister:
     ) -> list[Standing[E]]:
         """See `ports.Register`."""
         table = _TABLES[kind]
-        # As text: a record that was read lately is not decoded again.
+        # Read as text, because a record whose text was decoded lately is not decoded again.
         columns = table.c.revision, type_coerce(table.c.record, Text).label("record")
         query = select(*columns).where(table.c.id > after).order_by(table.c.id).limit(limit)
         for column, value in where.items():

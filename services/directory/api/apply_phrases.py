@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 LANGUAGES: Final = ("en", "ru", "ky")
-# Written in themselves, as a reader looks for them.
+# Each language is named in itself, because its readers look for that name.
 NAMES: Final[Mapping[str, str]] = {"en": "English", "ru": "Русский", "ky": "Кыргызча"}
 _FILE: Final = Path(__file__).parent / "apply_phrases.csv"
 

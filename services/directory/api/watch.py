@@ -123,7 +123,7 @@ def _shown(watched: Watched) -> WatchedEmployer:
         first_month=watched.first_month,
         last_month=watched.last_month,
         reporters=watched.reporters,
-        # The day would tell when a report was made.
+        # The day would reveal when a report was made.
         until=f"{watched.until:%Y-%m}",
         reply=None if reply is None else Reply(text=reply.text, by=reply.by, at=reply.at),
     )

@@ -75,9 +75,11 @@ def _forbidden(sentence: str, fields: Iterable[str], detail: str) -> Refused:
 
 
 def needs_second_person(present: Organization | None, wanted: Organization, *, by_operator: bool) -> bool:
-    """Return whether a change vouches for the organisation: it is or becomes vetted, it is let in again, its
-    kind, country or parent changes, or it brings a key; or whether an operator changes the services by which
-    a vetted organisation is asked. Its own services are the organisation's to change.
+    """Return whether a change needs a second person.
+
+    It does if it vouches for the organisation: if the organisation is or becomes vetted, is readmitted, gets
+    another kind, country or parent, or brings a key. So does an operator's change of the services by which a
+    vetted organisation is asked. The organisation itself may change its services alone.
 
     Suspending and excluding an organisation needs one person only, because it protects.
     """

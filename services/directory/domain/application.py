@@ -1,7 +1,7 @@
 """An application to join the network: its states, and what remains of it after each step.
 
-An applicant is not an organisation yet: only the resources of applications read this aggregate. What was sent
-is kept until the application is decided or ends; a vetted application leaves the organisation alone.
+An applicant is not an organisation yet: only the resources of applications read this aggregate. The content
+is kept until the application is decided or ends. After vetting only the organisation's record remains.
 """
 
 from __future__ import annotations

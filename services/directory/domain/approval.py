@@ -69,7 +69,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[ApprovalStep, State]]] = {
 }
 # A request costs its readers attention. Nobody has to decide on more of them at a time.
 MOST_OPEN_BY_REQUESTER: Final = 20
-# Of sealing keys: by one requester.
+# For sealing keys, only the requests of the same requester count.
 MOST_OPEN_ABOUT_SUBJECT: Final = 5
 # The reason in `approval.refused` of each state that ends a request without effect.
 REFUSALS: Final[Mapping[State, ApprovalRefusal]] = {

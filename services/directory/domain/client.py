@@ -2,8 +2,8 @@
 
 A secret is 256 random bits, never a chosen password. It cannot be guessed by brute force, so plain SHA-256 is
 enough; a slow, salted hash would only slow down the token endpoint. The hub sees only a digest of a secret
-that its owner made, so it refuses the digests of texts that everybody knows, and at the token endpoint every
-secret that is too short.
+that its owner made. So it refuses the digests of texts that everybody knows. At the token endpoint it refuses
+every secret that is too short.
 """
 
 from __future__ import annotations

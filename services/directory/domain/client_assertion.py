@@ -79,7 +79,7 @@ def _only_of(audience: list[Any], audiences: Collection[str]) -> bool:
 
 
 def _moment(claims: Mapping[str, Any], name: str) -> dt.datetime | None:
-    """Return a NumericDate; None without one. Raises Refused for anything else."""
+    """Return a NumericDate; None if there is none. Raises Refused for anything else."""
     value = claims.get(name)
     if value is None:
         return None

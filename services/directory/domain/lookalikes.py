@@ -4,9 +4,9 @@ Two ids read alike if they are the same once `.`, `-` and `_` are left out, capi
 characters that many fonts show alike are one: `0` and `o`; `1`, `i` and `l`; `5` and `s`; `rn` and `m`; `vv`
 and `w`. Client ids are ASCII, so no letter of another script can be in one.
 
-The rule: the id of a client contains no run of words that reads like the id of an organisation which is not
-its own, and does not read like a client of another principal. What follows its own organisation's id and a
-dot is free. The same holds when an organisation is created whose id an existing client would have.
+The rule: the id of a client contains no run of words that looks like the id of another organisation, and does
+not look like a client of another principal. The text after its own organisation's id and a dot is free. The
+same holds when an organisation is created whose id an existing client would have.
 """
 
 from __future__ import annotations

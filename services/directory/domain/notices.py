@@ -65,7 +65,7 @@ def _of_client(
     if before is not None and replace(before, root=False) == after:
         return  # Another client has been named the root, which has the fact.
     if before is not None and before.live and _without_revocations(before) == _without_revocations(after):
-        # By the number: two revocations within a second have the same time.
+        # Identified by the number: two revocations within a second have the same time.
         if after.not_before is not None and after.token_epoch != before.token_epoch:
             yield CredentialTokensRevoked(
                 client_id=after.id,

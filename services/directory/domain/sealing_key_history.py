@@ -60,8 +60,8 @@ def with_key(present: Organization, key: SealingKey, *, manner: KeyManner, at: d
     """Return the record with the new key and its manner. The first key has the manner `first`.
 
     Keys that are accepted stay so until their own end. A proof by a key that was approved less than OBJECTION
-    ago proves nothing: the replacement counts as approved, at the time of that approval, so that the vault's
-    pause does not end with it.
+    ago proves nothing. The replacement counts as approved at the time of that approval, so that it does not
+    end the vault's pause.
     """
     before = present.sealing_key_change
     key_before = present.sealing_key

@@ -60,7 +60,7 @@ def wrong_new_organization(clients: Iterable[Client]) -> str | None:
     """Return the rule that a new organisation breaks, as a sentence; None if it breaks none.
 
     clients: those whose principal is the organisation's id. A member of the staff with the id of an
-    organisation would read its mailbox, and would be shut out with it.
+    organisation would read its mailbox, and would lose access with it.
     """
     if any(client.live and is_staff(client) for client in clients):
         return "A member of the hub's staff has this id. Choose another one."

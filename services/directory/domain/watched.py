@@ -129,7 +129,7 @@ def _watched(
         if first_supported(one for one in again() if practice in one.report.allegation.practices)
     ]
     last = first_supported(_pausing(reversed(group), pause))
-    assert last is not None  # as in any other order
+    assert last is not None  # whether two reports support each other does not depend on their order
     months = _common_months(again())
     return Watched(
         id=key.id,

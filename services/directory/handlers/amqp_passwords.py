@@ -1,8 +1,8 @@
 """Passwords at the partners' broker: an organisation asks for another one, and the gateway applies it.
 
 The directory has no access to that broker, and the gateway has no resources of its own. So the hash of the
-new password waits in the record of the gateway's client, and the request ends that client's tokens: the
-gateway asks for the hash whenever it has got a token, thus at once, and also after it was down. A crash of
+new password waits in the record of the gateway's client, and the request ends that client's tokens. The
+gateway asks for the hash whenever it has got a token. So it asks at once, or when it is up again. A crash of
 either loses nothing: a hash waits until the gateway reports that the broker has it.
 """
 

@@ -20,8 +20,8 @@ from contracts.errors import RateLimited
 
 APPLICATIONS_PER_MINUTE: Final = 10
 STATUS_REQUESTS_PER_MINUTE: Final = 60
-# The part of the limit of applications that one address may use up in a day. With the rate of a minute
-# alone, one address would use it up within minutes.
+# The part of the limit of applications that one address may use up in a day. If there were only the rate of a
+# minute, one address would use it up within minutes.
 DAILY_PART: Final = 10
 _RETRY_AFTER: Final = 60
 _RETRY_AFTER_DAYS_BOUND: Final = 3600

@@ -255,7 +255,7 @@ class Applications:
     def full(self) -> str | None:
         """Readiness warning: return that the network takes no further application now, None while it does."""
         if not self.taken:
-            return None  # as its operators chose
+            return None  # its operators chose to take none, so there is nothing to warn of
         with self._ledger.database.read() as transaction:
             number = self._count_taken(transaction, self._ledger.clock.now())
         if number < self._most_waiting:

@@ -18,7 +18,8 @@ from services.directory.domain.record_size import cost
 # KiB of an organisation's record: 16 changes of the largest record at once and 15 an hour, or 256 of a small
 # one at once and 240 an hour.
 RECORDS: Final = Allowance(name="record-kib", burst=1024, per_minute=16)
-# Replacements of a sealing key with proof: each tells the coordinators, and its key is kept for ever.
+# Replacements of a sealing key with proof: the coordinators are notified of each, and its key is kept
+# permanently.
 KEYS: Final = Allowance(name="sealing-keys", burst=5, per_minute=5 / (24 * 60))
 # New secrets and sets of keys of a client, and the passwords at the partners' broker that it sets. A thief of
 # one client uses up no other's.

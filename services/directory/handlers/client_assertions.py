@@ -48,11 +48,11 @@ class ClientAssertions:
     ) -> tuple[Client, ClientKey]:
         """Return the client that signed the assertion, which is good once, and the key.
 
-        stated: the `client_id` beside the assertion, None without one; it must be the same (RFC 7521 §4.2).
-        failed: called with the client id and the client, if there is one, before a refusal. Raises Refused
-        `invalid-client`, identical for an unknown client, a revoked one and a wrong key, and `clock-skew`;
-        what `failed` raises, unless the client's own key signed: its owner learns what is wrong, however
-        often others fail in its name; and DatabaseUnavailable.
+        stated: the `client_id` beside the assertion, None if there is none; it must be the same (RFC 7521
+        §4.2). failed: called with the client id and the client, if there is one, before a refusal. Raises
+        Refused `invalid-client`, identical for an unknown client, a revoked one and a wrong key, and
+        `clock-skew`. Raises what `failed` raises, unless the client's own key signed: its owner must learn
+        what is wrong, however often others fail in its name. Raises DatabaseUnavailable.
         """
         client_id = self._reader.client_id(assertion)
         if client_id is None or "\0" in client_id:  # PostgreSQL text cannot contain NUL

@@ -56,11 +56,11 @@ class Credentials:
     ) -> Issued | Approval:
         """Register a client, or replace its secret and keys; the old ones are invalid from the commit on.
 
-        So are the tokens that they got. secret_sha256: of a secret that the client's owner made; None without
-        jwks: make one here, which only one-person approval permits, because nobody else may see it.
-        expires_at: the end of the secret. Raises Refused: `conflict` if the client id belongs
-        to another principal or the roles are not separate, `unknown-organization` if a partner is not in the
-        directory, `precondition-required` if the client exists, `precondition-failed`, and
+        The tokens that they got end too. secret_sha256: of a secret that the client's owner made. If there is
+        neither this nor jwks, a secret is made here, which only one-person approval permits, because nobody
+        else may see it. expires_at: the end of the secret. Raises Refused: `conflict` if the client id
+        belongs to another principal or the roles are not separate, `unknown-organization` if a partner is not
+        in the directory, `precondition-required` if the client exists, `precondition-failed`, and
         `invalid-submission`, also for a secret that everybody knows.
         """
         if secret_sha256 is not None:
@@ -100,9 +100,9 @@ class Credentials:
     def revoke(self, client_id: str, *, by: str, client: str = "", operator: bool) -> Standing[Client]:
         """Revoke a client; its tokens are refused from then on. A repetition changes nothing.
 
-        The password at the partners' broker that it has set ends too (`amqp_passwords.end_password_of`), and
-        so do its open requests for approval, as with each loss of standing (`Approvals`): they would take
-        room from the other clients' requests.
+        The password at the partners' broker that it has set ends too (`amqp_passwords.end_password_of`). Its
+        open requests for approval also end, because they would take room from the other clients' requests;
+        each loss of standing ends them (`Approvals`).
 
         client: the client that asks. Raises Refused `not-found`, also for another principal's client unless
         `operator`, and `forbidden` (see `require_earlier`).
@@ -113,7 +113,7 @@ class Credentials:
                 raise Refused("not-found", "There is no client with this id.")
             if not operator:
                 require_earlier(writing, client, client_id)
-            # The broker keeps the password of a gateway's client: so does the record who has set it.
+            # The broker keeps the password of a gateway's client, so the record keeps who has set it.
             revoked = replace(present.entry, live=False)
             standing = writing.put(revoked, by=by)
             end_password_of(writing, revoked, by=by)

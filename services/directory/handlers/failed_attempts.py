@@ -1,8 +1,8 @@
 """Failed attempts to get a token: counted for each client, bounded, and put on record.
 
 Valid credentials are never refused for the failures of others: only a failure beyond the bound is answered
-with 429, so nobody can lock a client out by guessing. Guessing a secret of 256 bits is hopeless; the bound
-keeps it from filling the logs, and the record tells the network that somebody tries.
+with 429, so nobody can lock a client out by guessing. A secret of 256 bits cannot be guessed. The bound keeps
+attempts from filling the logs, and the record shows the network that somebody tries.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class FailedAttempts:
     def add(self, client_id: str, client: Client | None) -> None:
         """Count a failure. client: None if there is no such client; only known ones are put on record.
 
-        Raises RateLimited beyond MOST_PER_MINUTE for the id, known or not: the answers do not tell which.
+        Raises RateLimited beyond MOST_PER_MINUTE for the id, known or not: the answers do not reveal which.
         """
         self._count()
         if client is not None:

@@ -1,6 +1,6 @@
 """Sealing keys: the first one, replacement with proof or approval, and their history.
 
-A token alone never replaces a key: whoever steals a client's secret would read every later case.
+A token alone never replaces a key: otherwise a thief of a client's secret would read every later case.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 
 ANSWER_SECONDS: Final = 15.0
 CONNECT_SECONDS: Final = 5.0
-# From connecting to the last byte, beside the time for which the hub was asked to wait.
+# Counted from connecting to the last byte, without the time for which the hub was asked to wait.
 TOTAL_SECONDS: Final = 60.0
 # A page of a mailbox has 4 MiB and a message.
 MOST_BYTES: Final = 16 * 1024 * 1024

@@ -32,8 +32,8 @@ SUBMISSIONS_ARGUMENTS: Final[dict[str, Any]] = {
     "x-dead-letter-routing-key": DEAD_LETTERS,
     "x-dead-letter-strategy": "at-least-once",
 }
-# A submission that does not fit stays in the queue of its organisation and counts there, so a partner whose
-# submissions expire fills the broker's disk no further than its own queue allows.
+# A submission that does not fit stays in the queue of its organisation and counts there. So a partner whose
+# submissions expire cannot fill the broker's disk further than its own queue allows.
 DEAD_LETTER_ARGUMENTS: Final[dict[str, Any]] = {
     "x-queue-type": "quorum",
     "x-max-length": MOST_DEAD_LETTERS,

@@ -165,7 +165,7 @@ class RabbitSubmissions:
             declare_submissions(self._channel, organization)
             self._channel.basic_consume(
                 submissions_of(organization),
-                submissions_of(organization),  # as the tag
+                submissions_of(organization),  # the consumer's tag
                 callback=partial(self._on_message, organization),
                 # Deleted at the broker: consumed again once it is back.
                 on_cancel=lambda _, organization=organization: self._consumed.discard(organization),

@@ -3,7 +3,7 @@
 RabbitMQ cannot limit a user's rate. For each connection it counts the reductions (Erlang's measure of work)
 of the process that reads it, which handles every frame on every channel. Statistics of messages do not
 measure work: they leave out heartbeats, declarations and refusals. Bytes alone do not either, because a frame
-may have only 8. They are counted as well, for the work of other processes: a requeued message is sent again,
+may have only 8. They are counted as well, for the work of other processes. A requeued message is sent again,
 and a channel's process decodes the properties of each message (129 kB of header fields take as long as a
 hundred small submissions).
 

@@ -45,8 +45,8 @@ def exchange_of(organization: str) -> str:
     """Return the name of the exchange to which the organisation, and nobody else, publishes.
 
     In a common exchange, the headers CC and BCC add routing keys that the broker does not compare with the
-    sender's permissions: whoever may publish there could fill the queues of all.
-    Source: RabbitMQ, "Sender-selected Distribution".
+    sender's permissions. So any user that may publish there could fill the queues of all. Source: RabbitMQ,
+    "Sender-selected Distribution".
     """
     return f"{_SUBMIT}.{organization}"
 

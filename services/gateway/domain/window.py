@@ -1,10 +1,10 @@
-"""The window of an organisation: the part of its mailbox that lies in its queue at the broker.
+"""The window of an organisation: the part of its mailbox that is in its queue at the broker.
 
-The mailbox in delivery's database is the truth. The gateway copies waiting messages into the queue, in the
-order of the mailbox, and acknowledges them there when the broker has shown that the organisation has
-acknowledged them. AMQP reports no single acknowledgement to anybody but the consumer, and a consumer may
-acknowledge in any order, so a count of the remaining messages says which ones are left only when it is zero,
-or when the gateway holds as many of them in its hands.
+The mailbox in delivery's database is authoritative. The gateway copies waiting messages into the queue, in
+the order of the mailbox, and acknowledges them there when the broker has shown that the organisation has
+acknowledged them. AMQP reports a single acknowledgement to the consumer only, and a consumer may acknowledge
+in any order. So a count of the remaining messages says which ones are left only when it is zero, or when the
+gateway itself has taken as many of them from the queue.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 CAPACITY: Final = 500
 # Refill when so many places are free: a page of the mailbox costs the same for one message as for many.
 LEAST_FREE: Final = 100
-# With so many copied messages whose acknowledgement is not proved, copying pauses until the queue is empty...
+# If so many copied messages have no proved acknowledgement, copying pauses until the queue is empty...
 MOST_UNPROVED: Final = 2 * CAPACITY
 # ...but no longer than this: an emergency must not wait for a message that a consumer never acknowledges.
 LONGEST_PAUSE: Final = 60.0
@@ -72,8 +72,8 @@ class Window:
     def counted(self, count: Count) -> tuple[Window, tuple[str, ...]]:
         """Return the window after a count, and the ids whose acknowledgement it proves.
 
-        Zero messages, counted after the last copy, prove all copies: nothing else removes a message from the
-        queue (it has no limit of time or of deliveries), and only its reader and the gateway may.
+        A count of zero messages after the last copy proves that all copies are acknowledged. The queue has no
+        limit of time or of deliveries, so only its reader and the gateway can remove a message.
         """
         if self.mark is None:
             return replace(self, mark=count.mark), ()

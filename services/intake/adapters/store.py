@@ -192,8 +192,8 @@ class SqlAdmissionStore:
 
     def recount(self, transaction: Connection, sender: str) -> int:
         """See `ports.AdmissionStore`."""
-        # Every change of a case is followed by one of the sum in its transaction. With the sum locked, the
-        # cases that are seen are those whose change of the sum is in it; later ones add to the new sum.
+        # Every change of a case is followed by one of the sum in its transaction. While the sum is locked,
+        # exactly the cases that it counts are visible; later ones add to the new sum.
         counted = _LOCKED_SUM.run(transaction, sender).scalar() or 0
         change = int(_COUNTED_BYTES.run(transaction, sender).scalar_one()) - counted
         if change:

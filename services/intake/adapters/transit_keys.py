@@ -30,7 +30,7 @@ _CURRENT = SqlStatement(
     postgresql="FOR SHARE",
 )
 _NEWEST = SqlStatement("SELECT max(published_at) FROM transit_keys")
-# The vault publishes a key again when it cannot tell whether it did.
+# The vault publishes a key again when it does not know whether it did.
 _ADD = SqlStatement(
     "INSERT INTO transit_keys (kid, x, published_at) VALUES (?, ?, ?)"
     " ON CONFLICT (kid) DO UPDATE SET published_at = excluded.published_at"

@@ -107,7 +107,7 @@ Prepared = Admission | Refusal
 
 
 def claim_of(organization: str, key: str | None, body: bytes, *, pointer: str | None = None) -> Claim | None:
-    """Return the claim of a request, or None without a key. Raises Refused for a malformed key.
+    """Return the claim of a request, or None if there is no key. Raises Refused for a malformed key.
 
     pointer: the key's place in the body; None when it came in a header.
     """

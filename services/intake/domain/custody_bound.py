@@ -20,7 +20,7 @@ _SealedCase = SealedCaseSubmitted | SealedCaseReplaced
 
 
 def case_bytes(admission: Admission) -> int:
-    """Return the bytes of the sealed case that the admission brings, 0 without one."""
+    """Return the bytes of the sealed case that the admission brings, 0 if there is none."""
     return sum(len(event.data.case) for event in admission.events if isinstance(event.data, _SealedCase))
 
 

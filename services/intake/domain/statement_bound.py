@@ -1,9 +1,9 @@
 """The counting of an organisation's submissions about one referral. Pure.
 
 An acceptor reports, writes notes and corrects itself some ten times a day at most. Each single act of an
-organisation (an answer, an outcome, a hand-back, a withdrawal, the revocation of the consent) counts by its
-kind alone: no number of notes may delay the end of a referral whose person has withdrawn the consent.
-`contracts/submission_bound.py` has the bound.
+organisation (an answer, an outcome, a hand-back, a withdrawal, the revocation of the consent) counts
+separately by its kind. Otherwise notes could delay the end of a referral whose person has withdrawn the
+consent. `contracts/submission_bound.py` has the bound.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 from contracts.facts import NoteSubmitted, ProgressSubmitted, ReplacementSubmitted, UnreadableSubmitted
 
-# What an organisation repeats in good faith counts together.
+# Submissions that an organisation repeats in good faith count together.
 _REPEATED: Final = frozenset(
     one.routing_key for one in (NoteSubmitted, ProgressSubmitted, ReplacementSubmitted, UnreadableSubmitted)
 )

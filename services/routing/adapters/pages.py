@@ -3,7 +3,7 @@
 An organisation's list merges the referrals that it sent and those that it was offered, by id. Each has an
 index in that order, so the first rows of both suffice. A filter by a final status is checked row by row. Open
 statuses are rare, so a filter by one starts from the status index and then checks the party. A filter leaves
-out the referrals in which the organisation's part has ended: it would tell how they continue.
+out the referrals in which the organisation's part has ended: it would reveal how they continue.
 """
 
 from __future__ import annotations

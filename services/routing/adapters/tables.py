@@ -45,7 +45,8 @@ REFERRALS = Table(
     # Null: as submitted. `revoked`: to be reduced at once. `reduced`: coarse (`domain/reduced_facts.py`).
     Column("facts_state", String(10)),
     Column("correlation_id", String(64), nullable=False),
-    # The span in which routing handled the submission; null without one. Decisions of deadlines continue it.
+    # The span in which routing handled the submission; null if there is none. Decisions of deadlines continue
+    # it.
     Column("traceparent", String(55)),
     Column("submitted_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
@@ -56,8 +57,8 @@ REFERRALS = Table(
     Column("acceptor_suspended_since", Instant),
     # The rank of the urgency, 0 for an emergency; null for a closed referral.
     Column("priority", SmallInteger),
-    # The turn in the coordinators' queues (`domain/coordination_queue.py`). Every referral has one:
-    # one that was split stands in no queue, but may rejoin.
+    # The turn in the coordinators' queues (`domain/coordination_queue.py`). Every referral has one. A
+    # referral that was split is in no queue, but can become whole again.
     Column("turn_at", Instant),
     # The group of the first need and the country of the region: what the figures count by.
     Column("need_group", String(60)),
@@ -70,7 +71,8 @@ REFERRALS = Table(
     Column("part", Json),
     # Into how many parts this referral was split; null for one that was not.
     Column("parts", SmallInteger),
-    # By organisation, why it is not asked: what it said of the person about another part; null: none.
+    # For each organisation, why it is not asked: the reason about the person that it gave for another part.
+    # Null: none.
     Column("left_out", Json),
     # Whether the person has withdrawn the consent, also after the end; null: no.
     Column("consent_revoked", Boolean),
@@ -199,7 +201,7 @@ DECISIONS = Table(
     # earlier builds. The first is erased with the record.
     Column("asked", Json),
     Column("logged_in", String(36)),
-    # From the erasure on: by organisation, the opened leaf of each that was asked (`domain/kept_proofs.py`).
+    # Filled at the erasure: for each organisation that was asked, its opened leaf (`domain/kept_proofs.py`).
     Column("proofs", Json),
     Index("decisions_referral", "referral_id", "id"),
 )

@@ -170,7 +170,7 @@ class _Tally:
         """
         counts: dict[str, dict[str, Counter[str]]] = {}
         asked_by: dict[str, list[str]] = {}
-        # By the id of the whole. Other referrals are counted at once: their reasons need not be kept.
+        # Keyed by the id of the whole. Other referrals are counted at once: their reasons need not be kept.
         families: dict[str, list[tuple[str, dict[str, str]]]] = {
             part_of: [] for _, part_of in known.values() if part_of is not None
         }

@@ -20,7 +20,7 @@ def blocking_rule(record: Mapping[str, Any]) -> str:
     """Return the rule that excluded most of the candidates that came closest, the first of `RULES` on a tie.
 
     The closest are those that failed the fewest rules: the network has the least to change there. A referral
-    therefore counts under one rule. record: of the decision that found nobody, as stored.
+    therefore counts under one rule. record: of the decision that found no organisation, as stored.
     """
     if not record:
         return ERASED

@@ -40,7 +40,7 @@ class CandidateProof:
 def candidates_root(
     referral_id: str, organizations: Iterable[str], asked: Collection[str], salt: bytes
 ) -> str | None:
-    """Return `sha256:` and the hex of the tree's root; None without candidates.
+    """Return `sha256:` and the hex of the tree's root; None if there are no candidates.
 
     organizations: of the candidates; repetitions do not count. salt: the decision's own, 32 bytes.
     """

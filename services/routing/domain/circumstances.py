@@ -62,7 +62,7 @@ class Circumstances:
     disclosure: DisclosureClass = field(init=False, repr=False)
     # The person's region and its country.
     places: frozenset[str] = field(init=False, repr=False)
-    # By need, for the principal need and each sensitive one: the agreements that allow the sender to
+    # Keyed by need, for the principal need and each sensitive one: the agreements that allow the sender to
     # disclose it.
     agreements: Mapping[str, frozenset[str]] = field(init=False, repr=False)
 

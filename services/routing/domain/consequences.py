@@ -37,8 +37,8 @@ class Consequence:
     concerns_person: bool = False
 
 
-# By the code of the reason. A reason with no consequence concerns this referral only: the organisation is
-# not asked again for it.
+# Keyed by the code of the reason. A reason with no consequence concerns this referral only: the organisation
+# is not asked again for it.
 CONSEQUENCES: Mapping[str, Consequence] = {
     "no_capacity": Consequence(is_full=True, may_be_asked_again=True),
     "not_eligible": Consequence(corrects="eligibility"),
@@ -88,9 +88,10 @@ def asked_before(referral: Referral) -> frozenset[str]:
     """Return the organisations that received an offer and had their turn to answer it.
 
     An offer that was revoked because another organisation accepted first says nothing about its holder: when
-    the acceptor hands the referral back, the holder is asked again. So is an organisation that was suspended
-    meanwhile, once it is readmitted, and one whose service lost its approval, once it is approved again. An
-    organisation that was asked about the whole referral counts as asked about each part of it.
+    the acceptor hands the referral back, the holder is asked again. An organisation that was suspended
+    meanwhile is too, once it is readmitted, and so is one whose service lost its approval, once it is
+    approved again. An organisation that was asked about the whole referral counts as asked about each part of
+    it.
     """
     before = referral.part.asked if referral.part is not None else ()
     return (

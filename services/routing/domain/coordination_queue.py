@@ -71,7 +71,7 @@ class QueuePosition:
 def priority_of(referral: Referral) -> int | None:
     """Return the rank of the urgency, 0 for an emergency; None for one that needs nobody.
 
-    That is a closed referral, and one that was split, whose parts stand in the queues.
+    That is a closed referral, and one that was split: its parts are in the queues.
     """
     return ORDER_OF_URGENCY[referral.facts.urgency] if _may_need_somebody(referral) else None
 

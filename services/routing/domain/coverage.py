@@ -1,4 +1,4 @@
-"""Coverage: for each region, need and language, who could help, and how many found nobody."""
+"""Coverage: for each region, need and language, who could help, and how many found no organisation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CellKey = tuple[str, str, str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CoverageFilter:
-    """Only these cells; None: all. lacking: only cells in which referrals found nobody."""
+    """Only these cells; None: all. lacking: only cells in which referrals found no organisation."""
 
     region: str | None = None
     need: str | None = None

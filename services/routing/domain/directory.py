@@ -70,9 +70,9 @@ class Directory:
         self._barred: set[str] = set()
         self._offered: dict[str, tuple[OfferedService, ...]] = {}
         self._branches: dict[str, set[str]] = {}
-        # By need or group, and region or country.
+        # Keyed by need or group, and region or country.
         self._index: dict[_Key, _Entries] = {}
-        # By code of the index: the organisations with a service that meets it anywhere.
+        # Keyed by code of the index: the organisations with a service that meets it anywhere.
         self._meeting: dict[str, set[str]] = {}
         # The results of searches, and by key of `_index` the searches that read it: a change of the key
         # removes them.

@@ -1,10 +1,10 @@
 """The rules for all candidates of one referral.
 
-`rules.failures` says what holds for one candidate. A decision gets the same for hundreds: rules that read
-only what many services have in common (`Trait`) are evaluated once for each trait and for all referrals that
-are alike in what these rules read. The rule about agreements is evaluated once for all organisations that the
-same agreements name. Rules that cannot fail for this referral or this candidate are not evaluated. Candidates
-with the same failures have the same tuple of them.
+`rules.failures` says what holds for one candidate. A decision gets the same results for hundreds of services.
+Rules that read only traits that many services share (`Trait`) are evaluated once for each trait, and for all
+referrals with equal values of the facts that these rules read. The rule about agreements is evaluated once
+for all organisations that the same agreements name. Rules that cannot fail for this referral or this
+candidate are not evaluated. Candidates with the same failures have the same tuple of them.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Evaluation:
         self._given = given
         directory, consent = given.directory, given.facts.consent
         self._named_in = directory.agreements_by_party
-        # By the agreements that name an organisation and whether it is vetted: of `agreement_in_force`.
+        # Keyed by the agreements that name an organisation and whether it is vetted: of `agreement_in_force`.
         self._of_named: dict[tuple[frozenset[str], bool], Failure | None] = {}
         self._known = _known_failures(tuple([group.reads(given) for group in _GROUPS]))
         self._for_all = [rule for rule, may_fail in _CONDITIONAL if may_fail(given)]

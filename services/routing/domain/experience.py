@@ -1,4 +1,4 @@
-"""Figures about earlier referrals: how soon they were answered, and how many found nobody.
+"""Figures about earlier referrals: how soon they were answered, and how many found no organisation.
 
 Figures are withheld unless they count FEWEST persons without those of the reader's own organisations, and the
 others are rounded. So no figure says how one referral went, even to a sender that subtracts its own.
@@ -28,8 +28,8 @@ class PastReferral:
 
     person: the id of the referral, or of the one of which it is a part. sender: who sent it. need_group: of
     the principal need. country: of the person's region. opt_in_kinds: those that the consent opts in to.
-    answered_after: from its submission to its first acceptance or decline; None without one. found_nobody:
-    whether it was ever unplaced.
+    answered_after: from its submission to its first acceptance or decline; None if there is none.
+    found_nobody: whether it was ever unplaced.
     """
 
     person: str

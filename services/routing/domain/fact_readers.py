@@ -41,7 +41,7 @@ def end_of_part(referral: Referral, organization: str) -> dt.datetime | None:
 def role_in(referral: Referral, organization: str) -> Role:
     """Return the organisation's role in a referral.
 
-    The role `none` does not depend on what becomes of the referral after the organisation's part has ended.
+    The role `none` does not depend on the state of the referral after the organisation's part has ended.
     """
     if organization == referral.sender:
         return Role.sender

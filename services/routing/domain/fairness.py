@@ -1,9 +1,9 @@
 """Fairness between organisations that are about equally suitable, and towards newcomers.
 
 The best organisations form a band of equals: their scores differ from the best by at most `Fairness.band`.
-Among equals the least recently asked comes first. In a share of the referrals, `Fairness.explore`, an
-organisation that is outside the band or hardly known comes first: without being asked it could never show
-that it answers.
+Among equal candidates, the one that was asked least recently comes first. In a share of the referrals,
+`Fairness.explore`, an organisation that is outside the band or hardly known comes first: without being asked
+it could never show that it answers.
 
 A hash of the referral's id and the attempt decides whether to explore. The decision can therefore be
 repeated from its record, and nobody can predict or steer it through a random generator's state.
@@ -26,11 +26,11 @@ from contracts.quick_init import quick_init
 class Fairness:
     """The policy's part about fairness.
 
-    band: the width of the band of equals. With the default weights the default is wide enough for moderate
-    differences of answer time, load and freshness, and too narrow for a difference that the person notices:
-    of nearness, of language or of cost. explore: the share of referrals, never emergencies, in which an
-    organisation outside the band or hardly known is asked first. few: an organisation that has answered or
-    let expire fewer offers is hardly known.
+    band: the width of the band of equals. With the default weights, the default covers moderate differences
+    of answer time, load and freshness. It does not cover a difference that the person notices: of nearness,
+    of language or of cost. explore: the share of referrals, never emergencies, in which an organisation
+    outside the band or hardly known is asked first. few: an organisation that has answered or let expire
+    fewer offers is hardly known.
     """
 
     band: Annotated[float, Range(min=0.0, max=1.0)] = 0.03

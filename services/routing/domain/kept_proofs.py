@@ -1,8 +1,8 @@
 """The proofs of the organisations that a decision asked, which outlast its record.
 
 A proof says what its organisation knows anyway: that it was asked about this referral. Without it, the
-organisation would see from the list of its decisions that consent was withdrawn, although its part had ended:
-the decisions of a referral that ends otherwise are erased months later.
+organisation would see from the list of its decisions that consent was withdrawn, although its part had ended.
+The decisions of a referral that ends otherwise are erased months later.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An answer that came too late, as its offer keeps it for whoever looks after the referral.
+"""An answer that came too late, which its offer keeps for the sender and the coordinators.
 
 The answer is refused and changes nothing of the referral. Refusals are not steps of its view, because an
 organisation can cause any number of them; an offer keeps one late answer, its first.

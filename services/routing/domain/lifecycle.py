@@ -339,7 +339,7 @@ def _report_note(referral: Referral, submission: UnreadableSubmitted) -> Transit
     require_party(
         submission.organization in parties, "Only a party to the referral may report an unreadable note."
     )
-    # A candidate has notes of the sender only. An answer about others would tell it who else was asked.
+    # A candidate has notes of the sender only. An answer about others would reveal to it who else was asked.
     authors = parties if submission.organization == referral.sender else {referral.sender}
     if (
         submission.author is None

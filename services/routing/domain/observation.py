@@ -77,7 +77,7 @@ class Observation:
     # When each service last declined or handed back for lack of capacity.
     full_since: Mapping[str, dt.datetime] = field(default_factory=lambda: _NEVER_FULL)
     returned: int = 0
-    # By sender, the offers that ended with their referral soon after their opening.
+    # For each sender, the offers that ended with their referral soon after they were opened.
     withdrawn: WithdrawnOffers = field(default_factory=lambda: NONE_WITHDRAWN)
     # Its form from `observed_record.py`; None before.
     record: Encoded | None = field(default=None, init=False, repr=False, compare=False)

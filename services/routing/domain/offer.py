@@ -3,7 +3,7 @@
 `close` is the only transition between states, and none leads back to `open`. An answer to a closed offer
 (after the deadline, or a second acceptance of an emergency) is refused.
 
-`expired` is provisional. The timer expires an offer when no answer was read; but an answer that the API
+`expired` is provisional. The timer expires an offer when no answer was read. But an answer that the API
 received in time may still be in an outbox or a queue, because the broker was down or has a backlog. Such an
 answer takes effect when it is read, unless another organisation has accepted the referral meanwhile.
 """
@@ -29,7 +29,7 @@ APPROVAL_ENDED = "approval_ended"
 ACCEPTOR_SUSPENDED = "acceptor_suspended"
 
 # The refusal of a timely answer whose offer expired before it was read, if it can have no effect any more. A
-# candidate must not learn from it how the referral went on.
+# candidate must not learn from it how the referral continued.
 ALREADY_EXPIRED = "The offer has already expired."
 
 

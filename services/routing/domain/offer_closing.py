@@ -146,7 +146,7 @@ def _observed(
     if consequence_of(closed).is_full and (since := answered_at or closed.closed_at) is not None:
         full_since = {offer.service: since}
     if offer.state is OfferState.accepted and offer.closed_at is not None:
-        # The acceptance is taken back with its answer time, as far as the offer tells it: up to the moment
+        # The acceptance is subtracted with its answer time, as far as the offer states it: up to the moment
         # when the acceptance took effect.
         seconds = max(0, round((offer.closed_at - offer.opened_at).total_seconds()))
         taken_back = Observation(returned=1, answer_seconds=-seconds, full_since=full_since)

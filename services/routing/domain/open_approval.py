@@ -1,4 +1,4 @@
-"""Tells whether the network still approves an offer's holder for the sensitive needs of its referral."""
+"""Whether the network still approves an offer's holder for the sensitive needs of its referral."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ def is_approved(offer: Offer, given: Circumstances) -> bool:
     """Return whether the network's approvals still cover the sensitive needs of the referral.
 
     The principal need requires the approval of the service that was asked, a further one that of any service
-    of the organisation. Whether that service serves this person (`service_rules.approved_for_further`) was
-    checked when the offer was opened and is not checked again: otherwise an organisation could remove a
-    language and add it again to end its offers before they expire. False if the organisation no longer has
-    the service that was asked.
+    of the organisation. `service_rules.approved_for_further` checked that the service serves this person when
+    the offer was opened. It is not checked again: otherwise an organisation could remove a language and add
+    it again to end its offers before they expire. False if the organisation no longer has the service that
+    was asked.
     """
     if not given.sensitive:
         return True

@@ -155,7 +155,7 @@ def ask_next(
     decision = context.decide(referral, trigger)
     after, opened = _open_offers(referral, decision, wanted, context)
     if not after.open_offers:
-        if after.status is not ReferralStatus.unplaced:  # as after a revoked acceptance
+        if after.status is not ReferralStatus.unplaced:  # a revoked acceptance has made it unplaced already
             after = replace(after, status=next_status(after.status, ReferralEvent.exhaust))
         after = _waiting(replace(after, updated_at=context.now), decision, parts)
         opened = (

@@ -16,7 +16,7 @@ def require_party(holds: bool, detail: str) -> None:
 def require_acceptor(referral: Referral, organization: str) -> None:
     """Raise Refused `not-a-party` unless the organisation is the referral's acceptor.
 
-    One answer whether nobody has accepted or another organisation has: whoever is asked or was asked must not
-    learn it from a statement.
+    The refusal is the same whether nobody has accepted or another organisation has. A present or former
+    candidate must not learn that from a statement.
     """
     require_party(organization == referral.acceptor, NOT_THE_ACCEPTOR)

@@ -130,8 +130,8 @@ def _alone(given: Circumstances, need: str) -> Part:
     )
     evaluation = Evaluation(part, is_searched=facts.to is None)
     failed = evaluation.failures(shortlist)
-    # What was observed of an organisation is read only if time may lift everything else. Many services share
-    # the tuple of their failures.
+    # The observations of an organisation are read only if every other obstacle may end with time. Many
+    # services share the tuple of their failures.
     may_pass = {
         key
         for key, failures in {id(failures): failures for failures in failed}.items()

@@ -21,8 +21,9 @@ OTHER_RULE: Final = "other_rule"
 
 _IS_THE_SENDER: Final = "not_the_sender"
 
-# The class of each failed rule. An organisation is not passed over for its own referrals, nor for one that it
-# was already asked about, nor for a person whom it referred onward, nor for a sender that withdrew too often.
+# The class of each failed rule. These reasons do not count as being passed over: the organisation's own
+# referrals, a referral that it was already asked about, a person whom it referred onward, and a sender that
+# withdrew too often.
 CLASS_OF_RULE: Final[Mapping[str, str]] = {
     "consent_given": PERSONS_CHOICE,
     "not_excluded": PERSONS_CHOICE,

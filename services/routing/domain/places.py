@@ -1,16 +1,16 @@
 """The places at a candidate, and which sender may take the next one.
 
 A candidate is one service of an organisation, and its load is that of this service only. A candidate that
-states a maximum has as many places as that maximum leaves beside its accepted referrals. An
-open offer takes a place, but only until it is answered, and it is a question: it does not keep the candidate
-from being asked about a more urgent referral, nor about one of a sender that holds less than its share. So
+states a maximum has as many places as that maximum leaves beside its accepted referrals. An open offer takes
+a place only until it is answered, and the answer may be no. So it does not keep the candidate from being
+asked about a more urgent referral, or about one of a sender that holds less than its share. Therefore
 
 - open offers count against offers of the same or a lower urgency only;
 - a sender that holds less than its share may always take a place;
 - beyond its share a sender takes free places only, and only while no sender that holds fewer waits for one.
 
 The share is the number of places, divided by the senders that hold or await one. It is at least one, so a
-sender that holds nothing is asked for wherever acceptances have left a place.
+referral of a sender that holds nothing is offered wherever acceptances have left a place.
 """
 
 from __future__ import annotations

@@ -63,9 +63,9 @@ def simulate(
 ) -> Simulation:
     """Make each decision again, and return the result with what would change.
 
-    A later decision about a referral follows the offers and answers that there were, and later referrals see
-    the observations that the policy of their time led to: the simulation shows what each decision would have
-    done, not the consequences of one for the next. most_effects: how many of them the result keeps.
+    A later decision about a referral follows the actual offers and answers, and later referrals see the
+    observations that the policy of their time led to. So the simulation shows what each decision would have
+    done, and not the consequences of one for the next. most_effects: how many of them the result keeps.
     """
     listed = 0
     for decision in decisions:

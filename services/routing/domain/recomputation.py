@@ -19,8 +19,8 @@ from services.routing.domain.observed_record import observation_of, withdrawn_co
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.rules import RULES
 
-# The rules of builds that did not record which organisations had declined for the person. Such a decision
-# is made again with none: every other rule is the same.
+# The rules of builds that did not record which organisations had declined for the person. Such a decision is
+# made again without that rule: every other rule is the same.
 _EARLIER_RULES = [name for name in RULES if name != NOT_DECLINED_FOR_PERSON]
 
 # The most differences of one decision that are named.
@@ -121,7 +121,7 @@ def made_again(
     if "inputs" not in stored or (stored["inputs"] and "whole_needs" not in stored["inputs"]):
         raise OfAnotherBuild("an earlier build recorded it without all of its inputs")
     if stored.get("rules") != list(RULES):
-        raise OfAnotherBuild("another build decided it by other rules")
+        raise OfAnotherBuild("another build decided it with other rules")
     try:
         inputs = stored["inputs"]
         observed = _observed(inputs, sender)

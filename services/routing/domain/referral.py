@@ -119,7 +119,7 @@ class Referral:
     region (country) are true. chain: None unless the sender refers another referral onward with this one.
     part: None unless this is a part. parts: into how many it was split, even if it has rejoined; 0 for one
     that was not. consent_revoked: whether the person has withdrawn the consent, before or after the end.
-    traceparent: the span in which the submission was handled, None without a trace. left_out: by
+    traceparent: the span in which the submission was handled, None if there is no trace. left_out: by
     organisation, the reason about the person with which it declined or handed back another part. turn_at: its
     turn in the coordinators' queues, None before it is stored (`coordination_queue.turns_of`).
     """

@@ -57,7 +57,7 @@ def counted_with(submission: Fact) -> frozenset[str]:
 
 
 def refusal_of(submission: Fact, submission_id: str, refused: Refused) -> Fact:
-    """Return the fact that tells the author of a submission why it has no effect.
+    """Return the fact that informs the author of a submission why it has no effect.
 
     Raises Defect for a fact that is not a submission.
     """

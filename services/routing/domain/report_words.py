@@ -14,7 +14,7 @@ Texts = tuple[str, str, str]  # in the order of LANGUAGES
 
 WORDS: Final[Mapping[str, Texts]] = {
     "submitted": ("submitted", "направлено", "жөнөтүлдү"),
-    "unplaced": ("found nobody", "никто не найден", "эч ким табылган жок"),
+    "unplaced": ("no organisation found", "никто не найден", "эч ким табылган жок"),
     "considered": ("considered", "рассмотрено", "каралды"),
     "passed_over": ("passed over", "не предложено", "сунушталган жок"),
     "asked": ("asked", "предложено", "сунушталды"),

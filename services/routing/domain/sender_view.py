@@ -1,6 +1,7 @@
-"""A stored decision as the referral's sender may read it: what follows from others' referrals is coarse.
+"""A stored decision as the referral's sender may read it: values from others' referrals are coarse.
 
-Whoever may read the whole gets the record as it is, and the decision is made again from that. The sender gets
+Readers of the whole get the record unchanged, and the decision is made again from that record. The sender
+gets
 
 - the day of an organisation's latest offer, and whether it has been judged often enough to be known;
 - that a service has declined for lack of capacity within the time for which that counts, not when;
@@ -20,7 +21,7 @@ from services.routing.domain.failure import UNTIL
 from services.routing.domain.scoring import weighted_mean
 
 _HOUR: Final = dt.timedelta(hours=1)
-# What `place_left` states of the sender itself and of the directory.
+# The evidence of `place_left` that concerns the sender itself and the directory.
 _OWN_PLACES: Final = frozenset({"offers", "maximum", "unit", "withdrawn", UNTIL})
 
 

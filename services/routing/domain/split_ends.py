@@ -1,10 +1,10 @@
 """The ends of a referral that was split and of its parts: each follows from the other.
 
 A referral in parts ends when its last part ends. Its withdrawal or failure ends every part at once. The
-consent is one: who reports its withdrawal for a part reports it for the whole. So is the person: an
-organisation that declines or hands back a part for a reason that concerns the person is asked about no
-other part, and one that declined the whole for such a reason about none. A referral rejoins when an
-acceptance of it was in time and is read after the split: its parts end then.
+consent is one: who reports its withdrawal for a part reports it for the whole. The person is one too. An
+organisation that declines or hands back a part for a reason that concerns the person is asked about no other
+part. One that declined the whole for such a reason is asked about none. A referral rejoins when an acceptance
+of it was in time and is read after the split: its parts end then.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _leave_out(part_id: str, organization: str, reason: str, context: Transition
         return None
     after = replace(part, left_out={**part.left_out, organization: reason})
     if part.acceptor == organization:
-        # Whether it may keep the case is for people to decide.
+        # People decide whether it may keep the case.
         declined = ReferralAcceptorDeclinedPart(
             referral_id=part.id,
             sender=part.sender,

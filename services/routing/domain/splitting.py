@@ -37,8 +37,8 @@ def may_be_split(facts: ReferralFacts) -> bool:
 def is_divided(parts: Collection[Part]) -> bool:
     """Return whether the parts are more than one, and somebody could be asked about at least one of them.
 
-    Parts that only stand because of the sender's withdrawn offers do not count: a split is for good, and
-    these count for a time.
+    Parts that exist only because of the sender's withdrawn offers do not count: a split is permanent, and
+    these offers count for a limited time.
     """
     return (
         len(parts) > 1

@@ -2,9 +2,10 @@
 
 Its open offers are revoked and the next candidates are asked. The end of an approval concerns the offers
 whose referrals have a sensitive need for which the organisation is no longer approved. Its accepted referrals
-stay accepted. After a suspension the sender and the coordinators are notified, the referrals stand in the
-queue `acceptor_suspended`, and a coordinator may place them with another organisation (`open_offers.place`).
-They leave the queue when they are placed, handed back or ended, or when the organisation is readmitted.
+stay accepted. After a suspension the sender and the coordinators are notified, the referrals are listed in
+the queue `acceptor_suspended`, and a coordinator may place them with another organisation
+(`open_offers.place`). They leave the queue when they are placed, handed back or ended, or when the
+organisation is readmitted.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ _ANSWERS = (OfferState.accepted, OfferState.declined)
 class OfferEnd:
     """The end of one offer. result, reason: see `REASONS`.
 
-    answer_seconds: from the opening to the moment when the API received the answer; None without an answer.
-    An offer that expired and whose answer in time was read later ends twice.
+    answer_seconds: from the opening to the moment when the API received the answer; None if there is no
+    answer. An offer that expired and whose answer in time was read later ends twice.
     """
 
     result: OfferState

@@ -40,8 +40,8 @@ class TransitionContext:
     can_submit: Callable[[str], bool]
     # Whether the network still approves the offer's holder for the referral's sensitive needs.
     is_approved: Callable[[Referral, Offer], bool]
-    # Another referral by its id as it is now, None if unknown. Known are those that the facts at hand refer
-    # onward, and those that a split has linked with the referrals at hand.
+    # Another referral by its id as it is now, None if unknown. The ones that the given facts refer onward are
+    # known, and those that a split has linked with the given referrals.
     referral: Callable[[str], Referral | None] = lambda _: None
     # By how many referrals an organisation has referred another referral onward. Known of the same ones.
     onward: Callable[[str, str], int] = lambda _referral, _organization: 0

@@ -49,9 +49,9 @@ def referral_view(
     timeline: the newest steps, oldest first. The view shows the newest MOST_STEPS and whether there are more.
 
     onward: (id, sender) of the referrals by which this one was referred onward. Each end of a link is shown
-    to those who may know it: the referral that this one continues to its sender, which accepted that one, but
-    not to the candidates; the onward ones to the sender and to the organisation that submitted them. An id
-    opens nothing: each referral is readable for its own parties only.
+    to those who may know it. The sender sees the referral that this one continues, because it accepted that
+    one; the candidates do not see it. The onward referrals are shown to the sender and to the organisation
+    that submitted them. An id opens nothing: each referral is readable for its own parties only.
 
     parts: the referral's parts, in their order. Only the sender and oversight see them, and of a part the
     referral that it belongs to: an acceptor of a part learns of no other one.
@@ -146,12 +146,12 @@ def decision_view(
 
     The store keeps failed rules only; the other evaluated rules held. nobody: why there are no candidates,
     else null. The inputs are left out: they count other senders' offers. oversight: False for the sender, for
-    whom other values are coarse for the same reason (`sender_view.py`). Nor does the sender see the
-    organisations that have held the case earlier in the chain, except the one that it received the person
-    from.
+    whom other values are coarse for the same reason (`sender_view.py`). The sender does not see the
+    organisations that have held the case earlier in the chain either, except the one from which it received
+    the person.
 
-    directory: tells whom a service is for whose conditions the person does not meet (`conditions` of the
-    rule), if it still holds the record that the decision read.
+    directory: names the conditions of a service that the person does not meet (`conditions` of the rule), if
+    it still holds the record that the decision read.
     """
     evaluated = stored["rules"]
     turn = stored.get("turn")  # missing in decisions of earlier builds

@@ -36,8 +36,8 @@ def in_turn(
     """Return the order of deciding: urgency, then the sender that holds fewest, then age.
 
     offers_held: the open offers that a queue's sender already has at its candidate. A referral earlier in the
-    same queue counts as one more, so that senders alternate. A referral that stands in several queues is
-    returned once, at its first turn.
+    same queue counts as one more, so that senders alternate. A referral that is in several queues is returned
+    once, at its first turn.
     """
     ahead: Counter[WaitingQueue] = Counter()
     turns: list[tuple[int, int, dt.datetime, str, WaitingReferral]] = []

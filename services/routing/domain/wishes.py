@@ -100,10 +100,10 @@ _OF_SERVICE = frozenset(
 def smallest_changes(facts: ReferralFacts, decision: Decision) -> frozenset[tuple[Change, ...]]:
     """Return the alternatives that need the fewest changes; each would place the referral.
 
-    decision: of a search that found nobody. A referral that no change of a candidate would place needs a
-    service where nobody offers the need, and another one where its candidates offer it. One to a named
-    organisation has no alternative then: its case is sealed for that organisation. A referral that time alone
-    places, because only its sender's withdrawn offers exclude a candidate, has none either.
+    decision: of a search that found no organisation. A referral that no change of a candidate would place
+    needs a service where nobody offers the need, and another one where its candidates offer it. One to a
+    named organisation has no alternative then: its case is sealed for that organisation. A referral that time
+    alone places, because only its sender's withdrawn offers exclude a candidate, has none either.
     """
     found = {changes for one in decision.candidates if (changes := _changes(facts, one)) is not None}
     if () in found:

@@ -2,9 +2,9 @@
 
 Such an offer costs the organisation two messages and holds no place any more, so the bounds on open offers
 (`places.py`) do not limit how often a sender repeats it. It therefore counts against its sender for the
-policy's time after its opening. Every end of a referral without an outcome counts, whoever reports it: a
-withdrawal, a revoked consent, a case that the vault refuses, also after an acceptance. The end itself is
-never refused or delayed.
+policy's time after its opening. Every end of a referral without an outcome counts, also after an acceptance:
+a withdrawal, a revoked consent, a case that the vault refuses. It does not matter who reports it. The end
+itself is never refused or delayed.
 
 The counts concern only the sender's next offers at the same organisation, those of the same or a lower
 urgency. Other senders get the place at once.
@@ -29,7 +29,7 @@ LONGEST: Final = dt.timedelta(days=1)
 
 # (urgency, time of opening) -> number of offers, of one sender at one organisation.
 WithdrawnCounts = Mapping[tuple[Urgency, dt.datetime], int]
-# By sender, at one organisation.
+# Keyed by sender, at one organisation.
 WithdrawnOffers = Mapping[str, WithdrawnCounts]
 
 NONE_WITHDRAWN: WithdrawnOffers = {}

@@ -13,8 +13,9 @@ and never the count of a cell without a row. The total is the sum of all rows.
   them knows its own count. It also holds less than they could hold at most; otherwise each would be known
   to be just below THRESHOLD. If the root would hold so much, nothing is shown.
 
-Where a source of units may itself read the figures, such as a sender whose referrals are counted, a row and
-the total have THRESHOLD units or more without those of any one source (`published_by_source`).
+Some sources of units may read the figures themselves, such as a sender whose referrals are counted. For
+these, a row and the total have THRESHOLD units or more without those of any one source
+(`published_by_source`).
 
 A reader who knows these rules cannot compute a count below THRESHOLD either: units can be moved between two
 cells of a shared row, and the same rows come out. Zero is such a count.
@@ -81,7 +82,8 @@ def published(
     if rest >= _most(hidden):
         return PublishedFigures()
     while rows:
-        # With a cell goes the shared row of its branch, which would otherwise seem to count the cell.
+        # The shared row of its branch is removed together with a cell: it would otherwise seem to count the
+        # cell.
         moved = min(
             ([path[:n] for n in range(1, len(path) + 1) if path[:n] in rows] for path in rows),
             key=lambda paths: (sum(map(rows.__getitem__, paths)), lot(paths[-1]), paths),

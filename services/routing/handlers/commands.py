@@ -92,7 +92,7 @@ class RoutingCommands:
         }
         context = replace(
             self._transactions.context(now, batch.observed),
-            # As this transaction has changed it so far, if it has.
+            # If this transaction has changed the referral, the changed one.
             referral=lambda referral_id: batch.referral(referral_id) or earlier.get(referral_id),
             onward=lambda referral_id, organization: (
                 onward[referral_id][organization] + batch.referred_onward(referral_id, organization)

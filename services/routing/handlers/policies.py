@@ -186,5 +186,5 @@ def _check_version(document: PolicyDocument, known: Sequence[StoredVersion], wit
     if any(one.version == document.version and one.digest != document.digest for one in known):
         where = PointerError(pointer=f"{within}/version", detail="Give the changed policy another version.")
         raise Refused(
-            "conflict", f"Version {document.version} names another policy already.", errors=(where,)
+            "conflict", f"Version {document.version} belongs to another policy already.", errors=(where,)
         )

@@ -56,9 +56,9 @@ class IssueStatements:
 
         Statements and messages of a page of organisations are one transaction: a crash before it loses
         nothing, the next turn continues with the other organisations, and none gets two. Every organisation
-        of the directory gets one, even if nothing happened: a statement that comes only to those who were
-        passed over would say so. A month that lacks a week's report, such as the one in which the hub began,
-        is not issued.
+        of the directory gets one, even if nothing happened: otherwise getting a statement would reveal that
+        one was passed over. A month that lacks a week's report, such as the one in which the hub began, is
+        not issued.
         """
         with self._database.read() as transaction:
             newest = self._reports.newest(transaction)
@@ -80,7 +80,7 @@ class IssueStatements:
             for start in range(0, len(left), PAGE):
                 page = left[start : start + PAGE]
                 if not self._issue_page(month, page, known, now):
-                    return issued  # another process is at it; the next turn looks again
+                    return issued  # another process is issuing it; the next turn looks again
                 issued += len(page)
                 turn.end_if_over()
         with self._database.write() as transaction:

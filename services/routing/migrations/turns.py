@@ -1,7 +1,7 @@
 """the turns of senders in the coordinators' queues
 
-A referral that exists at the upgrade keeps its place: its turn is the time of its submission. One that was
-split stands in no queue, but may again.
+A referral that exists at the upgrade keeps its place: its turn is the time of its submission. A referral that
+was split is in no queue, but can become whole again.
 """
 
 import sqlalchemy as sa

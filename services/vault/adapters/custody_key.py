@@ -24,7 +24,7 @@ class CustodyKeyInMemory:
             usable = (private_jwk["kty"], private_jwk["crv"]) == ("OKP", "X25519")
             self._key = X25519PrivateKey.from_private_bytes(decoded(private_jwk["d"]))
             x = encoded(self._key.public_key().public_bytes_raw())
-            # With a public key of another pair, nothing sealed to it could be opened.
+            # If the public key belonged to another pair, nothing sealed to it could be opened.
             usable = usable and private_jwk["x"] == x
         except (KeyError, TypeError, ValueError):
             usable = False

@@ -1,7 +1,7 @@
 """The vault's own keys, in a SQLite file apart from its database, where deletion destroys them.
 
 The file holds a key for each case in custody and the private halves of the transit keys. It has no archived
-write-ahead log, and no backup of it may outlive a key: without these keys, the custody key opens no copy of
+write-ahead log, and no backup of it may outlive a key. Without these keys, the custody key opens no copy of
 the database, of its write-ahead log or of the broker's disk.
 
 Deletion: SQLite overwrites the key with zeros (`secure_delete`), and `truncate` empties the journal. No

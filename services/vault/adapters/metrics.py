@@ -48,6 +48,6 @@ class VaultMetrics(Collector):
         return (
             GaugeMetricFamily("kopuro_cases_paused", "Accepted cases whose release is paused", labels=[]),
             GaugeMetricFamily(
-                "kopuro_cases_paused_oldest_seconds", "Age of the oldest pause; 0 without one", labels=[]
+                "kopuro_cases_paused_oldest_seconds", "Age of the oldest pause; 0 if there is none", labels=[]
             ),
         )

@@ -12,7 +12,7 @@ from services.vault.domain.quiet_window import WaitingForVault
 
 _QUEUE = "vault.sealed"
 _DEAD_LETTERS = dead_letter_queue_name(_QUEUE)
-# With a longer outbox, dead letters in transit to the broker are not counted every second.
+# If the outbox is longer, dead letters in transit to the broker are not counted every second.
 _LONGEST_OUTBOX = 1000
 
 

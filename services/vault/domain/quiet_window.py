@@ -3,7 +3,8 @@
 A busy hub always has new messages in the queue or among the retries, so the counts need not be zero at once.
 A message that was waiting when the window began is in the queue, among the retries or among the dead letters.
 It has left all three when the queue was seen empty in the window, every retry began well after that, and no
-dead letter was seen in the window: a retry that fails becomes a dead letter, and a replayed message was one.
+dead letter was seen in the window. The last condition is needed because a retry that fails becomes a dead
+letter, and a replayed message was one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class WaitingForVault:
     """The messages that wait for the vault now.
 
     dead_letters: also those in transit to the dead-letter queue. oldest_retry: when the oldest retry was
-    first seen, None without retries.
+    first seen, None if there are no retries.
     """
 
     queued: int

@@ -8,7 +8,7 @@ repetitions). When both counts are equal, no message is left anywhere: not in in
 among the retries or the dead letters. Then the key is destroyed.
 
 The counts say nothing of a key that a restored database did not know, and never become equal after an
-operator discarded a dead letter. Such a key is destroyed when a newer one has been in use for `QUIET`, and no
+operator discarded a dead letter. A key is destroyed when a newer one has been in use for `QUIET`, and no
 message from before the last `WATCHED` is waiting (`quiet_window.py`). Messages are delivered in order, so
 those sealed to the earlier key have all been delivered once.
 

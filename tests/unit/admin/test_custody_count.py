@@ -89,7 +89,7 @@ def test_earlier_cases_count_against_their_senders_bound(bench: IntakeBench, vau
     assert all(CASE - 10 < size < CASE + 10 for size in by_referral.values())
     with pytest.raises(Refused, match="keeps at most"):
         bench.submit(case=case())
-    # The end of one frees its room, as of any other.
+    # The end of a counted one frees its room.
     end(bench, ReferralWithdrawn(referral_id=earlier[0], sender=OSH, organization=None, reason="other"))
     assert len(fill(bench)) == 1
 

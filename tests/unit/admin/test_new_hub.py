@@ -168,7 +168,7 @@ def test_repeated_run_completes_and_keeps_what_exists(
     lost = hub / "env" / "routing.env"
     expected = lost.read_text()
     lost.unlink()
-    (hub / "hub.json").rename(tmp_path / "offline.json")  # as `init` asks
+    (hub / "hub.json").rename(tmp_path / "offline.json")  # `init` tells operators to move it away
     edited = hub / "env" / "intake.env"
     edited.write_text(edited.read_text().replace("127.0.0.1:8001", "10.0.0.5:443"))
     capsys.readouterr()

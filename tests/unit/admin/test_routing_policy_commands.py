@@ -76,7 +76,7 @@ def test_check_refuses_changed_content_under_a_used_version(
     assert main(["routing", "policy", "check", changed]) == 3
     told = capsys.readouterr()
     assert told.out == ""
-    assert "Version v1 names another policy already." in told.err
+    assert "Version v1 belongs to another policy already." in told.err
     assert "Give the changed policy another version." in told.err
     # Without a database the command says that it did not compare the version.
     monkeypatch.delenv("KOPURO_DATABASE_URL")

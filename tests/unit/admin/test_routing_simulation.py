@@ -101,7 +101,7 @@ def test_simulation_of_the_policy_in_force_changes_nothing(
 def test_applied_policy_is_simulated_first_and_then_in_force(
     network: RoutedNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # One bound per sender excludes whoever holds the sender's offers already.
+    # A bound of one per sender excludes organisations that hold the sender's offers already.
     file = written(
         tmp_path,
         version="one",

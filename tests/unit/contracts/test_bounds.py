@@ -21,7 +21,7 @@ _SERVICES = Path(__file__).parents[3] / "services"
 # RoutingPolicy: written by operators on the hub's own machine. RequestProof: travels in a header, which has a
 # bound, and is not kept.
 _NOT_STORED = {"RoutingPolicy", "RequestProof"}
-# What has its bound elsewhere than in the record: the place, and what bounds it.
+# Members whose bound is not in the record: the member, and what bounds it.
 _BOUNDED: Mapping[str, str] = {
     "ConsumerSettings.types[]": "require_kinds: a closed list",
     "ConsumerSettings.contract": "require_contract: a version of this hub",

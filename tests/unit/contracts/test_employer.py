@@ -1,4 +1,4 @@
-"""Reports about employers: what the door refuses."""
+"""Reports about employers: the invalid ones that are refused."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ def test_identifiers_of_a_process_rise() -> None:
     assert made == sorted(set(made))
 
 
-def test_unguessable_identifiers_lie_far_from_those_made_just_before() -> None:
+def test_unguessable_identifiers_are_far_from_those_made_just_before() -> None:
     """The acceptor of a part knows the message that was made next, and not the referral that was split."""
     distances = [UUID(new_id()).int ^ UUID(new_unguessable_id()).int for _ in range(1_000)]
-    # Of one millisecond: 74 random bits. Fewer than 50 have the chance of one in 16 million.
+    # The ids are of one millisecond, with 74 random bits. Fewer than 50 have the chance of one in 16 million.
     assert min(distances) >> 50

@@ -14,7 +14,8 @@ from services.audit.log.ports import PublicationUnavailable
 
 # Files are written here before the rename. Web servers must not serve it.
 _INCOMING = ".incoming"
-# Whatever the umask: a web server has another account, and only audit may change what it published.
+# The modes do not depend on the umask: a web server has another account, and only audit may change published
+# files.
 _FILE_MODE = 0o644
 _FOLDER_MODE = 0o755
 _INCOMING_MODE = 0o700

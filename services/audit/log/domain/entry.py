@@ -63,8 +63,8 @@ class Entry:
 def head_json(entry: Entry, referral_key: str | None) -> bytes:
     """Return the canonical JSON of the entry, at most 65,535 bytes.
 
-    Every key is present, `null` without a value. The time is in UTC and always has six decimals, so
-    that times compare as text. referral_key: the commitment to the key of the referral, None without one.
+    Every key is present, `null` without a value. The time is in UTC and always has six decimals, so that
+    times compare as text. referral_key: the commitment to the key of the referral, None if there is none.
     Raises EntryError.
     """
     try:

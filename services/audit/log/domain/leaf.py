@@ -55,7 +55,7 @@ def leaf_bytes(*, head: bytes, data_commitment: str, minute: str, key: bytes | N
 
     head: 32 bytes of salt and the head's canonical JSON; data_commitment: of `data_commitment`; minute: of
     the appending, with a cover rate of the publication before it, as `minute_of` writes it; key: the
-    referral's, None without a referral; filler: 16 random bytes, the tag of an entry without a referral.
+    referral's, None if there is no referral; filler: 16 random bytes, the tag of an entry without a referral.
     """
     digest = sha256(HEAD_DOMAIN + head).digest()
     tag = filler if key is None else hmac.digest(key, digest, "sha256")[:TAG_BYTES]

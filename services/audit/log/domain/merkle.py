@@ -115,7 +115,7 @@ class Frontier:
         while line:
             complete = self.size >> level
             rows.append(Row(level=level, first=complete, hashes=line))
-            # With the unpaired left sibling the line starts at an even index.
+            # Including the unpaired left sibling, the line starts at an even index.
             pairing = (unpaired.pop(), *line) if complete & 1 else line
             if len(pairing) & 1:
                 edge.append(pairing[-1])

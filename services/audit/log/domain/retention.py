@@ -63,8 +63,8 @@ def erasure_reason(
     the entry comes from a build that recorded no reasons.
     """
     if data is None:
-        # The reason is unknown, so the log must not record one on the word of whoever deleted it. The reason
-        # for an earlier erasure is in that erasure's own entry, which is never erased.
+        # The reason is unknown: the log must not record one that only the deletion suggests. The reason for
+        # an earlier erasure is in that erasure's own entry, which is never erased.
         if earlier and type in _REVOKED:
             return "consent_revoked"
         return "retention" if type in _ENDED and before is not None and time < before else None

@@ -54,7 +54,7 @@ class WitnessFigures(Protocol):
     """Metrics of the witnesses."""
 
     def show(self, witness: str, *, size: int, age: dt.timedelta | None, stale: bool, disputes: bool) -> None:
-        """Set the metrics. size: of the last cosigned tree; age: of that cosignature, None without one.
+        """Set the metrics. size: of the last cosigned tree; age: of that cosignature, None if there is none.
 
         disputes: whether its last response contradicts the log.
         """

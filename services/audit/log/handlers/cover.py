@@ -57,7 +57,7 @@ class Cover:
             # After a start: the time of the start must not become a time of publication.
             self._period = period
         if self._filled is not None and self._filled.size <= published:
-            # It was published, but the publisher failed before it could say so.
+            # It was published, but the publisher failed before it could record that.
             self.was_published()
         if period == self._period:
             return None

@@ -103,7 +103,7 @@ class PublishedLog:
         """Return a tile's content; None beyond the published size and for partial tiles that are full now.
 
         Every narrower version of a partial tile exists, cut from the present one. Otherwise, the widths that
-        exist would tell to everybody how many entries each publication had.
+        exist would show everybody how many entries each publication had.
         """
         nodes = self.size >> max(tile.tree_level, 0)
         if tile.stop > nodes:

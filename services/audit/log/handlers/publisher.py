@@ -7,7 +7,7 @@ The database is the log; the publication is a copy of a prefix. The crash points
 2. *tiles written, checkpoint not yet swapped*: no checkpoint refers to the new tiles. Writing them again
    gives the same content, which depends only on the path and the log.
 3. *swapped, not yet noted*: the checkpoint is public, but its receipts are not sent yet. The processed size
-   in the database is behind the checkpoint, and the next turn catches up: receipts and processed size are
+   in the database is behind the checkpoint, and the next turn catches up. Receipts and processed size are
    written in one transaction, so no party gets a receipt twice.
 
 With a cover rate, the log is published at fixed times only (`PublishingTimes`). Each publication ends with

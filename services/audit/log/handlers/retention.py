@@ -111,7 +111,8 @@ class Retention:
     ) -> dict[str, str]:
         """Return why the content of each referral may be erased, according to the log.
 
-        The closings are only an index: whoever added a row must not make the log erase and sign for it.
+        The closings are only an index: a row that an attacker added must not make the log erase content and
+        sign for it.
         """
         reasons = {}
         for referral_id in due:

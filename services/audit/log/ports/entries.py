@@ -148,7 +148,7 @@ class Log(Protocol):
         limit: int,
         max_scanned: int | None,
     ) -> tuple[list[StoredLeaf], int]:
-        """As `search`; also return where to continue, which is `stop` when the search is complete.
+        """Search as `search` does, and also return where to continue: `stop` when the search is complete.
 
         max_scanned: the limit on leaves to examine, or None.
         """
@@ -198,7 +198,7 @@ class Log(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredContent:
-    """The stored data of a leaf, unchecked. salt, text: both None without an opening."""
+    """The stored data of a leaf, unchecked. salt, text: both None if there is no opening."""
 
     index: int
     leaf: bytes

@@ -129,7 +129,7 @@ def _relevant(history: Sequence[Row[int, str, str]]) -> list[Row[int, str, str]]
 
 
 def _later(opened: OpenedLeaf) -> _LaterEntry:
-    # From the leaf and its head, which the tree proves, and not from the search columns.
+    # Read from the leaf and its head, which the tree proves, and not from the search columns.
     leaf = opened.fields
     time = dt.datetime.fromisoformat(leaf["time"])
     return _LaterEntry(index=opened.index, type=leaf["type"], time=time, data=opened.data)

@@ -1,9 +1,9 @@
 """The recorded reads of a referral's facts. Pure.
 
 Staff and operators are always named. An organisation that was offered a referral must not learn from the
-reads which other organisations are parties to it: it gets only the names of a filter, and of the
-organisations' own reads only its own; once its part has ended, also no later reads by staff. The sender reads
-everything, as in its story.
+reads which other organisations are parties to it. So it gets only the names of a filter, and of the
+organisations' own reads only its own. Once its part has ended, it gets no later reads by staff either. The
+sender reads everything, as in its story.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Viewer:
         """Return whether the viewer learns of the read."""
         if self.sees_everything or read.reader == self.organization:
             return True
-        # Later reads would tell how the referral continues.
+        # Later reads would reveal how the referral continues.
         is_later = self.until is not None and read.index > self.until
         return read.reader not in self.parties and not is_later
 

@@ -59,10 +59,10 @@ STATEMENT_TYPES: Final = _DELIVERIES | {
 # Every other type of a referral's entries, apart from those about reads.
 STEP_TYPES: Final = frozenset(CATALOGUE) - STATEMENT_TYPES - READ_TYPES
 
-# Refusals of one organisation that a story tells.
+# The most refusals of one organisation in a story.
 MOST_REFUSALS_TOLD: Final = 3
 _REFUSALS: Final = frozenset(fact.type for fact in (AnswerRefused, HandBackRefused, SubmissionRefused))
-# A story tells all refused acts of coordinators: their number is bounded.
+# A story has all refused acts of coordinators: their number is bounded.
 _ACTS: Final = frozenset(
     fact.type for fact in (PlacementSubmitted, InterventionSubmitted, CoordinatorWithdrawalSubmitted)
 )
@@ -85,8 +85,8 @@ class LoggedStatement:
 def not_told(entries: Iterable[LoggedStatement]) -> Collection[int]:
     """Return the indices of the entries that a story leaves out.
 
-    A submission that was refused did not happen as it states: its refusal is told instead, and of each
-    organisation the first MOST_REFUSALS_TOLD. Those of coordinators' acts are all told.
+    A submission that was refused did not take effect, so the story has its refusal instead, for each
+    organisation the first MOST_REFUSALS_TOLD. It has every refusal of a coordinator's act.
     """
     known = list(entries)
     refused = {

@@ -35,7 +35,8 @@ _VOCABULARIES: Final = {
     "outcome": "outcomes",
     "organization_kind": "organization_kinds",
 }
-# A cross-table's sums are protected together with its cells. With a third dimension, tables could be linked.
+# A cross-table's sums are protected together with its cells. If there were a third dimension, tables could be
+# linked.
 MOST_DIMENSIONS: Final = 2
 # Protection compares each small figure with all others: about two seconds for this many cells, and
 # milliseconds per figure.

@@ -5,7 +5,7 @@ over all; the sums are shown too. Small figures are withheld (primary suppressio
 small figure can be recomputed from sums (complementary suppression).
 
 Method: every withheld figure is a corner of a hypercube of withheld figures. Moving units along it (up at one
-corner, down at its neighbours, and so on) changes no shown figure, so a table with another value in that
+corner, down at its neighbours, and so on) changes no shown figure. So a table with another value in that
 place looks exactly like the true one. If possible, that other value is not small. Small categories have been
 combined before (`statistics_classes`), so a figure that is withheld here does not reveal that a rare category
 exists.

@@ -43,7 +43,7 @@ from services.audit.reports.handlers.recorded_reads import RecordedReads, record
 
 # A referral has some tens of entries besides those about reads of it.
 MOST_EXPORTED: Final = 10_000
-# Statements and deliveries of a referral that its history tells, the first ones. An organisation may add 100
+# The most statements and deliveries of a referral in its history, the first ones. An organisation may add 100
 # statements a day; an ordinary referral has some tens of both.
 MOST_STATEMENTS_TOLD: Final = 1_000
 # Anybody of the staff can add reads without end. A story shows the first ones; `readers` pages through all.
@@ -285,7 +285,7 @@ class History:
         as_party: bool,
         steps: int,
     ) -> None:
-        """Record that a referral's story or readers were told. steps: that the reader may see."""
+        """Record that a referral's story or readers were read. steps: that the reader may see."""
         filter = {"referral": referral_id, **asked}
         self._record_for(
             (reader, referral_id, *sorted(asked.items()), steps),

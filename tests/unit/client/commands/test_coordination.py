@@ -760,7 +760,7 @@ def test_sentences_say_which_standing_excludes_and_deny_no_agreement_in_force(
         "those with all vetted organisations do not apply to it now: unpaid wages."
         in (failed_rules(candidate)[1])
     )
-    # Of a vetted organisation it is true that no agreement lets the sender do it.
+    # For a vetted organisation the sentence is true: no agreement lets the sender do it.
     vetted: Any = {**candidate, "rules": rules[1:]}
     assert failed_rules(vetted) == ["No agreement lets the sender disclose this need to it: unpaid wages."]
 

@@ -73,7 +73,7 @@ VALUES = {
     "directory": "export-files",
     "new": "key.json",
     "url": "http://127.0.0.1:1/",
-    # Of another form, a 404 is the caller's mistake.
+    # If the id has another form, a 404 is the caller's mistake.
     **dict.fromkeys(
         (
             *("referral", "approval", "offer", "application", "applications"),

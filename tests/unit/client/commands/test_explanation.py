@@ -125,7 +125,7 @@ def test_explanation_fits_80_columns_and_breaks_no_id(
             "ru.moscow-union was asked because it was asked least recently among 3 equals "
             "(last asked 2026-04-30 09:00:00Z).",
         ),
-        # The hub tells parties only the day.
+        # The hub shows parties only the day.
         (
             {"turn": turn("2026-04-30T00:00:00Z")},
             "ru.moscow-union was asked because it was asked least recently among 3 equals "

@@ -72,7 +72,7 @@ def scripted(hub: FakeHub, **changes: Any) -> None:
     )
 
 
-def test_organization_show_tells_people_what_the_record_says(hub: FakeHub, run: Run) -> None:
+def test_organization_show_prints_the_record_in_words(hub: FakeHub, run: Run) -> None:
     scripted(hub)
     ran = run("organization", "show", "kg.osh")
     assert ran.code == 0

@@ -42,7 +42,7 @@ def story_fact(fact: str, index: int, **data: Any) -> StoryEntry:
 
 
 def document(language: str = "ky", *entries: StoryEntry) -> StoryDocument:
-    """As the hub answers it."""
+    """Return the story in the form in which the hub's API returns it."""
     story = build_story(REFERRAL, entries or SHORT, words_of(language))
     read: StoryDocument = json.loads(as_json(story))
     return read

@@ -105,7 +105,7 @@ def test_lists_show_endpoints_notices_and_attempts(hub: FakeHub, run: Run) -> No
     assert "timeout" in lines[1]
 
 
-def test_resend_cancel_test_and_delete_say_what_became_of_it(hub: FakeHub, run: Run) -> None:
+def test_resend_cancel_test_and_delete_print_the_result(hub: FakeHub, run: Run) -> None:
     hub.script("POST", f"{WEBHOOKS}/e-1/test", json_response(NOTICE, status=202))
     hub.script("POST", f"{WEBHOOKS}/e-1/notices/m-1/resend", json_response(NOTICE, status=202))
     stopped = {**NOTICE, "state": "cancelled", "next_attempt_at": None}

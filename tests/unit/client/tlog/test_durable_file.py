@@ -1,4 +1,4 @@
-"""What a command keeps survives a loss of power: content first, then its name."""
+"""Files that a command writes survive a loss of power: content first, then its name."""
 
 from __future__ import annotations
 

@@ -103,8 +103,8 @@ NO_PERSON = {
     "/v1/statement/month/decisions": "commitments to decisions that concern the caller",
 }
 
-# What staff may change, with what each response shows. One with facts of a person is recorded as a read is,
-# also if the change is an entry of its own: a repetition changes nothing, and shows them again.
+# The resources that staff may change, with what each response shows. One with facts of a person is recorded
+# as a read is, also if the change is an entry of its own: a repetition changes nothing, and shows them again.
 STAFF_CHANGES = {
     "POST /v1/mailbox/<message_id>/acknowledge": "nothing",
     "POST /v1/mailbox:acknowledge": "ids of messages",

@@ -1,4 +1,4 @@
-"""What the watch of the broker says of a broker that new connections do not reach."""
+"""The report of the watch about a broker that new connections do not reach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What operators read when a database is unavailable."""
+"""The texts for operators when a database is unavailable."""
 
 from __future__ import annotations
 

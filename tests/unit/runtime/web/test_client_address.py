@@ -24,7 +24,7 @@ PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
         (PROXY, "::ffff:192.0.2.7", CLIENT),
         # Several proxies, one of each family.
         (PROXY, f"{CLIENT}, fd00::2,10.9.9.9", CLIENT),
-        # What the client sent itself is before the address that the first proxy saw.
+        # Addresses that the client sent itself come before the address that the first proxy saw.
         (PROXY, f"{SPOOFED}, {CLIENT}", CLIENT),
         (PROXY, f"garbage, {CLIENT}, 10.0.0.2", CLIENT),
         (PROXY, f"10.0.0.3, {CLIENT}", CLIENT),

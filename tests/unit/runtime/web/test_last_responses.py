@@ -53,7 +53,7 @@ def test_connection_is_closed_when_its_peer_closes(held: ExitStack) -> None:
     assert connection.socket.fileno() == -1
 
 
-def test_peer_that_goes_on_sending_is_closed(held: ExitStack) -> None:
+def test_connection_of_a_peer_that_continues_to_send_is_closed(held: ExitStack) -> None:
     last = LastResponses(10)
     connection, peer = connected(held)
     last.add(connection)
@@ -65,7 +65,7 @@ def test_peer_that_goes_on_sending_is_closed(held: ExitStack) -> None:
             except BlockingIOError:
                 eventlet.sleep(0.01)
     assert len(last) == 0
-    # What was read, and what the buffers of both sockets hold.
+    # The bytes that were read, and those in the buffers of both sockets.
     assert sent < DRAINED + 8 * 1024 * 1024
 
 

@@ -1,4 +1,4 @@
-"""What each organisation of the sandbox with a fixed behaviour does."""
+"""The behaviour of each organisation of the sandbox that answers in a fixed way."""
 
 from __future__ import annotations
 

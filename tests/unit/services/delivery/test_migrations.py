@@ -47,7 +47,7 @@ def test_migration_closes_messages_of_ended_referrals_and_finds_open_offers(benc
     with bench.database.write() as connection:
         # The offer belongs to another referral, which is open.
         connection.execute(update(MESSAGES).where(MESSAGES.c.sequence == 1).values(referral_id=new_id()))
-        # As an earlier build left it: the referral has ended, and its messages have their bodies.
+        # An earlier build kept the bodies of messages after the end of the referral.
         connection.execute(insert(CASE_LETTERS).values(referral_id=REFERRAL, closed_at=NOW))
         connection.execute(update(MESSAGES).values(body=b'{"data":{"offer_id":"an-offer"}}'))
         with Operations.context(MigrationContext.configure(connection)):
@@ -87,7 +87,7 @@ def test_migration_lets_decisions_close_the_alerts_that_wait(bench: Workbench) -
         ),
     )
     with bench.database.write() as connection:
-        # As an earlier build left them; one of them has been read.
+        # An earlier build wrote neither column. One of the messages has been read.
         connection.execute(update(MESSAGES).values(content=None, closed_at=None))
         read = MESSAGES.c.sequence == 1
         connection.execute(update(MESSAGES).where(read).values(acknowledged_at=NOW))

@@ -39,7 +39,7 @@ from tests.unit.services.delivery.workbench import (
 UNION, INSPECTORATE = "kg.builders-union", "kg.labour-inspectorate"
 EXPIRY = NOW + dt.timedelta(days=730)
 REPORT, OTHER_REPORT = new_id(), new_id()
-# What must be gone: the reporter, the salt and the sealed evidence.
+# The values that must be erased: the reporter, the salt and the sealed evidence.
 CANARIES = (SENDER, "S" * 43, SEALED)
 
 
@@ -175,7 +175,7 @@ def test_report_of_a_sandbox_is_erased_at_its_expiry(bench: Workbench) -> None:
 
 def test_migration_closes_retracted_reports_and_finds_the_others(bench: Workbench) -> None:
     bench.receive(submitted(), submitted(report_id=OTHER_REPORT))
-    # As an earlier build left it: a retraction in the mailbox, and the report with its body.
+    # An earlier build left the retraction in the mailbox, and the report with its body.
     with bench.database.write() as connection:
         connection.execute(DELIVERED_REPORTS.delete())
     bench.receive(retracted())

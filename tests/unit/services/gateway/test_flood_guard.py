@@ -99,7 +99,7 @@ def test_ban_ends_after_its_time() -> None:
     assert scene.bans() == 1.0
 
 
-def test_what_was_done_before_the_process_began_is_not_a_flood() -> None:
+def test_work_before_the_start_of_the_process_is_not_a_flood() -> None:
     scene = Scene()
     scene.broker.counted_connections = BrokerSample(
         connections=(ConnectionLoad(organization=OSH, name="a", opened=1, reductions=int(100 * BURST)),),

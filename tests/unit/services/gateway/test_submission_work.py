@@ -105,7 +105,7 @@ def test_submissions_wait_while_the_hub_takes_none_and_while_more_come_than_it_t
     hub.available, submissions.waiting = True, {OSH: 250}
     work.turn()
     now[0] += 30
-    assert work.waiting_seconds() == 120  # a backlog goes on where the outage has begun it
+    assert work.waiting_seconds() == 120  # a backlog of an outage continues to count from its beginning
     submissions.held[1], submissions.waiting = submission("b"), {}
     work.turn()
     assert work.waiting_seconds() == 0
@@ -171,7 +171,7 @@ def test_submissions_beyond_the_bytes_in_hand_wait_in_their_queue_and_keep_their
 
 
 class SlowHub(HubInMemory):
-    """A hub in which the requests of one organisation wait until they are let go."""
+    """A hub in which the requests of one organisation wait until they are released."""
 
     def __init__(self, slow: str) -> None:
         super().__init__()

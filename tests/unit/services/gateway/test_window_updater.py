@@ -388,7 +388,7 @@ def test_new_password_that_the_broker_could_not_take_is_applied_later(bench: Ben
     bench.broker.takes_passwords = False
     bench.arrive(2)
     bench.turns(2)
-    # The window goes on meanwhile.
+    # The window continues meanwhile.
     assert ids(bench.broker.ready) == ["m0", "m1"]
     assert (bench.hub.applied_passwords, bench.replaced) == ([], [])
     bench.broker.takes_passwords = True

@@ -215,7 +215,7 @@ def test_sum_that_is_not_what_the_cases_add_up_to_is_corrected(
 
 
 @pytest.mark.parametrize("error", [Refused("invalid-parameter", "Unknown query."), Unavailable("No reply.")])
-def test_recount_changes_nothing_while_routing_does_not_tell_what_has_ended(
+def test_recount_changes_nothing_while_routing_does_not_answer(
     small: IntakeBench, recount: CustodyRecount, error: Exception
 ) -> None:
     (first, *_) = fill(small)

@@ -1,4 +1,4 @@
-"""What an organisation may submit: each line counts, repeated ones do not, and what is beyond is refused."""
+"""The rates of submissions: each line counts, repeated ones do not, and lines beyond the rate are refused."""
 
 from __future__ import annotations
 

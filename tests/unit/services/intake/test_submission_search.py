@@ -58,7 +58,7 @@ def report(bench: IntakeBench, referral_id: str, by: str, key: str | None = None
 
 
 def publish(bench: IntakeBench) -> None:
-    """As the relay does once the broker has confirmed."""
+    """Delete the outbox's rows, which the relay does once the broker has confirmed."""
     with bench.database.write() as transaction:
         outbox = Outbox(MESSAGING.outbox)
         outbox.forget(transaction, [number for number, _ in outbox.oldest(transaction, 100)])
@@ -93,7 +93,7 @@ def test_command_is_found_with_its_referral_whether_it_had_a_key(
     assert (found["referral_id"], found["fact"]) == (referral, "progress.submitted")
     if key is not None:
         assert find(search, MOSCOW, key=key)[0] == [found]
-    # By a referral's id each party finds its own submissions about it.
+    # With a referral's id each party finds its own submissions about it.
     assert [one["id"] for one in find(search, MOSCOW, id=referral)[0]] == [submission]
     assert [one["id"] for one in find(search, OSH, id=referral)[0]] == [referral]
 

@@ -451,7 +451,7 @@ def test_offer_closed_by_another_process_is_not_closed_again(bench: Workbench) -
     (offer,) = opened(bench.take(submitted(new_id())))
     with bench.database.write() as transaction:
         known = bench.store.load(transaction, [offer.referral_id])
-        # as a process that does not lock the referral
+        # Another process changes the offer without locking the referral.
         transaction.execute(update(OFFERS).values(state="expired"))
         bench.store.load = lambda *_: known  # type: ignore[method-assign]
         with pytest.raises(Unavailable):
@@ -627,7 +627,7 @@ def test_roles_query_returns_only_referrals_that_routing_has_read(
     assert roles("kz.stranger") == {referral: "none", fresh: "none"}
 
 
-def test_ended_referrals_are_told_of_those_that_routing_has_read(bench: Workbench) -> None:
+def test_ended_referrals_are_returned_of_those_that_routing_has_read(bench: Workbench) -> None:
     ended, fresh = new_id(), new_id()
     bench.take(submitted(ended))
     bench.take(submitted(fresh))

@@ -40,7 +40,7 @@ def test_migration_counts_pending_offers(busy: Workbench) -> None:
     with busy.database.write() as connection, Operations.context(MigrationContext.configure(connection)):
         service_loads.downgrade()
         asked.downgrade()
-        # As an earlier build left it: no row for an organisation that has pending offers only.
+        # An earlier build wrote no row for an organisation that has pending offers only.
         connection.exec_driver_sql("DELETE FROM observations WHERE answered + expired + held = 0")
         asked.upgrade()
         service_loads.upgrade()
@@ -132,7 +132,7 @@ def test_migration_gives_a_turn_to_a_referral_that_is_split_and_may_rejoin(busy:
             turns.downgrade()
             turns.upgrade()
             acceptor_suspended.upgrade()
-        # What routing writes when an acceptance is read late and the referral is whole again.
+        # The rows that routing writes when an acceptance is read late and the referral is whole again.
         connection.execute(whole.values(status="unplaced", priority=2))
 
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""What the timer changes comes in short transactions, on both databases."""
+"""The timer makes its changes in short transactions, on both databases."""
 
 from __future__ import annotations
 

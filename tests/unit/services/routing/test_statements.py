@@ -114,7 +114,7 @@ def test_interrupted_issuing_continues_and_none_gets_two(
     month.ask()
     month.end()
     everybody = len(issued(month.bench))
-    # As a process leaves it that ended between two pages.
+    # The database after a process that ended between two pages.
     with month.bench.database.write() as transaction:
         transaction.execute(ISSUED_MONTHS.delete())
         transaction.execute(STATEMENTS.delete().where(STATEMENTS.c.organization.in_([ONE, OTHER])))

@@ -1,4 +1,4 @@
-"""Emergencies without an answer: the coordinators are told once for each wait, on both databases."""
+"""Emergencies without an answer: the coordinators are notified once for each wait, on both databases."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def test_search_reads_open_emergencies_only(sqlite_database: str) -> None:
     with bench.database.read() as transaction:
         plan = " ".join(row[3] for row in transaction.exec_driver_sql(f"EXPLAIN QUERY PLAN {wanted}"))
     bench.close()
-    # Of open referrals only, in the order of the queue.
+    # Only open referrals are counted, in the order of the queue.
     assert "referrals USING COVERING INDEX referrals_queue (status=? AND priority=?)" in plan
     assert "offers USING INDEX offers_referral" in plan
     assert "TEMP B-TREE" not in plan

@@ -103,7 +103,7 @@ def test_report_of_a_week_counts_its_events(bench: Workbench) -> None:
     assert shown["week"] == str(WEEK)
     assert {name: one["count"] for name, one in shown["totals"].items()} == {
         "submitted": 18,
-        # The declined and the silent ones found nobody else.
+        # After the declines and the expiries, no other organisation was found.
         "unplaced": 12,
         "asked": 11,
         "answered": 9,
@@ -279,7 +279,7 @@ def _ids(count: int) -> list[str]:
 def test_steps_are_read_by_number(bench: Workbench) -> None:
     with bench.database.read() as transaction:
         if transaction.dialect.name == "postgresql":
-            # As in a large table.
+            # PostgreSQL would scan this small table. In a large one it chooses the index, which is tested.
             transaction.exec_driver_sql("SET LOCAL enable_seqscan = off")
             transaction.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
         explain = "EXPLAIN" if transaction.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"

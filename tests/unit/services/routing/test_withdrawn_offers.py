@@ -291,7 +291,7 @@ def test_cycles_of_parts_are_bounded(database_url: str, withdrawn: str) -> None:
 
 
 def test_referral_is_not_split_because_of_withdrawn_offers(database_url: str) -> None:
-    """A split is for good, and the offers count for an hour."""
+    """A split is permanent, and the offers count for an hour."""
     bench = workbench(database_url, helping("ru.both", LEGAL, SHELTER), helping("ru.home", SHELTER))
     cycles(bench, ALLOWED, to="ru.both")
     whole = several(new_id(), LEGAL, SHELTER)
@@ -397,7 +397,7 @@ def test_preview_says_that_nobody_can_be_asked(bench: Workbench) -> None:
 
 
 def test_candidate_is_not_passed_over_by_a_sender_that_withdrew_too_often(bench: Workbench) -> None:
-    """Its statement must not tell it that it lacks capacity."""
+    """Its statement must not say that it lacks capacity."""
     cycles(bench, ALLOWED)
     bench.take(submission(NOW))
     assert passed_over([records(bench)[-1]], asked=()) == {}

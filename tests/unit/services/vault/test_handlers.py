@@ -188,7 +188,7 @@ def test_concurrent_consumers_release_each_case_once(vault: Workbench) -> None:
 
 
 def test_release_run_and_batch_do_not_deadlock(postgres_database: str) -> None:
-    """Both lock custodies in the same order, whoever the acceptors are. (SQLite has one writer.)"""
+    """Both lock custodies in the same order, for any acceptors. (SQLite has one writer.)"""
     vault = Workbench(postgres_database)
     key = vault.keys.published.pop(ACCEPTOR)
     first, second = (f"01930f6e-5d2a-7c11-8a4f-0b6d2f9c1b{n:02d}" for n in range(2))

@@ -141,7 +141,7 @@ def test_dead_letter_keeps_its_key_and_takes_effect_when_it_is_replayed(vault: W
     first, _ = rotate(vault)
     message = in_transit(vault, first)
     secret = vault.own_keys.get(KeyKind.transit, [first.kid])
-    vault.own_keys.destroy(KeyKind.transit, [first.kid])  # as if the file had been lost
+    vault.own_keys.destroy(KeyKind.transit, [first.kid])  # the effect of a lost file
     vault.receive(message)
     assert vault.dead_letters() == 1
     vault.own_keys.add(KeyKind.transit, secret, NOW)
@@ -395,7 +395,7 @@ def test_vault_on_an_empty_database_destroys_no_case_key(vault: Workbench) -> No
     (key,) = published(vault)
     vault.receive(in_transit(vault, key))
     (stored,) = secrets(vault, KeyKind.case)
-    with vault.database.write() as transaction:  # as an older database, or another one, has it
+    with vault.database.write() as transaction:  # an older database, or another one, lacks the case
         transaction.execute(SEALED_CASES.delete())
     vault.clock.time += ORPHANED + HOUR
     vault.new_keeping().run()

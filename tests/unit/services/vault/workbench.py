@@ -221,7 +221,7 @@ class Workbench:
             return len(transaction.execute(select(SEALED_CASES)).all())
 
     def stored(self, table: str) -> str:
-        """Return every value of every row of a table; empty without rows."""
+        """Return every value of every row of a table; empty if there are no rows."""
         with self.database.read() as transaction:
             rows = transaction.execute(select(METADATA.tables[table])).all()
         return "\n".join(str(tuple(row)) for row in rows)

@@ -82,7 +82,7 @@ def test_unsatisfiable_and_unsupported_ranges(published: LogOnDatabase) -> None:
 
 
 def test_every_width_of_a_partial_tile_exists(audit: LogOnDatabase) -> None:
-    """Otherwise the widths that exist would tell how many entries each publication had."""
+    """Otherwise the widths that exist would reveal how many entries each publication had."""
     for count in (3, 1, 5, 260):
         audit.publish(events(count))
     hashes, leaves = get(audit, "0/001.p/13").body, split_entries(get(audit, "entries/001.p/13").body, "")

@@ -77,7 +77,7 @@ def test_bundle_has_the_documented_members_and_hash() -> None:
         )
     )
     assert orjson.loads(orjson.dumps(made)) == stated
-    # As a reader computes it, from the page alone.
+    # Computed with what the page says alone, and not with the code that made the bundle.
     covered = {**stated, "manifest": {**stated["manifest"]}}
     digest = covered["manifest"].pop("sha256")
     assert hashlib.sha256(canonical(covered)).hexdigest() == digest

@@ -723,7 +723,7 @@ def test_old_notices_and_attempts_are_forgotten_in_bounded_steps(hub: WebhookHub
     assert hub.owners.attempts(ACCEPTOR, new.endpoint.id, before=None, limit=9) == ([], False)
 
 
-def test_round_tells_whether_the_next_may_have_something_to_do_without_a_commit(hub: WebhookHub) -> None:
+def test_round_returns_whether_the_next_may_have_work_without_a_commit(hub: WebhookHub) -> None:
     assert hub.dispatcher.round() is False
     hub.verified()
     assert hub.dispatcher.round() is False

@@ -1,4 +1,4 @@
-"""Agreements that overlap: refused at every door, with the name of the other."""
+"""Agreements that overlap: refused by every interface, with the name of the other."""
 
 from __future__ import annotations
 

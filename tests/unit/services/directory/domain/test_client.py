@@ -104,7 +104,7 @@ def test_clock_that_was_set_back_sets_no_revocation_back() -> None:
 
 def test_epoch_after_a_revocation_cannot_be_guessed() -> None:
     epochs = {NOBODY.without_tokens(NOON).token_epoch for _ in range(1000)}
-    # Of 1,000 among 2^32, two are equal in one run of 8,600.
+    # Two of 1,000 numbers below 2^32 are equal in one run of 8,600.
     assert len(epochs) > 990
     assert min(epochs) > 0
     assert max(epochs) <= EPOCH_STEPS

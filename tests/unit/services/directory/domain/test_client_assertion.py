@@ -1,4 +1,4 @@
-"""The claims of client assertions, and what a client with a wrong clock is told."""
+"""The claims of client assertions, and the refusal of a client with a wrong clock."""
 
 from __future__ import annotations
 

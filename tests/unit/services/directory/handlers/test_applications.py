@@ -1,4 +1,4 @@
-"""Applications on real databases: the door, the decision of one or two persons, expiry and erasure."""
+"""Applications on real databases: admission, the decision of one or two persons, expiry and erasure."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_one_person_vets_where_one_decides(directory: Directory) -> None:
     ]
 
 
-def test_second_person_lets_the_organization_in(two: Directory) -> None:
+def test_second_person_admits_the_organization(two: Directory) -> None:
     applied = two.applications.apply(request())
     asked = two.applications.vet(applied.application.id, AS_PROPOSED, by=DESK)
     assert asked.state is ApplicationState.in_approval

@@ -1,4 +1,4 @@
-"""What one organisation or client may change over time."""
+"""The rates of changes by one organisation or client."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_changes_of_an_own_record_have_a_rate_and_go_on_after_the_wait(filled: D
     assert len(filled.revisions(OSH)) == 2 + number
 
 
-def test_what_large_records_store_is_bounded_in_bytes() -> None:
+def test_bytes_that_large_records_store_are_bounded() -> None:
     rates = ChangeRates(lambda: 0.0)
     large = organization(services=[service_record(id=f"service-{number}") for number in range(120)])
 
@@ -90,7 +90,7 @@ def test_what_large_records_store_is_bounded_in_bytes() -> None:
     assert number * len(dump(large)) <= RECORDS.burst * 1024
 
 
-def test_organization_shuts_itself_out_whatever_it_has_changed(filled: Directory) -> None:
+def test_organization_ends_its_access_after_any_number_of_changes(filled: Directory) -> None:
     leave_changes(filled, OSH_ITSELF.id, 0)
     with pytest.raises(RateLimited):
         rename(filled, 0)

@@ -51,7 +51,7 @@ def test_client_with_a_key_gets_a_token_and_needs_no_secret(directory: Directory
         directory.tokens.issue("desk", "")
 
 
-def test_assertion_is_good_once(directory: Directory) -> None:
+def test_assertion_is_accepted_once(directory: Directory) -> None:
     key = new_key()
     issue_with_keys(directory, key)
     text = assertion(key, "desk", ISSUER, NOON)

@@ -251,7 +251,7 @@ def test_loaded_record_with_another_key_counts_as_approved_and_is_announced(dire
     )
 
 
-def test_only_the_earliest_client_may_shut_its_organization_out(directory: Directory) -> None:
+def test_only_the_earliest_client_may_make_its_organization_inactive(directory: Directory) -> None:
     directory.entries.put_organization(OPERATOR, organization())
     issue(directory, OSH, "desk", "a" * 43)
     directory.clock.time = NOON + dt.timedelta(hours=1)
@@ -272,7 +272,7 @@ def test_only_the_earliest_client_may_shut_its_organization_out(directory: Direc
     assert isinstance(leave(first), Written)
 
 
-def test_none_of_several_loaded_clients_shuts_its_organization_out_before_one_is_the_root(
+def test_no_loaded_client_of_several_makes_its_organization_inactive_before_one_is_the_root(
     directory: Directory,
 ) -> None:
     directory.entries.put_organization(OPERATOR, organization())

@@ -1,4 +1,4 @@
-"""What becomes of open requests when their requester loses its standing: each way against each kind."""
+"""The end of open requests when their requester loses its standing: each way with each kind."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def revision_of(directory: Directory, organization_id: str) -> int:
     return found.revision
 
 
-# What a member of the staff requests.
+# The requests of a member of the staff.
 STAFF_REQUESTS: dict[str, Callable[[Directory], Any]] = {
     "credential": lambda d: d.credentials.issue(
         ANN, client_id=f"{OSH}.new", principal=OSH, roles=(Role.partner,), secret_sha256="b" * 64
@@ -192,7 +192,7 @@ def test_request_of_an_organization_ends_with_its_standing(hub: Hub, way: str) -
     assert hub.state(lost) is State.stale
     # Those of its other client end too if it is the organisation that lost its standing.
     assert hub.state(spare) is (State.stale if ends_challenge else State.requested)
-    # What the staff requested about it stays: it may be how the organisation returns.
+    # Requests of the staff about it stay: one of them may readmit the organisation.
     assert hub.state(operators) is State.requested
     with hub.two.ledger.writing() as writing:
         store = hub.two.ledger.keys

@@ -384,7 +384,7 @@ def test_another_root_client_takes_the_place_of_the_first_one(filled: Directory)
     assert slug(partial(credentials.revoke, "desk", by=OSH, client="phone", operator=False)) == "forbidden"
 
 
-def test_root_client_needs_two_persons_and_its_organization_is_told(filled: Directory) -> None:
+def test_root_client_needs_two_persons_and_its_organization_is_notified(filled: Directory) -> None:
     issue(filled, OSH, "phone", NEW)
     guarded = Directory(filled.database, policy=Policy.two_person)
     asked = guarded.credentials.name_root("phone", by=OPERATOR.id)

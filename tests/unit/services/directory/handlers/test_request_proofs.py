@@ -1,4 +1,4 @@
-"""Request proofs: no change on the word of a token alone, where two persons decide."""
+"""Request proofs: where two persons decide, a token alone changes nothing."""
 
 from __future__ import annotations
 

@@ -368,7 +368,7 @@ def test_one_operators_requests_leave_room_for_the_owner_and_for_other_operators
     assert ask_as(OPERATOR.id).state is State.requested
 
 
-def test_request_of_a_later_client_for_the_same_key_does_not_stand_for_the_owners(stolen: Directory) -> None:
+def test_request_of_a_later_client_for_the_same_key_does_not_replace_the_owners(stolen: Directory) -> None:
     new = new_sealing_key()
     thiefs = ask_for(stolen, new, "phone")
     owners = ask_for(stolen, new, "desk")

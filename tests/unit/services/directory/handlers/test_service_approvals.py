@@ -295,7 +295,7 @@ def test_loaded_record_with_a_wider_service_loses_its_approval(recorded: Directo
     assert ends(recorded) == [ended("widened", "load")]
 
 
-def test_loaded_record_that_drops_an_approval_is_told(recorded: Directory) -> None:
+def test_approval_that_a_loaded_record_drops_is_reported(recorded: Directory) -> None:
     approve(recorded, COORDINATOR, OSH, "legal", [TRAFFICKING])
     crisis = {**service_record(needs=NEEDS), "id": "crisis"}
     other = {**plain(approval(VIOLENCE)), "service": "crisis"}

@@ -1,4 +1,4 @@
-"""What an organisation may cost the partners' broker, and for how long it is banned."""
+"""The work that an organisation may cause at the partners' broker, and for how long it is banned."""
 
 from __future__ import annotations
 

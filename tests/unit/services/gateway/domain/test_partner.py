@@ -74,7 +74,7 @@ def test_other_text_is_not_a_password_hash(text: str) -> None:
 
 def test_only_users_with_exactly_the_tag_are_the_gateways() -> None:
     assert is_ours({"tags": ["partner"]})
-    assert is_ours({"tags": "partner"})  # as RabbitMQ 3.8 wrote it
+    assert is_ours({"tags": "partner"})  # RabbitMQ 3.8 writes a string
     for tags in ([], "", ["administrator"], ["partner", "administrator"], "partner,administrator", None):
         assert not is_ours({"tags": tags})
     assert not is_ours({})

@@ -1,4 +1,4 @@
-"""The window: what a count proves, when copying goes on, and that no interleaving loses a message."""
+"""The window: what a count proves, when copying continues, and that no interleaving loses a message."""
 
 from __future__ import annotations
 

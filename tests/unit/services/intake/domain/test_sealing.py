@@ -97,7 +97,7 @@ _POINT = urlsafe_b64encode(bytes(range(32))).decode().rstrip("=")
     ],
 )
 def test_header_whose_key_nobody_could_use_is_refused(header: dict[str, object]) -> None:
-    """It was admitted, and refused only by whoever should open it."""
+    """Earlier it was admitted, and only its reader refused it."""
     assert "`epk`" in refusal(sealed(**header)).errors[0].detail
 
 

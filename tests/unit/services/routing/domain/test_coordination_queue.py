@@ -32,13 +32,13 @@ def test_first_referral_of_a_sender_keeps_the_time_of_its_submission() -> None:
     assert turns_of([one := at(1, NOW)], {}, {}) == {one.id: NOW}
 
 
-def test_referrals_of_a_burst_stand_a_turn_apart_in_the_order_of_their_submission() -> None:
+def test_referrals_of_a_burst_are_a_turn_apart_in_the_order_of_their_submission() -> None:
     burst = [at(number, NOW + dt.timedelta(seconds=number)) for number in range(300)]
     turns = turns_of(burst[::-1], {}, {})
     assert [turns[one.id] for one in burst] == [NOW + number * TURN for number in range(300)]
 
 
-def test_referral_of_another_sender_stands_behind_as_many_as_there_were_turns() -> None:
+def test_referral_of_another_sender_comes_after_as_many_as_there_were_turns() -> None:
     burst = [at(number, NOW) for number in range(300)]
     later = at(999, NOW + 5 * HOUR + dt.timedelta(minutes=1), OTHER)
     turns = turns_of([*burst, later], {}, {})

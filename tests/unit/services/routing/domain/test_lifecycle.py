@@ -1055,7 +1055,7 @@ def _life(end: str) -> ReferralDriver:
 
 
 @pytest.mark.parametrize("submission", [progress, outcome, revocation, withdrawal])
-def test_refusal_tells_a_past_candidate_nothing_of_the_referral(submission: Any) -> None:
+def test_refusal_reveals_nothing_of_the_referral_to_a_past_candidate(submission: Any) -> None:
     problems = []
     for end in ("open", "accepted", "completed", "withdrawn", "revoked"):
         driver = _life(end)
@@ -1065,7 +1065,7 @@ def test_refusal_tells_a_past_candidate_nothing_of_the_referral(submission: Any)
     assert all(problem == problems[0] for problem in problems)
 
 
-def test_refusal_of_a_timely_answer_does_not_tell_what_became_of_the_referral() -> None:
+def test_refusal_of_a_timely_answer_does_not_reveal_the_state_of_the_referral() -> None:
     problems = []
     for happens in (answer(expired_unheard()[2]), withdrawal(), revocation()):
         driver, first, second = expired_unheard()

@@ -136,10 +136,10 @@ class NetworkWalk(RuleBasedStateMachine):
         # Which organisation has ever accepted which referral.
         self.accepted: set[tuple[str, str]] = set()
         self.unplaced: set[str] = set()
-        # By the id of a referral or the whole of a part: those that gave a reason about the person.
+        # Keyed by the id of a referral or the whole of a part: those that gave a reason about the person.
         self.out_of_question = defaultdict[str, set[str]](set)
-        # What the timer acts on: organisations with other loads, and with other records; the day and the
-        # policy of the last review.
+        # The causes on which the timer acts: organisations with other loads, and with other records; the day
+        # and the policy of the last review.
         self.loaded = set[str]()
         self.amended = set[str]()
         self.reviewed: tuple[dt.date, RoutingPolicy] | None = None

@@ -108,7 +108,7 @@ def test_organization_of_a_kind_without_opt_in_is_in_no_part() -> None:
 
 
 def test_part_without_the_sensitive_need_requires_its_agreements_and_approvals() -> None:
-    """Its acceptor receives the whole case, which tells of the sensitive need."""
+    """Its acceptor receives the whole case, which contains the sensitive need."""
     helper = organization("ru.helper", service(needs=(WORK,)))
     clinic = organization("ru.clinic", service(needs=(HIV,)), approved_services=(approval(),))
     anything = (agreement(needs=(), disclosure=DisclosureClass.sensitive),)

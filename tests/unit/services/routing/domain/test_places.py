@@ -188,7 +188,7 @@ class Candidate:
         (self.offers if self.may_ask(sender, urgency) else self.waiting).append((sender, urgency, number))
 
     def decide_again(self) -> None:
-        """As the timer does: the first of each queue, in turn, until nothing changes."""
+        """Decide the first of each queue again, in turn, until nothing changes: the timer's order."""
         while True:
             firsts = [
                 WaitingReferral(

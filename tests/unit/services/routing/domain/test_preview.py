@@ -271,7 +271,7 @@ def more(members: list[Organization], wanted: ReferralFacts) -> int:
     return len(decide("d", now, RoutingPolicy(), Trigger.submitted).ranked)
 
 
-def test_preview_tells_a_split_only_if_the_person_allows_it_and_somebody_could_take_a_part() -> None:
+def test_preview_shows_a_split_only_if_the_person_allows_it_and_somebody_could_take_a_part() -> None:
     members = (organization("ru.one", service(needs=("legal.wage_claim",))),)
     wanted = ("legal.wage_claim", "work")
     several = consent(several_organizations=True)

@@ -125,7 +125,7 @@ def test_agreement_that_leaves_a_need_out_stops_its_parties() -> None:
 
 
 def test_each_referral_requires_agreements_about_its_own_need() -> None:
-    """What is kept of one referral says nothing about agreements for the need of the next."""
+    """Values kept from one referral do not apply to agreements for the need of the next."""
     food, law, health = "basic_needs.food", "legal.wage_claim", "health.primary_care"
     offered = service(needs=(food, law, health))
     directory = network(

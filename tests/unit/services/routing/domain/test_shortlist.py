@@ -1,4 +1,4 @@
-"""What a directory keeps of its searches follows every change: a fresh directory decides the same."""
+"""A directory updates its stored searches at every change: a fresh directory decides the same."""
 
 from __future__ import annotations
 

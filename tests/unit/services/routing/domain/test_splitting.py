@@ -332,7 +332,7 @@ def test_decision_about_a_part_can_be_made_again_from_its_record() -> None:
 
 
 def test_organization_without_approval_for_a_need_of_the_whole_is_asked_about_no_part() -> None:
-    """It would receive the case, which tells of the sensitive need too."""
+    """It would receive the case, which contains the sensitive need too."""
     approved = ApprovedService(service="legal", needs=(HIV,), by="kg.coordinator", at=NOW)
     clinic = organization("ru.clinic", service(needs=(HIV,)), approved_services=(approved,))
     family = Families(

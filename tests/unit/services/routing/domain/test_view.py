@@ -91,7 +91,7 @@ def test_organization_with_a_second_offer_has_a_part_again(state: OfferState) ->
 
 
 @pytest.mark.parametrize(("viewer", "whole"), [(SENDER, True), (ACCEPTOR, False), ("ann", True)])
-def test_sender_acceptor_and_staff_see_how_the_referral_stands(viewer: str, whole: bool) -> None:
+def test_sender_acceptor_and_staff_see_the_state_of_the_referral(viewer: str, whole: bool) -> None:
     known = replace(referral(ACCEPTOR), status=ReferralStatus.completed, updated_at=DUE)
     shown = summary(known, viewer=viewer, whole=whole)
     assert (shown.status, shown.updated_at) == (ReferralStatus.completed, DUE)

@@ -72,7 +72,8 @@ def check_each_small_count_has_a_lookalike(cells: list[Path], counts: dict[Path,
         if counts[cell] < THRESHOLD:
             assert cell not in seen.rows
             found = (one for one in lookalikes(counts, cell, seen.rows) if one.get(cell) != counts[cell])
-            # The reader does not know the lot, so it may have decided for the rows that are not shown.
+            # The reader does not know the random draw, so it may have decided for the rows that are not
+            # shown.
             assert any(publish(other, seen.rows.__contains__) == seen for other in found), (cell, seen)
 
 

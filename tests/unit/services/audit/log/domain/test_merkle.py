@@ -305,7 +305,7 @@ def test_forged_consistency_proof_is_refused(size1: int, size2: int) -> None:
 
 @pytest.mark.parametrize("changed", range(7))
 def test_rewritten_leaf_fails_every_consistency_proof(changed: int) -> None:
-    """No proof of the rewritten log convinces whoever kept the root of the first seven leaves."""
+    """No proof of the rewritten log convinces a verifier that kept the root of the first seven leaves."""
     rewritten = [*HASHES[:changed], leaf_hash(b"rewritten"), *HASHES[changed + 1 : 12]]
     kept, claimed = defined_root(HASHES[:7]), defined_root(rewritten)
     for honest in (HASHES[:12], rewritten):

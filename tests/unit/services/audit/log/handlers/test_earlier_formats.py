@@ -1,4 +1,4 @@
-"""A log that earlier builds began goes on with format 3, and all of it verifies."""
+"""A log that earlier builds began continues with format 3, and all of it verifies."""
 
 from __future__ import annotations
 

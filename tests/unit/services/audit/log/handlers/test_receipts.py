@@ -38,7 +38,7 @@ def test_each_receipt_is_a_tlog_proof_of_its_own_leaf(audit: LogOnDatabase) -> N
     audit.publish([*events(700), first, *events(5), second, *events(11)])
     with audit.database.read() as transaction:
         waiting = [message for _, message in Outbox(MESSAGING.outbox).oldest(transaction, 10)]
-    # By the queue's name: through the exchange it would come back into the log.
+    # Sent to the queue by its name: through the exchange it would come back into the log.
     assert {(message.exchange, message.routing_key) for message in waiting} == {(RECEIPTS, "delivery.events")}
     sent = {message.data["organization"]: message for message in audit.recorded_reads()}
     assert {who: message.partition_key for who, message in sent.items()} == {

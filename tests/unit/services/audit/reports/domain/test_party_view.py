@@ -45,7 +45,7 @@ def routing(database_url: str) -> Iterator[Workbench]:
 
 
 def logged(events: list[Event[Fact]]) -> list[LoggedStep]:
-    """As audit's leaves state them, in this order."""
+    """Return the events as the steps that audit's leaves state, in this order."""
     steps = []
     for index, event_ in enumerate(events):
         leaf = entry_of(

@@ -174,7 +174,7 @@ def test_refusal_of_a_kind_without_a_phrase_shows_its_detail(language: str) -> N
         ),
     ],
 )
-def test_story_tells_both_ends_of_an_onward_referral(language: str, continues: str, continued: str) -> None:
+def test_story_has_both_ends_of_an_onward_referral(language: str, continues: str, continued: str) -> None:
     entries = [
         story_entry("referral.submitted", 1, sender=MOSCOW, facts=FACTS, onward_from="r1"),
         story_entry("referral.referred_onward", 2, sender=OSH, organization=MOSCOW, onward="r2"),
@@ -201,7 +201,7 @@ def test_story_tells_both_ends_of_an_onward_referral(language: str, continues: s
         ),
     ],
 )
-def test_story_tells_both_ends_of_a_split_and_the_end_of_the_whole(
+def test_story_has_both_ends_of_a_split_and_the_end_of_the_whole(
     language: str, split: str, part: str, completed: str
 ) -> None:
     entries = [

@@ -89,7 +89,9 @@ def test_page_ends_before_its_content_is_too_long(
     ]
 
 
-def test_entry_longer_than_a_page_stands_alone(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entry_longer_than_a_page_has_its_own_page(
+    audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     audit.publish(events(3))
     monkeypatch.setattr(export, "CHARACTERS_A_PAGE", 1)
     monkeypatch.setattr(export, "CHARACTERS_AT_ONCE", 1)

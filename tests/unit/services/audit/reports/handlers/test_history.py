@@ -467,7 +467,7 @@ def test_flood_of_refused_statements_hides_neither_story_nor_bundle_nor_readers(
 
 
 @pytest.mark.parametrize("act", ["placement", "intervention", "coordinator_withdrawal"])
-def test_refused_act_of_a_coordinator_is_told_once(audit_log: LogOnDatabase, act: str) -> None:
+def test_refused_act_of_a_coordinator_is_in_the_story_once(audit_log: LogOnDatabase, act: str) -> None:
     def acted() -> list[Envelope]:
         data = {"organization": MOSCOW, "coordinator": "kg.coordinator"}
         submitted = event(f"kopuro.{act}.submitted.v1", partition_key=FIRST, data=data)
