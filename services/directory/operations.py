@@ -71,7 +71,7 @@ _REVISION: Final[Mapping[str, Any]] = {
     "type": "integer",
     "minimum": 0,
     "description": "The revision that was read: it counts as `If-Match`, also beside `If-Match: *`. "
-    "A request is refused (422) if its `If-Match` names only other revisions, or if it has `If-None-Match`.",
+    "A request is refused (422) if its `If-Match` names only other revisions, or if the record must be new.",
 }
 _SUSPENSION: Final[Mapping[str, Any]] = {"description": "Ignored: only the directory writes it."}
 _CURSOR: Final = frozenset({"invalid-cursor"})
