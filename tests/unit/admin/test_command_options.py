@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-import click
 import pytest
 from typer.main import get_command
 
@@ -15,12 +15,14 @@ from admin.routing_commands import routing
 _NEW = {"init", "amqp init"}
 
 
-def commands(group: click.Command, name: str = "") -> Iterator[tuple[str, set[str]]]:
-    if not isinstance(group, click.Group):
-        yield name, {option for parameter in group.params for option in parameter.opts}
+def commands(command: Any, name: str = "") -> Iterator[tuple[str, set[str]]]:
+    """Yield the command, or those of the group, by name with their options."""
+    parts = getattr(command, "commands", None)
+    if parts is None:
+        yield name, {option for parameter in command.params for option in parameter.opts}
         return
-    for part, command in group.commands.items():
-        yield from commands(command, f"{name} {part}".strip())
+    for part, inner in parts.items():
+        yield from commands(inner, f"{name} {part}".strip())
 
 
 @pytest.mark.parametrize(
