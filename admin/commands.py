@@ -23,6 +23,7 @@ from admin.moved_commands import moved
 from admin.reconcile_command import register as register_reconcile
 from admin.rotation_commands import register as register_rotation
 from admin.setup_commands import register as register_setup
+from kopuro_client.commands.fixed_values import ROLES, listed, one_of
 
 if TYPE_CHECKING:
     from contracts.manifest import Manifest
@@ -181,7 +182,7 @@ def show_evidence(
 @admin.command("keep-role")
 def keep_role(
     principal: Annotated[str, typer.Argument(help="The organisation or the member of the staff.")],
-    role: Annotated[str, typer.Argument(help="partner, coordinator, auditor or operator.")],
+    role: Annotated[str, typer.Argument(callback=one_of(ROLES), help=f"{listed(ROLES)}.")],
     database: Annotated[
         str | None,
         typer.Option(

@@ -10,6 +10,7 @@ import typer
 from kopuro_client.commands.act_words import question, recorded
 from kopuro_client.commands.confirmation import YES, confirm
 from kopuro_client.commands.effect_words import counted, effect
+from kopuro_client.commands.fixed_values import SUSPENSION_REASONS, listed, one_of
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.organization_words import word
 from kopuro_client.commands.session import Session
@@ -22,10 +23,7 @@ _REVISION = Annotated[
 ]
 _REASON = Annotated[
     str,
-    typer.Option(
-        help="person_at_risk, agreement_breached, data_misused, credentials_stolen, no_answer, "
-        "asked_by_organization or other; it is recorded."
-    ),
+    typer.Option(callback=one_of(SUSPENSION_REASONS), help=f"{listed(SUSPENSION_REASONS)}; it is recorded."),
 ]
 
 
