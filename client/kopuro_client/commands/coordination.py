@@ -23,6 +23,7 @@ from kopuro_client.commands.fixed_values import (
     listed,
     one_of,
 )
+from kopuro_client.commands.given_times import checked_moment
 from kopuro_client.commands.known_organization import require_known
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_items, show_page
@@ -202,7 +203,7 @@ def nudge(
 def extend(
     session: Session,
     referral: REFERRAL,
-    until: Annotated[str, typer.Option(help="The new deadline (RFC 3339).")],
+    until: Annotated[str, typer.Option(callback=checked_moment, help="The new deadline (RFC 3339).")],
     reason: REASON,
     organization: ONLY = None,
     yes: YES = False,

@@ -101,7 +101,7 @@ REFUSED = (
         "--spoken",
     ),
     (
-        f"coordination extend {ID} --until BAD --reason other --yes",
+        f"coordination extend {ID} --until 2027-01-01T00:00:00Z --reason other --yes",
         "POST",
         f"/routing/v1/coordination/{ID}/extend",
         "invalid-submission",

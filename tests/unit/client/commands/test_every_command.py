@@ -72,6 +72,7 @@ VALUES = {
     "reason": "other",
     "outcome": "resolved",
     "role": "auditor",
+    "until": "2027-01-01T00:00:00Z",
     "name": "union.example/witness",
     "directory": "export-files",
     "new": "key.json",

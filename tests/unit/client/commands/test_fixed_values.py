@@ -97,3 +97,24 @@ def test_other_value_is_refused_before_any_request_and_question(
     assert parameter.upper() in ran.err.upper()
     assert hub.received == []
     assert terminal.read() == "y\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            f"coordination extend {ID} --reason other --until {text}"
+            for text in ("tomorrow", "2027-01-01", "2027-01-01T00:00:00", "2027-02-30T00:00:00Z")
+        ),
+        *(f"organization vet {OSH} --vetted-on {text}" for text in ("yesterday", "2026-3-7", "2026-02-30")),
+    ],
+)
+def test_text_that_is_no_time_is_refused_before_any_request_and_question(
+    run: Run, hub: FakeHub, terminal: io.StringIO, line: str
+) -> None:
+    answering(terminal, "y")
+    ran = run(*line.split())
+    assert (ran.code, ran.out) == (2, "")
+    assert "2026-03-07" in ran.err
+    assert hub.received == []
+    assert terminal.read() == "y\n"
