@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from kopuro_client.commands import credential
+from kopuro_client.commands.fixed_values import ROLES, listed, one_of
 from kopuro_client.commands.new_file import new_file
 from kopuro_client.commands.session import Session, connected
 
@@ -32,7 +33,7 @@ def register(admin: typer.Typer) -> None:
 def create(
     session: Session,
     principal: Annotated[str, typer.Argument(help="The organisation, or the member of the staff.")],
-    role: Annotated[str, typer.Argument(help="partner, coordinator, auditor or operator.")],
+    role: Annotated[str, typer.Argument(callback=one_of(ROLES), help=f"{listed(ROLES)}.")],
     file: Annotated[Path, typer.Argument(help="New file (mode 0600) for the client's id and secret.")],
     client_id: Annotated[
         str | None,

@@ -15,4 +15,10 @@ EnvironmentDir = Annotated[
     Path | None,
     typer.Option("--env", help="Directory with the services' environment files.", file_okay=False),
 ]
+HubCode = Annotated[
+    str | None,
+    typer.Option(
+        "--hub", envvar="KOPURO_HUB", help="The hub's country code; by default the one in --env, else kg."
+    ),
+]
 Documents = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]

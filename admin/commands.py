@@ -5,6 +5,7 @@ Every start of `kopuro` loads this module, so each command imports its implement
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ import typer
 from admin.amqp_commands import register as register_amqp
 from admin.backup_commands import register as register_backup
 from admin.client_commands import register as register_client
-from admin.command_options import Documents
+from admin.command_options import Documents, EnvironmentDir, HubCode, HubDir
 from admin.custody_command import register as register_custody
 from admin.dead_letter_commands import register as register_dead_letters
 from admin.doctor_command import register as register_doctor
@@ -22,6 +23,7 @@ from admin.moved_commands import moved
 from admin.reconcile_command import register as register_reconcile
 from admin.rotation_commands import register as register_rotation
 from admin.setup_commands import register as register_setup
+from kopuro_client.commands.fixed_values import ROLES, listed, one_of
 
 if TYPE_CHECKING:
     from contracts.manifest import Manifest
@@ -139,20 +141,37 @@ def remove_broker_strays(
 @admin.command("evidence")
 def show_evidence(
     referral_id: Annotated[str, typer.Argument(metavar="REFERRAL", help="The referral's id.")],
-    database: Annotated[str, typer.Option(envvar="KOPURO_DATABASE_URL", help="The vault's database.")],
+    database: Annotated[
+        str | None,
+        typer.Option(
+            help="The vault's database; by default that of --data-dir, --env, KOPURO_DATABASE_URL or "
+            "KOPURO_DATABASE_TEMPLATE."
+        ),
+    ] = None,
     keys: Annotated[
-        Path,
-        typer.Option(help="Directory with hub.public.json and the manifest of that time.", file_okay=False),
-    ],
+        Path | None,
+        typer.Option(
+            help="Directory with hub.public.json and the manifest of that time; by default the present ones "
+            "of --data-dir or --env.",
+            file_okay=False,
+        ),
+    ] = None,
+    env_dir: EnvironmentDir = None,
+    data_dir: HubDir = None,
 ) -> None:
     """Verify the signed facts on which the vault acted for a referral, and print them as JSON lines.
 
     The exit status is 1 if a signature does not verify.
     """
-    from admin.evidence import evidence_of
+    from admin.evidence import evidence_of, manifest_for
+    from admin.hub_databases import database_of
+    from admin.service_database import service_database
     from kopuro_client.commands.output import Output
 
-    found = evidence_of(referral_id, database, keys)
+    place = database_of("vault", database, env_dir, data_dir, os.environ)
+    manifest = manifest_for(keys, env_dir, data_dir)
+    with service_database(place.url, place.tls) as opened:
+        found = evidence_of(referral_id, opened, manifest)
     out = Output(as_json=True)
     for one in found:
         out.document(one.document())
@@ -163,9 +182,17 @@ def show_evidence(
 @admin.command("keep-role")
 def keep_role(
     principal: Annotated[str, typer.Argument(help="The organisation or the member of the staff.")],
-    role: Annotated[str, typer.Argument(help="partner, coordinator, auditor or operator.")],
-    database: Annotated[str, typer.Option(envvar="KOPURO_DATABASE_URL", help="The directory's database.")],
-    hub: Annotated[str, typer.Option(envvar="KOPURO_HUB", help="The hub's country code.")] = "kg",
+    role: Annotated[str, typer.Argument(callback=one_of(ROLES), help=f"{listed(ROLES)}.")],
+    database: Annotated[
+        str | None,
+        typer.Option(
+            help="The directory's database; by default that of --data-dir, --env, KOPURO_DATABASE_URL or "
+            "KOPURO_DATABASE_TEMPLATE."
+        ),
+    ] = None,
+    env_dir: EnvironmentDir = None,
+    data_dir: HubDir = None,
+    hub: HubCode = None,
     client: Annotated[
         str | None,
         typer.Option(help="The client that a member of the staff keeps; needed if several have the role."),
@@ -176,13 +203,17 @@ def keep_role(
     Its clients without that role are revoked. For the other roles, issue clients to other people with
     `kopuro credential issue`. The log records each change. The directory may be running.
     """
+    from admin.hub_databases import database_of, hub_of
     from admin.kept_role import keep_role_in
+    from admin.service_database import service_database
     from contracts.errors import Refused
     from kopuro_client.commands.counts import count
     from kopuro_client.commands.output import Output
 
+    place = database_of("directory", database, env_dir, data_dir, os.environ)
     try:
-        changed = keep_role_in(database, hub, principal, role, client)
+        with service_database(place.url, place.tls) as opened:
+            changed = keep_role_in(opened, hub or hub_of(env_dir), principal, role, client)
     except (Refused, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
     out = Output(as_json=False)

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from admin.manifest_files import manifest_in
-from admin.service_database import service_database
+from admin.environment_files import EMBEDDED, read_environment
+from admin.manifest_files import manifest_in, manifest_of
 from contracts.envelope import Envelope
+from contracts.manifest import Manifest
 from contracts.records import Malformed
+from kopuro_client.errors import InvalidArgumentError
 from runtime.messaging.signatures.verifier import FactVerifier, NotAuthentic
 from runtime.storage.database import Database
 from services.vault.adapters.tables import EVIDENCE
@@ -39,14 +41,27 @@ class VaultFact:
         return asdict(self)
 
 
-def evidence_of(referral_id: str, database_url: str, keys: Path) -> list[VaultFact]:
-    """Return the vault's evidence about a referral, oldest first, verified with the manifest in `keys`.
+def manifest_for(keys: Path | None, env_dir: Path | None, data_dir: Path | None) -> Manifest:
+    """Return the manifest in `keys`, or else the one that the vault's environment file names.
 
-    Raises InvalidArgumentError when the manifest or the database cannot be read.
+    data_dir: of an embedded hub, which has such a file. Raises InvalidArgumentError when nothing names the
+    manifest, and when it cannot be read.
     """
-    verifier = FactVerifier(manifest_in(keys))
-    with service_database(database_url) as database:
-        return list(_read(database, verifier, referral_id))
+    if keys is not None:
+        return manifest_in(keys)
+    if data_dir is not None:
+        env_dir = data_dir / EMBEDDED
+    if env_dir is None:
+        raise InvalidArgumentError("give --keys, --env or --data-dir, which name the hub's manifest")
+    variables = read_environment(env_dir / "vault.env")
+    return manifest_of(
+        *(Path(variables.get(name, "").strip()) for name in ("KOPURO_HUB_KEY", "KOPURO_MANIFEST"))
+    )
+
+
+def evidence_of(referral_id: str, database: Database, manifest: Manifest) -> list[VaultFact]:
+    """Return the vault's evidence about a referral, oldest first, verified with the manifest."""
+    return list(_read(database, FactVerifier(manifest), referral_id))
 
 
 def _read(database: Database, verifier: FactVerifier, referral_id: str) -> Iterator[VaultFact]:

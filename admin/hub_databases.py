@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from admin.environment_files import read_environments
+from admin.environment_files import read_environment, read_environments
 from admin.reconciliation.reconcile import database_urls
 from contracts.topology import SERVICES
 from kopuro_client.errors import InvalidArgumentError
@@ -52,6 +52,39 @@ def hub_databases(
         raise InvalidArgumentError(str(error)) from None
     tls = _tls(environment)
     return {service: ServiceDatabase(service=service, url=urls[service], tls=tls) for service in SERVICES}
+
+
+def database_of(
+    service: str, url: str | None, env_dir: Path | None, data_dir: Path | None, environment: Mapping[str, str]
+) -> ServiceDatabase:
+    """Return the database of one service, for a command that needs no other.
+
+    url: of --database. Raises InvalidArgumentError when nothing, or several of the options, name one.
+    """
+    named = named_database(service, url, env_dir, data_dir, environment)
+    return hub_databases(env_dir, data_dir, environment)[service] if named is None else named
+
+
+def named_database(
+    service: str, url: str | None, env_dir: Path | None, data_dir: Path | None, environment: Mapping[str, str]
+) -> ServiceDatabase | None:
+    """Return the database that --database names, or, without --env and --data-dir, KOPURO_DATABASE_URL.
+
+    url: of --database. Raises InvalidArgumentError when it is combined with another option.
+    """
+    has_folder = env_dir is not None or data_dir is not None
+    if url is not None and has_folder:
+        raise InvalidArgumentError("give --database, --env or --data-dir, not several of them")
+    if url is None and not has_folder:
+        url = environment.get("KOPURO_DATABASE_URL", "").strip() or None
+    return None if url is None else ServiceDatabase(service=service, url=url, tls=_tls(environment))
+
+
+def hub_of(env_dir: Path | None) -> str:
+    """Return the hub that the environment files name; `kg`, an embedded hub's, without a directory."""
+    if env_dir is None:
+        return "kg"
+    return read_environment(env_dir / "directory.env").get("KOPURO_HUB", "kg")
 
 
 def service_database_in(service: str, variables: Mapping[str, str]) -> ServiceDatabase:

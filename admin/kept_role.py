@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from admin.service_database import service_database
+from runtime.storage.database import Database
 from services.directory.domain.approval import Policy
 from services.directory.domain.client import Client, Role
 from services.directory.handlers.kept_role import keep_role
@@ -14,14 +14,13 @@ AUTHOR = "admin"  # `changed_by` in the revisions, `by` in the facts
 
 
 def keep_role_in(
-    database_url: str, hub: str, principal: str, role: str, client_id: str | None
+    database: Database, hub: str, principal: str, role: str, client_id: str | None
 ) -> Sequence[Client]:
     """Remove every other role of the principal; return its changed clients.
 
-    The service may be running: its relay publishes the facts. Raises Refused as `keep_role` does, ValueError
-    for an unknown role, and InvalidArgumentError as `service_database`.
+    database: the directory's. The service may be running: its relay publishes the facts. Raises Refused as
+    `keep_role` does, and ValueError for an unknown role.
     """
-    with service_database(database_url) as database:
-        ledger = offline_ledger(database, hub)
-        offline_approvals(ledger, Policy.two_person)  # ends the requests of revoked clients
-        return keep_role(ledger, principal, Role(role), client_id=client_id, by=AUTHOR)
+    ledger = offline_ledger(database, hub)
+    offline_approvals(ledger, Policy.two_person)  # ends the requests of revoked clients
+    return keep_role(ledger, principal, Role(role), client_id=client_id, by=AUTHOR)

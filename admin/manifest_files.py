@@ -53,12 +53,17 @@ def write_first_manifest(directory: Path, hub: str) -> Manifest:
 
 def manifest_in(directory: Path) -> Manifest:
     """Return the verified manifest in the directory. Raises InvalidArgumentError."""
+    return manifest_of(directory / HUB_KEY, directory / MANIFEST)
+
+
+def manifest_of(hub_key: Path, manifest: Path) -> Manifest:
+    """Return the manifest in a file, verified with the hub's key in another. Raises InvalidArgumentError."""
     try:
-        root = VerificationKey(_jwk(directory / HUB_KEY))
-        return read_manifest((directory / MANIFEST).read_text(encoding="utf-8"), root)
+        root = VerificationKey(_jwk(hub_key))
+        return read_manifest(manifest.read_text(encoding="utf-8"), root)
     except (OSError, ValueError, UnusableSigningKey, Malformed) as error:
         reason = error if isinstance(error, Malformed) else type(error).__name__
-        raise InvalidArgumentError(f"{directory / MANIFEST} cannot be used: {reason}") from None
+        raise InvalidArgumentError(f"{manifest} cannot be used: {reason}") from None
 
 
 def current_key_file(directory: Path, service: str) -> Path:

@@ -5,13 +5,14 @@ Every start of `kopuro` loads this module, so each command imports its implement
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from admin.command_options import Documents, EnvironmentDir, HubDir
+from admin.command_options import Documents, EnvironmentDir, HubCode, HubDir
 
 if TYPE_CHECKING:
     from kopuro_client.commands.output import Output
@@ -41,8 +42,8 @@ PolicyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The policy (JS
 RoutingDatabase = Annotated[
     str | None,
     typer.Option(
-        envvar="KOPURO_DATABASE_URL",
-        help="Routing's database; by default that of --data-dir, --env or KOPURO_DATABASE_TEMPLATE.",
+        help="Routing's database; by default that of --data-dir, --env, KOPURO_DATABASE_URL or "
+        "KOPURO_DATABASE_TEMPLATE."
     ),
 ]
 
@@ -116,15 +117,13 @@ def check_policy(
     version. --simulate decides the last referrals again under the policy, and shows for which of them others
     would have been asked.
     """
-    import os
-
     from admin.routing.policies import check_version, policy_in
     from kopuro_client.commands.output import Output
 
     document = policy_in(file)
     out = Output(as_json=as_json)
-    places = (database, env_dir, data_dir, os.environ.get("KOPURO_DATABASE_TEMPLATE"))
-    if any(places):
+    variables = ("KOPURO_DATABASE_URL", "KOPURO_DATABASE_TEMPLATE")
+    if any((database, env_dir, data_dir, *map(os.environ.get, variables))):
         with _routing_database(database, env_dir, data_dir) as opened:
             check_version(opened, document)
     else:
@@ -142,7 +141,7 @@ def check_policy(
 def apply_policy_file(
     file: PolicyFile,
     database: RoutingDatabase = None,
-    hub: Annotated[str, typer.Option(envvar="KOPURO_HUB", help="The hub's country code.")] = "kg",
+    hub: HubCode = None,
     simulated: Simulated = None,
     env_dir: EnvironmentDir = None,
     data_dir: HubDir = None,
@@ -157,6 +156,7 @@ def apply_policy_file(
     keep their version. To return to an earlier policy, apply its file again. --simulate first shows for which
     of the last referrals others would have been asked, and asks you.
     """
+    from admin.hub_databases import hub_of
     from admin.routing.policies import apply_policy, policy_in
     from kopuro_client.commands.confirmation import confirm, require_terminal
     from kopuro_client.commands.output import Output
@@ -175,7 +175,7 @@ def apply_policy_file(
     if asks:
         confirm(out, [], f"apply the policy {document.version}?")
     with _routing_database(database, env_dir, data_dir) as opened:
-        applied = apply_policy(opened, hub, document)
+        applied = apply_policy(opened, hub or hub_of(env_dir), document)
     if as_json:
         number = None if applied is None else applied.number
         out.document({"version": document.version, "digest": document.digest, "number": number, **simulation})
@@ -189,12 +189,13 @@ def _routing_database(
     database: str | None, env_dir: Path | None, data_dir: Path | None
 ) -> AbstractContextManager[Database]:
     """Return routing's database, opened for the block. Raises InvalidArgumentError if nothing names it."""
+    from admin.hub_databases import named_database
     from admin.routing.databases import decision_databases
     from admin.service_database import service_database
 
-    if database is not None:
-        return service_database(database)
-    found = decision_databases(env_dir, data_dir)["routing"]
+    found = named_database("routing", database, env_dir, data_dir, os.environ)
+    if found is None:
+        found = decision_databases(env_dir, data_dir)["routing"]
     return service_database(found.url, found.tls)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from admin.command_options import Documents, EnvironmentDir, HubDir
+from admin.command_options import Documents, EnvironmentDir, HubCode, HubDir
 
 if TYPE_CHECKING:
     from admin.new_hub import Plan
@@ -256,16 +256,14 @@ def load(
     ] = None,
     env_dir: EnvironmentDir = None,
     data_dir: HubDir = None,
-    hub: Annotated[
-        str | None, typer.Option(envvar="KOPURO_HUB", help="The hub; by default the one in --env, else kg.")
-    ] = None,
+    hub: HubCode = None,
 ) -> None:
     """Load records into the directory's database: all of them, or none if one is wrong.
 
     A record that is unchanged makes no revision, so loading again is harmless. Loading needs no second
     person, unlike a change over HTTP; its facts name the author `load`.
     """
-    from admin.hub_databases import hub_databases
+    from admin.hub_databases import hub_databases, hub_of
     from admin.service_database import service_database
     from kopuro_client.commands.exit_codes import ExitCode
     from services.directory.load import load as load_files
@@ -275,17 +273,7 @@ def load(
     if not files:
         raise typer.BadParameter("Name at least one file.")
     place = hub_databases(env_dir, data_dir, os.environ)["directory"]
-    if hub is None:
-        hub = _hub_of(env_dir)
     with service_database(place.url, place.tls) as database:
-        status = load_files(database, hub, files, sys.stdout, sys.stderr)
+        status = load_files(database, hub or hub_of(env_dir), files, sys.stdout, sys.stderr)
     if status:
         raise typer.Exit(ExitCode.REFUSED)
-
-
-def _hub_of(env_dir: Path | None) -> str:
-    from admin.environment_files import read_environment
-
-    if env_dir is None:
-        return "kg"
-    return read_environment(env_dir / "directory.env").get("KOPURO_HUB", "kg")

@@ -20,6 +20,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import aio_pika
+import httpx
 import orjson
 from aio_pika.abc import AbstractIncomingMessage
 
@@ -27,6 +28,7 @@ from admin.embedded_broker import LOOPBACK
 from admin.keys import public_half, sealing_key
 from benchmarks.kopuro_hub import RAISED_LIMITS, boundless
 from benchmarks.story import story
+from contracts.broker_rights import PARTNERS_VHOST
 from kopuro_client import Kopuro
 from sandbox import network
 from sandbox.hub import Hub
@@ -80,7 +82,8 @@ def connected(hub: Hub, organization: str) -> str:
     users, password = ManagementUsers(broker.management_uri(HUB)), secrets.token_urlsafe(16)
     users.put(organization, hashed(password, secrets.token_bytes(4)))
     until = time.monotonic() + _ACCESS_SECONDS
-    while not any(access.is_granted for access in users.all()):
+    permissions = f"{broker.management_uri(HUB)}/api/vhosts/{PARTNERS_VHOST}/permissions"
+    while not any(entry["user"] == organization for entry in httpx.get(permissions).json()):
         if time.monotonic() > until:
             raise TimeoutError(f"{organization} has no access over AMQP")
         time.sleep(0.1)

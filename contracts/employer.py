@@ -28,7 +28,7 @@ RegistrationNumber = Annotated[
     str, Pattern(r"^[0-9A-Z]{5,20}$", error="Must be 5 to 20 digits and capital Latin letters.")
 ]
 Month = Annotated[str, Pattern(r"^20[0-9]{2}-(0[1-9]|1[0-2])$", error="Must be a month such as 2026-03.")]
-ReplyText = Annotated[str, Length(min=1, max=1000), NoTelephoneNumber()]
+ReplyText = Annotated[str, Length(min=1, max=1000), NoTelephoneNumber(), PlainText(lines=True)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -36,15 +36,15 @@ def repeated_name(text: bytes, document: Any) -> Path | None:
 
 
 def walk(document: Any) -> Iterator[tuple[Path, Any]]:
-    """Yield every value of a JSON document with its path."""
+    """Yield every value of a JSON document with its path, in the order of the document."""
     pending: list[tuple[Path, Any]] = [((), document)]
     while pending:
         path, value = pending.pop()
         yield path, value
         if isinstance(value, dict):
-            pending.extend(((*path, name), item) for name, item in value.items())
+            pending.extend(((*path, name), value[name]) for name in reversed(value))
         elif isinstance(value, list):
-            pending.extend(((*path, index), item) for index, item in enumerate(value))
+            pending.extend(((*path, index), value[index]) for index in reversed(range(len(value))))
 
 
 class _Repeated:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from typing import Final
 
 from marshmallow import ValidationError
 from marshmallow.validate import Validator
 
-# Nine digits are the shortest national number with an area code in the network's countries. Up to three
-# characters between two digits that are neither letters nor digits are separators, whatever they are.
-_NUMBER: Final = re.compile(r"\d(?:[\W_]{0,3}\d){8,}")
+# The shortest national number with an area code in the network's countries.
+_DIGITS_OF_A_NUMBER: Final = 9
 # Controls, invisible and unassigned characters, lone surrogates, separators of lines.
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 _MARKS: Final = frozenset({"Mn", "Mc", "Me"})
@@ -37,8 +35,8 @@ _BLANK: Final = frozenset(
 )
 # More than a syllable has in any script (Burmese has four); stacks of them cover the lines around.
 _MOST_MARKS: Final = 5
-# Characters that people put between digits so that a program does not recognise a number.
-_HIDDEN_IN_NUMBERS: Final = frozenset({"Cf", "Mn", "Me"})
+_LETTERS: Final = frozenset({"Ll", "Lo", "Lt", "Lu"})
+_VALUES_OF_DIGITS: Final = frozenset(map(float, range(10)))
 
 
 class PlainText(Validator):
@@ -68,16 +66,21 @@ class PlainText(Validator):
 
 
 class NoTelephoneNumber(Validator):
-    """Refuses a text with nine digits or more in a row, separators aside. The error never names them."""
+    """Refuses a text with nine digits or more between which no letter stands. The error never names them.
+
+    Digits of every script count, also in circles or as ideographs. Modifier letters (a raised comma, the long
+    vowel of Japanese, which looks like a dash) separate digits and are no letters here.
+    """
 
     def __call__(self, value: str) -> str:
-        plain = unicodedata.normalize("NFKC", value)
-        if _NUMBER.search("".join(c for c in plain if not _is_hidden(c))):
-            raise ValidationError(
-                "Must contain no telephone number, nor another number of nine digits or more."
-            )
+        digits = 0
+        for character in unicodedata.normalize("NFKC", value):
+            if unicodedata.numeric(character, -1.0) in _VALUES_OF_DIGITS:
+                digits += 1
+            elif unicodedata.category(character) in _LETTERS and character not in _BLANK:
+                digits = 0
+            if digits == _DIGITS_OF_A_NUMBER:
+                raise ValidationError(
+                    "Must contain no telephone number, nor another number of nine digits or more."
+                )
         return value
-
-
-def _is_hidden(character: str) -> bool:
-    return character in _BLANK or unicodedata.category(character) in _HIDDEN_IN_NUMBERS

@@ -15,7 +15,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "invalid-path": "Build the path from the ids as they were given, without dots or escaped slashes.",
     "unsupported-content-encoding": "Send the body uncompressed.",
     "duplicate-name": "Send each member of an object once; `errors` names it.",
-    "malformed-json": "Send JSON as RFC 8259 defines it; `detail` says where the fault is.",
+    "malformed-json": "Send JSON as RFC 8259 defines it; `detail` and `errors` say where the fault is.",
     "invalid-cursor": "Pass `after` exactly as it came in `next`, or start again without it.",
     "invalid-parameter": "Correct the parameter that `errors` or `detail` names.",
     "missing-token": "Get a token from `/oauth/token` and send it as `Authorization: Bearer`.",

@@ -53,7 +53,7 @@ _RESPONSES: Final = "#/components/responses/"
 def document() -> Json:
     """Return the OpenAPI document."""
     published = operations()
-    bodies = [body.record for one in published if (body := one.operation.body) and body.record]
+    bodies = [body for one in published if (body := one.operation.body) and body.record]
     records = {
         record
         for one in published
@@ -80,7 +80,7 @@ def document() -> Json:
             "securitySchemes": _security_schemes(),
             "responses": _refusals(published),
             "schemas": {
-                **request_schemas(bodies),
+                **_request_schemas(bodies),
                 **response_schemas(records),
                 **line_schemas(),
                 "Envelope": _component(envelope_schema()),
@@ -89,6 +89,14 @@ def document() -> Json:
             },
         },
     }
+
+
+def _request_schemas(bodies: Sequence[Body]) -> Json:
+    schemas = request_schemas([body.record for body in bodies if body.record])
+    for body in bodies:
+        if body.record and body.more:
+            schemas[f"{body.record.__name__}Input"]["properties"].update(body.more)
+    return schemas
 
 
 def _path_item(one: Published) -> Json:

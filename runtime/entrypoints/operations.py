@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -23,8 +22,6 @@ from runtime.web.fair_turns import FairTurns
 from runtime.web.listener import Listener
 from runtime.web.protocol import close_after_response
 from runtime.web.request import parse_parameters, require_known
-
-_log = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 2.0
 WATCH_SECONDS: Final = 2.0

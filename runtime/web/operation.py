@@ -44,7 +44,8 @@ class Parameter:
 class Body:
     """A request body: a record, or a schema where no record describes the document.
 
-    required: an empty body is refused. examples: documents that a resource accepts, by name.
+    required: an empty body is refused. examples: documents that a resource accepts, by name. more: schemas of
+    members that the resource takes beside those of the record, by name.
     """
 
     record: type | None = None
@@ -52,6 +53,7 @@ class Body:
     media_type: str = JSON
     required: bool = True
     examples: Mapping[str, Any] = field(default_factory=dict)
+    more: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def require_media_type(self, content_type: str) -> None:
         """Raise Refused for a body that says that it is not JSON in UTF-8; NDJSON or a patch where declared.

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from contracts.errors import Defect, PointerError, Refused, path_to_show, pointer
+from contracts.json_faults import malformed_json
 from contracts.json_limits import (
     MAXIMUM_DEPTH,
     MOST_VALUES,
@@ -82,7 +83,8 @@ def parse_json(
     most_values: in all its arrays and objects together; None for a file of the operator's own. lines_before:
     how many lines of the whole body are before this document. called: what a problem calls the document.
     Raises Refused `malformed-json`, `duplicate-name`, and `body-too-large` for too many values, before they
-    are parsed if the commas and brackets show it; the detail never repeats a part of the body.
+    are parsed if the commas and brackets show it; the detail never repeats a part of the body. `errors` names
+    a number that is not finite, and text that is not valid Unicode (`\\ud800`), which `orjson` refuses.
     """
     marks = separators(body)
     if most_values is not None and marks > (most := most_values * SEPARATORS_PER_VALUE):
@@ -90,9 +92,10 @@ def parse_json(
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as fault:
-        line = lines_before + fault.lineno
-        raise Refused(
-            "malformed-json", f"{called} has malformed JSON at line {line}, column {fault.colno}."
+        # A document with too many values is refused for that, and is not worth a slower parser.
+        is_small = most_values is None or marks <= most_values
+        raise malformed_json(
+            body, fault, called=called, lines_before=lines_before, finds_value=is_small
         ) from None
     if most_values is not None and marks >= most_values and is_too_large(document, most_values):
         raise Refused("body-too-large", f"A document has at most {most_values} values.")

@@ -66,6 +66,14 @@ _CONDITIONAL: Final = frozenset(
     {"precondition-required", "precondition-failed", "conflict", "too-many-open-requests", "not-found"}
 )
 _ETAG: Final = {"ETag": "The revision of the record, in quotes."}
+# Members of a record that was read, beside those that a change can set: it may be sent back as it was read.
+_REVISION: Final[Mapping[str, Any]] = {
+    "type": "integer",
+    "minimum": 0,
+    "description": "The revision that was read: it counts as `If-Match`, also beside `If-Match: *`. "
+    "A request is refused (422) if its `If-Match` names only other revisions, or if the record must be new.",
+}
+_SUSPENSION: Final[Mapping[str, Any]] = {"description": "Ignored: only the directory writes it."}
 _CURSOR: Final = frozenset({"invalid-cursor"})
 
 _WAITS: Final = record_of(
@@ -169,14 +177,22 @@ PUT_ORGANIZATION: Final = _conditional_change(
         201: record_of(OrganizationRecord, description="Created.", headers=_ETAG),
         202: _WAITS,
     },
-    Body(record=Organization, examples={"an applicant": _ORGANIZATION}),
+    Body(
+        record=Organization,
+        examples={"an applicant": _ORGANIZATION},
+        more={"revision": _REVISION, "suspension": _SUSPENSION},
+    ),
     "unknown-organization",
 )
 PATCH_ORGANIZATION: Final = _conditional_change(
     "Change members of an organisation's record by a JSON merge patch (RFC 7396)",
     {200: record_of(OrganizationRecord, headers=_ETAG), 202: _WAITS},
     Body(
-        schema={"type": "object", "description": "Members of an Organization, null to clear one."},
+        schema={
+            "type": "object",
+            "properties": {"revision": _REVISION},
+            "description": "Members of an Organization, null to clear one.",
+        },
         media_type=MERGE_PATCH,
         examples={"another description": {"description": "Legal help for labour migrants (invented)"}},
     ),
@@ -222,7 +238,11 @@ POST_AGREEMENT: Final = _conditional_change(
         201: record_of(AgreementRecord, description="Created.", headers=_ETAG),
         202: _WAITS,
     },
-    Body(record=Agreement, examples={"for every vetted organisation": _AGREEMENT}),
+    Body(
+        record=Agreement,
+        examples={"for every vetted organisation": _AGREEMENT},
+        more={"revision": _REVISION},
+    ),
     "unknown-organization",
 )
 KEYS: Final = Operation(

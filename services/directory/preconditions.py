@@ -61,21 +61,30 @@ def conditional(request: Request) -> tuple[Any, Precondition | None]:
     """Return the request's JSON without its `revision`, and the precondition of headers or `revision`.
 
     A client can therefore edit a record and send it back as it was read. Raises Refused `invalid-submission`
-    if `revision` is not a revision number or contradicts `If-Match`.
+    if `revision` is not a revision number or contradicts the headers.
     """
     document, precondition = request.json(), precondition_of(request)
     if not isinstance(document, dict) or "revision" not in document:
         return document, precondition
     document = dict(document)
     revision = document.pop("revision")
-    if (
-        type(revision) is not int
-        or not 0 <= revision <= LARGEST_INTEGER
-        or not _agrees(revision, precondition)
-    ):
-        where = PointerError(pointer="/revision", detail="Must be a revision number that matches `If-Match`.")
-        raise Refused("invalid-submission", "The revision is invalid.", errors=[where])
+    if type(revision) is not int or not 0 <= revision <= LARGEST_INTEGER:
+        raise _refused_revision("The revision is invalid.", "Must be a revision number, as in the record.")
+    if precondition == ABSENT:
+        raise _refused_revision(
+            "The record has a revision, but `If-None-Match` says that it is new.",
+            "Leave it out beside `If-None-Match`.",
+        )
+    if not _agrees(revision, precondition):
+        raise _refused_revision(
+            "The record's `revision` and `If-Match` name different revisions.",
+            "Must be a revision that `If-Match` names: send one of the two, or the same in both.",
+        )
     return document, at_revision(revision)
+
+
+def _refused_revision(detail: str, place: str) -> Refused:
+    return Refused("invalid-submission", detail, errors=[PointerError(pointer="/revision", detail=place)])
 
 
 def _agrees(revision: int, precondition: Precondition | None) -> bool:

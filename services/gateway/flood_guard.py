@@ -91,7 +91,7 @@ class FloodGuard:
 
         Raises Unavailable, but not before the others' turns if it concerns one organisation.
         """
-        organizations = {access.organization for access in self._users.all()}
+        organizations = set(self._users.all())
         failed = self._release_due()
         now, sample = self._clock(), self._connections.sample()
         for organization, account in self._charged(organizations, now, sample).items():

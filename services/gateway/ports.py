@@ -139,14 +139,6 @@ class Queues(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Access:
-    """A partner's user at the broker. is_granted: whether it has permissions."""
-
-    organization: str
-    is_granted: bool
-
-
 class UserConflict(Exception):
     """The broker has a user of this name that the gateway did not create."""
 
@@ -154,8 +146,8 @@ class UserConflict(Exception):
 class BrokerUsers(Protocol):
     """The partners' users and their permissions. Every method raises BrokerUnavailable."""
 
-    def all(self) -> list[Access]:
-        """Return the users of organisations, by id."""
+    def all(self) -> list[str]:
+        """Return the ids of the organisations with a user, sorted, whether it has permissions or not."""
         ...
 
     def put(self, organization: str, password_hash: str) -> None:

@@ -62,7 +62,7 @@ class WindowWork:
 
     def look(self) -> None:
         """Start the windows of new users, and let those of removed users end. Raises Unavailable."""
-        wanted = {access.organization for access in self._users.all()}
+        wanted = set(self._users.all())
         for organization in wanted - self._updaters.keys():
             self._updaters[organization] = self._updater_of(organization)
             self._begin(lambda organization=organization: self._keep(organization))  # type: ignore[misc]

@@ -44,8 +44,6 @@ FOUND: Final = (
     ),
 )
 
-_REFERRAL: Final = "0199a0de-0000-7000-8000-000000000001"
-_OFFER: Final = "0199a0de-0000-7000-8000-00000000000a"
 _SEALED: Final = "eyJhbGciOiJFQ0RILUVTK0EyNTZLVyJ9.a2V5.aXY.Y2lwaGVydGV4dA.dGFn"
 FACTS: Final[Mapping[str, Any]] = {
     "needs": ["legal.wage_claim"],

@@ -20,7 +20,7 @@ from contracts.envelope import Event, decode
 from contracts.facts import Fact, ReceiptsIssued
 from services.audit.log.adapters.sql_publication import SqlPublicationRecord
 from services.audit.log.domain.checkpoint import Checkpoint
-from services.audit.log.domain.merkle import leaf_hash, root
+from services.audit.log.domain.merkle import Frontier, leaf_hash
 from tests.crash.faults import PLAN, PUBLICATION_MOMENTS, Moment, Plan, named
 from tests.long_run import times
 from tests.services.audited_hub import MOSCOW, OSH, AuditedHub, accepted, read_published
@@ -55,7 +55,7 @@ class CrashingHub(AuditedHub):
         hashes = [leaf_hash(leaf) for leaf in leaves]
         for earlier in self.seen:
             assert earlier.size <= checkpoint.size
-            assert root(hashes[: earlier.size]) == earlier.root
+            assert Frontier().extend(hashes[: earlier.size]).root() == earlier.root
         if checkpoint not in self.seen:
             self.seen.append(checkpoint)
         return checkpoint.size

@@ -191,10 +191,12 @@ def test_session_of_another_connection_has_ended(place: Place) -> None:
 
 def test_user_has_access_from_grant_to_withdrawal(place: Place) -> None:
     place.users.grant(OSH)
-    assert [(one.organization, one.is_granted) for one in place.users.all()] == [(OSH, True)]
+    assert place.users.all() == [OSH]
+    assert place.may_connect()
     place.users.withdraw(OSH)
     place.users.withdraw(OSH)
-    assert [(one.organization, one.is_granted) for one in place.users.all()] == [(OSH, False)]
+    assert place.users.all() == [OSH]
+    assert not place.may_connect()
     with pytest.raises(UserConflict):
         place.users.grant("kg.without-a-user")
 

@@ -25,7 +25,7 @@ from runtime.storage.database import Database
 from services.audit.adapters.tables import ENTRIES
 from services.audit.log.adapters.signing_key import load_log_key
 from services.audit.log.domain.checkpoint import Checkpoint
-from services.audit.log.domain.merkle import leaf_hash, root
+from services.audit.log.domain.merkle import Frontier, leaf_hash
 from services.audit.log.domain.note import Ed25519Verifier, open_note
 from services.audit.log.domain.tiles import ENTRIES as BUNDLES
 from services.audit.log.domain.tiles import Tile, tiles_between
@@ -183,7 +183,7 @@ def read_published(directory: Path, verifier: Ed25519Verifier) -> tuple[Checkpoi
             assert len(content) == tile.width * 32
     assert len(leaves) == checkpoint.size
     assert hashes == b"".join(map(leaf_hash, leaves))
-    assert root(map(leaf_hash, leaves)) == checkpoint.root
+    assert Frontier().extend(map(leaf_hash, leaves)).root() == checkpoint.root
     return checkpoint, leaves
 
 

@@ -19,7 +19,7 @@ from kopuro_client.commands.story_pdf import story_pdf
 from runtime.identifiers import new_id
 from runtime.web.paging import encode_cursor
 from services.audit.adapters.tables import FACETS, OPENINGS
-from services.audit.log.domain.merkle import leaf_hash, root
+from services.audit.log.domain.merkle import Frontier, leaf_hash
 from tests.services.audited_hub import MOSCOW, OSH, AuditedHub, event_of
 from tests.services.made_cursors import made_cursors
 from tests.unit.services.routing.samples import consent, facts
@@ -139,7 +139,7 @@ def test_referral_is_found_narrated_counted_exported_and_erased(hub: AuditedHub)
         assert last["next"] is None
         assert len(entries) == last["size"]
         assert last["checkpoint"].splitlines()[1] == str(last["size"])
-        computed = root([leaf_hash(entry["leaf"].encode()) for entry in entries])
+        computed = Frontier().extend([leaf_hash(entry["leaf"].encode()) for entry in entries]).root()
         assert b64decode(last["checkpoint"].splitlines()[2]) == computed
         page = hub.get("/v1/export", format="csv", limit=2)
         assert len(page.text.splitlines()) == 3

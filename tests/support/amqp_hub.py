@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import httpx
+
 from admin.embedded_broker import LOOPBACK
+from contracts.broker_rights import PARTNERS_VHOST
 from kopuro_client import Kopuro
 from sandbox.hub import Hub
 from sandbox.hub_files import HUB
@@ -113,4 +116,5 @@ class AmqpHub:
 
     def granted(self) -> set[str]:
         """Return the organisations with permissions at the broker."""
-        return {access.organization for access in self.users.all() if access.is_granted}
+        found = httpx.get(f"{self.identity.management_uri(HUB)}/api/vhosts/{PARTNERS_VHOST}/permissions")
+        return {entry["user"] for entry in found.raise_for_status().json()} & set(self.users.all())

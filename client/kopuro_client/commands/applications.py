@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -11,6 +11,12 @@ from kopuro_client.commands.admission_words import REFUSALS, field, note, worded
 from kopuro_client.commands.code_words import in_words
 from kopuro_client.commands.confirmation import YES, confirm
 from kopuro_client.commands.effect_words import effect
+from kopuro_client.commands.fixed_values import (
+    REFUSALS_OF_APPLICATIONS,
+    STATES_OF_APPLICATIONS,
+    listed,
+    one_of,
+)
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.nearest_organizations import said_nearest
@@ -25,12 +31,11 @@ from kopuro_client.records import ApplicationContent, ApplicationRecord, Organiz
 _APPLICATION = Annotated[
     str, typer.Argument(metavar="ID", help="The id that `kopuro organization applications` shows.")
 ]
-_STATES: Final = ("waiting", "in_approval", "vetted", "refused", "withdrawn", "expired", "all")
 _REASON = Annotated[
     str,
     typer.Option(
-        help="outside_the_network, already_a_member, not_verified, not_reachable, not_genuine or other; it "
-        "is recorded and shown to the applicant."
+        callback=one_of(REFUSALS_OF_APPLICATIONS),
+        help=f"{listed(REFUSALS_OF_APPLICATIONS)}; it is recorded and shown to the applicant.",
     ),
 ]
 
@@ -41,14 +46,14 @@ def applications(
         str | None,
         typer.Argument(metavar="ID", help="Show this application, with everything that was sent."),
     ] = None,
-    state: Annotated[str, typer.Option(help=f"{', '.join(_STATES[:-1])} or {_STATES[-1]}.")] = "waiting",
+    state: Annotated[
+        str, typer.Option(callback=one_of(STATES_OF_APPLICATIONS), help=f"{listed(STATES_OF_APPLICATIONS)}.")
+    ] = "waiting",
     after: AFTER = None,
     limit: LIMIT = None,
     language: LANGUAGE = "en",
 ) -> None:
     """List the applications to join, oldest first, as a coordinator or operator."""
-    if state not in _STATES:
-        raise InvalidArgumentError(f"--state must be one of {', '.join(_STATES)}")
     if application is not None:
         _show_application(session, session.hub.application(application), language)
         return

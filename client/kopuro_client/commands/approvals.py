@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kopuro_client.commands.admission_words import APPROVAL_STATES, KINDS, field, note, worded
+from kopuro_client.commands.fixed_values import STATES_OF_APPROVALS, listed, one_of
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
 from kopuro_client.commands.printable import moment
@@ -33,7 +34,7 @@ def group() -> typer.Typer:
 def list_(
     session: Session,
     state: Annotated[
-        str, typer.Option(help="requested, granted, refused, expired, stale, or all.")
+        str, typer.Option(callback=one_of(STATES_OF_APPROVALS), help=f"{listed(STATES_OF_APPROVALS)}.")
     ] = "requested",
     after: AFTER = None,
     limit: LIMIT = None,

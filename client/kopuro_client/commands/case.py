@@ -12,6 +12,7 @@ import typer
 
 from kopuro_client.cases import CASE_FIELDS
 from kopuro_client.commands.documents import rows, save_documents
+from kopuro_client.commands.fixed_values import UNREADABLE_REASONS, one_of
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import json_text, moment
 from kopuro_client.commands.referral import REFERRAL, case_in_document, read_submission
@@ -154,8 +155,9 @@ def unreadable(
     reason: Annotated[
         str,
         typer.Option(
+            callback=one_of(UNREADABLE_REASONS),
             help="cannot_decrypt, not_understood (the content is not a case) or key_lost (the private key "
-            "is lost)."
+            "is lost).",
         ),
     ] = "cannot_decrypt",
     note_from: Annotated[

@@ -16,6 +16,14 @@ from kopuro_client.commands.coordination_queue import KINDS, show_queue, show_qu
 from kopuro_client.commands.coordination_report import report, statistics
 from kopuro_client.commands.covered_needs import covered_needs
 from kopuro_client.commands.effect_words import effect
+from kopuro_client.commands.fixed_values import (
+    INTERVENTION_REASONS,
+    QUEUES,
+    WITHDRAWAL_REASONS,
+    listed,
+    one_of,
+)
+from kopuro_client.commands.given_times import checked_moment
 from kopuro_client.commands.known_organization import require_known
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_items, show_page
@@ -72,8 +80,7 @@ def queue(
     kind: Annotated[
         str | None,
         typer.Option(
-            help="emergency, acceptor_suspended, overdue, silent or unplaced; by default the first entries "
-            "of each."
+            callback=one_of(QUEUES), help=f"{listed(QUEUES)}; by default the first entries of each."
         ),
     ] = None,
     region: Annotated[str | None, typer.Option(help="Only this region, or this country.")] = None,
@@ -167,7 +174,7 @@ def candidates(
 REASON = Annotated[
     str,
     typer.Option(
-        help="no_answer, agreed_with_organization, asked_by_sender, person_at_risk or other; it is recorded."
+        callback=one_of(INTERVENTION_REASONS), help=f"{listed(INTERVENTION_REASONS)}; it is recorded."
     ),
 ]
 ONLY = Annotated[
@@ -196,7 +203,7 @@ def nudge(
 def extend(
     session: Session,
     referral: REFERRAL,
-    until: Annotated[str, typer.Option(help="The new deadline (RFC 3339).")],
+    until: Annotated[str, typer.Option(callback=checked_moment, help="The new deadline (RFC 3339).")],
     reason: REASON,
     organization: ONLY = None,
     yes: YES = False,
@@ -237,8 +244,9 @@ def place(
     reason: Annotated[
         str | None,
         typer.Option(
-            help="Required if an open offer or an overdue acceptance is revoked: no_answer, "
-            "agreed_with_organization, asked_by_sender, person_at_risk or other."
+            callback=one_of(INTERVENTION_REASONS),
+            help="Required if an open offer or an overdue acceptance is revoked: "
+            f"{listed(INTERVENTION_REASONS)}.",
         ),
     ] = None,
     yes: YES = False,
@@ -324,7 +332,7 @@ def withdraw(
     referral: REFERRAL,
     organization: ACTS_FOR,
     reason: Annotated[
-        str, typer.Option(help="person_declined, placed_elsewhere, entered_in_error or other.")
+        str, typer.Option(callback=one_of(WITHDRAWAL_REASONS), help=f"{listed(WITHDRAWAL_REASONS)}.")
     ],
     yes: YES = False,
     language: LANGUAGE = "en",

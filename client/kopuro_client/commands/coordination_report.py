@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from kopuro_client.commands.code_words import in_words
+from kopuro_client.commands.fixed_values import one_of
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.new_file import new_file
 from kopuro_client.commands.output import Output
@@ -62,7 +63,10 @@ def report(session: Session, week: WEEK = None, language: LANGUAGE = "en", as_cs
 def statistics(
     session: Session,
     every: Annotated[
-        str, typer.Option(help="week or month. A month is the weeks whose Thursday is in it.")
+        str,
+        typer.Option(
+            callback=one_of(SPANS), help="week or month. A month is the weeks whose Thursday is in it."
+        ),
     ] = "week",
     limit: Annotated[int, typer.Option(min=1, max=200, help="The number of weeks or months.")] = 12,
     language: LANGUAGE = "en",
@@ -72,8 +76,6 @@ def statistics(
 
     A month of which a week is withheld has the sum of the other weeks, marked with ≥.
     """
-    if every not in SPANS:
-        raise InvalidArgumentError("--every must be week or month")
     out = session.out
     if as_csv:
         out.file(session.hub.network_statistics_csv(every, limit=limit, language=language).encode())

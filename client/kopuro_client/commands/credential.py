@@ -17,6 +17,7 @@ from kopuro_client.client_key import generate_client_key
 from kopuro_client.commands.act_words import question
 from kopuro_client.commands.confirmation import YES, ask
 from kopuro_client.commands.effect_words import effect
+from kopuro_client.commands.fixed_values import ROLES, listed, one_of
 from kopuro_client.commands.input_file import read_json
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.lists import AFTER, LIMIT, show_page
@@ -82,7 +83,7 @@ def key(
 def issue(
     session: Session,
     principal: Annotated[str, typer.Argument(help="The organisation, or the member of the staff.")],
-    role: Annotated[str, typer.Argument(help="partner, coordinator, auditor or operator.")],
+    role: Annotated[str, typer.Argument(callback=one_of(ROLES), help=f"{listed(ROLES)}.")],
     client_id: Annotated[
         str | None, typer.Option(help="The client's id; by default the principal's.")
     ] = None,

@@ -83,13 +83,11 @@ def read_client_key(file: Path) -> ClientKey:
         raise InvalidArgumentError(f"{file}: {error}") from None
 
 
-def read_sealing_key(file: Path) -> Jwk:
-    """Return the private sealing key in a JWK file. Raises InvalidArgumentError, which names the file."""
-    return _private_key(read_json(file), source=str(file))
-
-
 def read_sealing_keys(file: Path) -> tuple[Jwk, ...]:
-    """Return the private sealing keys in a file, a JWK or a JWK set. Raises as `read_sealing_key`."""
+    """Return the private sealing keys in a file, a JWK or a JWK set.
+
+    Raises InvalidArgumentError, which names the file.
+    """
     return _private_keys(read_json(file), source=str(file))
 
 

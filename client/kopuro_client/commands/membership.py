@@ -10,6 +10,8 @@ import typer
 from kopuro_client.commands.act_words import question, recorded
 from kopuro_client.commands.confirmation import YES, confirm
 from kopuro_client.commands.effect_words import counted, effect
+from kopuro_client.commands.fixed_values import SUSPENSION_REASONS, listed, one_of
+from kopuro_client.commands.given_times import checked_date
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.organization_words import word
 from kopuro_client.commands.session import Session
@@ -22,10 +24,7 @@ _REVISION = Annotated[
 ]
 _REASON = Annotated[
     str,
-    typer.Option(
-        help="person_at_risk, agreement_breached, data_misused, credentials_stolen, no_answer, "
-        "asked_by_organization or other; it is recorded."
-    ),
+    typer.Option(callback=one_of(SUSPENSION_REASONS), help=f"{listed(SUSPENSION_REASONS)}; it is recorded."),
 ]
 
 
@@ -67,7 +66,9 @@ def vet(
     session: Session,
     organization: ORGANIZATION,
     vetted_by: Annotated[str | None, typer.Option(help="Who examined it, for its record.")] = None,
-    vetted_on: Annotated[str | None, typer.Option(help="Date of the examination (2026-03-07).")] = None,
+    vetted_on: Annotated[
+        str | None, typer.Option(callback=checked_date, help="Date of the examination (2026-03-07).")
+    ] = None,
     yes: YES = False,
     language: LANGUAGE = "en",
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from kopuro_client.commands.fixed_values import DECLINE_REASONS, listed, one_of
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, NOTE, refuse_key_with_note, show_submitted
 
@@ -31,10 +32,7 @@ def decline(
     offer: OFFER,
     reason: Annotated[
         str,
-        typer.Option(
-            help="no_capacity, not_eligible, out_of_area, language, conflict_of_interest, "
-            "needs_reassessment or other (requires --note)."
-        ),
+        typer.Option(callback=one_of(DECLINE_REASONS), help=f"{listed(DECLINE_REASONS)} (requires --note)."),
     ],
     note: NOTE = None,
     idempotency_key: IDEMPOTENCY_KEY = None,

@@ -16,6 +16,7 @@ from kopuro_client.commands.confirmation import YES, ask, confirm
 from kopuro_client.commands.coordination_report import statement
 from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.exit_codes import ExitCode
+from kopuro_client.commands.fixed_values import WITHDRAWALS_OF_APPROVAL, listed, one_of
 from kopuro_client.commands.input_file import read_json
 from kopuro_client.commands.language import LANGUAGE
 from kopuro_client.commands.membership import ORGANIZATION, readmit, suspend, vet
@@ -33,8 +34,8 @@ _WITHDRAWN_FOR = Annotated[
     str,
     typer.Option(
         "--reason",
-        help="person_at_risk, agreement_breached, data_misused, service_changed, asked_by_organization or "
-        "other; the organisation is notified, and it is recorded.",
+        callback=one_of(WITHDRAWALS_OF_APPROVAL),
+        help=f"{listed(WITHDRAWALS_OF_APPROVAL)}; the organisation is notified, and it is recorded.",
     ),
 ]
 

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
+from kopuro_client.commands.fixed_values import CAPACITY_STATUSES, listed, one_of
 from kopuro_client.commands.membership import ORGANIZATION
 from kopuro_client.commands.session import Session
 from kopuro_client.errors import InvalidArgumentError
-
-_STATUSES: Final = ("capacity", "no_capacity", "waitlist", "assessment_required")
 
 
 def capacity(
     session: Session,
     organization: ORGANIZATION,
     service: Annotated[str, typer.Argument(help="The service's id.")],
-    status: Annotated[str, typer.Argument(help=f"{', '.join(_STATUSES[:-1])} or {_STATUSES[-1]}.")],
+    status: Annotated[
+        str, typer.Argument(callback=one_of(CAPACITY_STATUSES), help=f"{listed(CAPACITY_STATUSES)}.")
+    ],
     maximum: Annotated[
         int | None, typer.Option(min=0, help="The largest number of units at once; by default the record's.")
     ] = None,
@@ -27,8 +28,6 @@ def capacity(
 
     Capacities in further units stay as they are. The change is refused if the record changes meanwhile.
     """
-    if status not in _STATUSES:
-        raise InvalidArgumentError(f"STATUS must be one of {', '.join(_STATUSES)}")
     record = session.hub.organization(organization)
     services = record["services"]
     if service not in {one["id"] for one in services}:

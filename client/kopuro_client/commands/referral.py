@@ -12,6 +12,14 @@ from kopuro_client.commands.act_words import question, recorded
 from kopuro_client.commands.candidates import show_candidates
 from kopuro_client.commands.confirmation import YES, ask
 from kopuro_client.commands.explanation import show_decisions
+from kopuro_client.commands.fixed_values import (
+    HAND_BACK_REASONS,
+    OUTCOMES,
+    PROGRESS,
+    WITHDRAWAL_REASONS,
+    listed,
+    one_of,
+)
 from kopuro_client.commands.input_file import read_json_or_stdin
 from kopuro_client.commands.known_organization import require_known
 from kopuro_client.commands.language import LANGUAGE
@@ -147,7 +155,7 @@ def withdraw(
     session: Session,
     referral: REFERRAL,
     reason: Annotated[
-        str, typer.Option(help="person_declined, placed_elsewhere, entered_in_error or other.")
+        str, typer.Option(callback=one_of(WITHDRAWAL_REASONS), help=f"{listed(WITHDRAWAL_REASONS)}.")
     ],
     yes: YES = False,
     idempotency_key: IDEMPOTENCY_KEY = None,
@@ -168,7 +176,9 @@ def withdraw(
 def progress(
     session: Session,
     referral: REFERRAL,
-    status: Annotated[str, typer.Argument(help="in_progress or on_hold.")] = "in_progress",
+    status: Annotated[
+        str, typer.Argument(callback=one_of(PROGRESS), help=f"{listed(PROGRESS)}.")
+    ] = "in_progress",
     idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
     """Report progress on a referral you accepted."""
@@ -181,10 +191,7 @@ def complete(
     referral: REFERRAL,
     outcome: Annotated[
         str,
-        typer.Argument(
-            help="resolved, partly_resolved, referred_onward, could_not_reach, person_declined "
-            "or not_resolved."
-        ),
+        typer.Argument(callback=one_of(OUTCOMES), help=f"{listed(OUTCOMES)}."),
     ],
     idempotency_key: IDEMPOTENCY_KEY = None,
 ) -> None:
@@ -199,8 +206,7 @@ def hand_back(
     reason: Annotated[
         str,
         typer.Option(
-            help="no_capacity, not_eligible, out_of_area, language, conflict_of_interest, "
-            "needs_reassessment, person_prefers_another or other (requires --note)."
+            callback=one_of(HAND_BACK_REASONS), help=f"{listed(HAND_BACK_REASONS)} (requires --note)."
         ),
     ],
     note: NOTE = None,

@@ -26,7 +26,7 @@ from services.gateway.domain.partner import (
     submitter,
 )
 from services.gateway.domain.window import Count
-from services.gateway.ports import Access, UserConflict
+from services.gateway.ports import UserConflict
 
 
 class ManagementUsers:
@@ -43,11 +43,9 @@ class ManagementUsers:
         # The limit at the broker and `_banned` change together: windows grant while the guard releases.
         self._limiting = threading.Lock()
 
-    def all(self) -> list[Access]:
+    def all(self) -> list[str]:
         """See `ports.BrokerUsers`."""
-        names = sorted(user["name"] for user in self._ask("GET", "/users") if is_ours(user))
-        granted = {entry["user"] for entry in self._ask("GET", f"/vhosts/{self._vhost}/permissions")}
-        return [Access(organization=name, is_granted=name in granted) for name in names]
+        return sorted(user["name"] for user in self._ask("GET", "/users") if is_ours(user))
 
     def put(self, organization: str, password_hash: str) -> None:
         """See `ports.BrokerUsers`."""

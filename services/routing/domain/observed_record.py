@@ -17,8 +17,6 @@ from services.routing.domain.withdrawn_offers import WithdrawnCounts, still_coun
 # [sender, urgency, offers, waiting], sorted, and `full_since` as ISO 8601. Without the withdrawn offers
 # (`OwnWithdrawnOffers`).
 ObservedRecord = Mapping[str, Any]
-# Keyed by organisation: [urgency, time of opening as ISO 8601, offers], sorted.
-WithdrawnRecord = Mapping[str, Sequence[Sequence[Any]]]
 
 _COUNTS: Final = ("answered", "expired", "answer_seconds", "returned")
 

@@ -13,6 +13,7 @@ from contracts.byte_order_mark import without_mark
 from contracts.canonical import canonical_json
 from contracts.codes import Urgency
 from contracts.errors import PointerError, Refused, pointer
+from contracts.json_faults import malformed_json
 from contracts.json_names import repeated_name
 from contracts.records import load, plain
 from services.routing.domain.policy import HOLDS_FOR, RoutingPolicy
@@ -107,7 +108,7 @@ def parse_policy(text: bytes) -> PolicyDocument:
     try:
         written = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise _malformed(error) from None
+        raise malformed_json(text, error, called="The policy") from None
     if (path := repeated_name(text, written)) is not None:
         where = PointerError(pointer=pointer(path), detail="The name appears twice in its object.")
         raise Refused("duplicate-name", "Remove the repeated name.", errors=(where,))
@@ -196,8 +197,3 @@ def _unnoticed(policy: RoutingPolicy) -> Iterator[PointerError]:
                     f"{detail} Without `on_hold` a referral may be on hold for {HOLDS_FOR} times as long."
                 )
             yield PointerError(pointer=f"/{urgency}/{place}", detail=detail)
-
-
-def _malformed(error: orjson.JSONDecodeError) -> Refused:
-    place = f"line {error.lineno}, column {error.colno}"
-    return Refused("malformed-json", f"The policy has an error at {place}: {error.msg}.")

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from admin.environment_files import write_environment
+from contracts.topology import SERVICES
 from kopuro_client.commands import main
 from kopuro_client.commands.exit_codes import ExitCode
 from kopuro_client.sealing import public_key, seal
@@ -38,6 +40,32 @@ def test_evidence_of_a_release_is_verified_and_shown(
     assert json.loads(shown["event"])["data"]["referral_id"] == REFERRAL
 
 
+@pytest.mark.parametrize("option", ["--env", "--data-dir"])
+def test_evidence_is_read_from_the_database_and_the_manifest_of_a_hub(
+    vault: Workbench,
+    sqlite_database: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+) -> None:
+    (tmp_path / "env").mkdir()
+    (tmp_path / "keys").mkdir()
+    variables = {**service_environment(tmp_path / "keys", "vault"), "KOPURO_DATABASE_URL": sqlite_database}
+    for service in SERVICES:
+        write_environment(tmp_path / "env" / f"{service}.env", variables)
+    (tmp_path / "data").mkdir()
+    for service in SERVICES:
+        (tmp_path / "data" / f"{service}.sqlite").touch()
+    (tmp_path / "data" / "vault.sqlite").unlink()
+    (tmp_path / "data" / "vault.sqlite").symlink_to(sqlite_database.removeprefix("sqlite:///"))
+    monkeypatch.setenv("KOPURO_DATABASE_URL", "sqlite:////nowhere/of-another-hub.sqlite")
+    folder = tmp_path / "env" if option == "--env" else tmp_path
+    assert main(["admin", "evidence", REFERRAL, option, str(folder)]) == ExitCode.OK
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["author"], shown["problem"]) == ("routing", None)
+
+
 def test_changed_evidence_is_reported(
     vault: Workbench, sqlite_database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -49,3 +77,19 @@ def test_changed_evidence_is_reported(
     assert main(arguments) == 1
     shown = json.loads(capsys.readouterr().out)
     assert (shown["author"], shown["problem"]) == (None, "the signature of routing covers other bytes")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--database", "sqlite:///x", "--data-dir", "."], "give --database, --env or --data-dir"),
+        (["--env", ".", "--data-dir", "."], "give --env or --data-dir, not both"),
+        (["--keys", "."], "give --env or --data-dir, or set KOPURO_DATABASE_TEMPLATE"),
+        (["--database", "sqlite:///x"], "give --keys, --env or --data-dir"),
+    ],
+)
+def test_hub_that_is_named_twice_or_not_at_all_is_refused(
+    arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["admin", "evidence", REFERRAL, *arguments]) == 2
+    assert text in " ".join(capsys.readouterr().err.split())

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pytest
+from sqlalchemy import select
+
+from admin.environment_files import write_environment
+from contracts.topology import SERVICES
 from kopuro_client.commands import main
-from runtime.storage.database import Database
+from runtime.storage.database import Database, sqlite_url
+from services.directory.adapters.tables import MESSAGING
 from services.directory.domain.client import Client, Role, client
 from tests.support import migrated
 from tests.unit.services.directory.samples import Directory
@@ -29,3 +35,30 @@ def test_command_leaves_one_role_and_names_what_it_changed(
     assert capsys.readouterr().out == "ann: auditor\n"
     assert directory.tokens.issue("ann", SECRET)
     database.close()
+
+
+@pytest.mark.parametrize("option", ["--env", "--data-dir"])
+def test_directory_and_hub_are_those_of_the_named_folder(
+    sqlite_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    database = Database.open(sqlite_database)
+    migrated.upgrade("services.directory", database)
+    both = client(client_id="ann", principal="uz.ann", roles=(Role.auditor, Role.operator), secret=SECRET)
+    Directory(database).entries.enter(Client, [both], by="an earlier build")
+    database.close()
+    (tmp_path / "data").mkdir()
+    for service in SERVICES:
+        (tmp_path / "data" / f"{service}.sqlite").touch()
+        variables = {"KOPURO_DATABASE_URL": sqlite_database, "KOPURO_HUB": "uz"}
+        write_environment(tmp_path / f"{service}.env", variables)
+    kept = tmp_path / "data" / "directory.sqlite"
+    kept.unlink()
+    kept.symlink_to(sqlite_database.removeprefix("sqlite:///"))
+    monkeypatch.setenv("KOPURO_DATABASE_URL", "sqlite:////nowhere/of-another-hub.sqlite")
+    assert main(["admin", "keep-role", "uz.ann", "auditor", option, str(tmp_path)]) == 0
+    url, hub = (sqlite_database, "uz") if option == "--env" else (sqlite_url(kept), "kg")
+    changed = Database.open(url)
+    with changed.read() as transaction:
+        *_, last = transaction.execute(select(MESSAGING.outbox.c.body)).scalars()
+    changed.close()
+    assert f'"/{hub}/directory"'.encode() in bytes(last)

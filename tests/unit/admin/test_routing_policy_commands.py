@@ -97,6 +97,9 @@ def test_show_check_and_apply_take_the_same_databases(
         database.close()
     hub = ["--data-dir", str(tmp_path / "hub")]
     file = written(tmp_path, version="v1")
+    monkeypatch.setenv("KOPURO_DATABASE_URL", "sqlite:////nowhere/of-another-hub.sqlite")
     for command in (["check", file], ["apply", file], ["show"]):
         assert main(["routing", "policy", *command, *hub]) == 0, capsys.readouterr().err
+        assert main(["routing", "policy", *command, *hub, "--database", "sqlite:///x"]) == 2
+    monkeypatch.delenv("KOPURO_DATABASE_URL")
     assert main(["routing", "policy", "show"]) == 2

@@ -22,7 +22,7 @@ from contracts.canonical import EXACT_INTEGER
 from contracts.employer import Employer
 from contracts.identifiers import ORGANIZATION_PATTERN, SLUG_PATTERN, UUID_PATTERN, Pattern
 from contracts.moments import PastYears, Within
-from contracts.open_text import NoTelephoneNumber, PlainText
+from contracts.open_text import PlainText
 from contracts.organization import Agreement, Organization, Service
 from contracts.vocabularies import country_of
 
@@ -154,13 +154,8 @@ def _text(limits: tuple[Any, ...]) -> st.SearchStrategy[str]:
         seen = st.characters(exclude_categories=["C", "M", "N", "Z"])
         drawn = st.text(seen, min_size=least, max_size=MOST_CHARACTERS)
         return drawn.filter(lambda text: _is_plain(text, plain))
-    # Records refuse lone surrogates; a text may contain every other character. Open text has no long numbers.
-    has_numbers = not any(isinstance(limit, NoTelephoneNumber) for limit in limits)
-    return st.text(
-        st.characters(exclude_categories=["Cs"] if has_numbers else ["Cs", "N"]),
-        min_size=least,
-        max_size=MOST_CHARACTERS,
-    )
+    # Records refuse lone surrogates; a text may contain every other character.
+    return st.text(st.characters(exclude_categories=["Cs"]), min_size=least, max_size=MOST_CHARACTERS)
 
 
 def _is_plain(text: str, plain: PlainText) -> bool:

@@ -78,9 +78,16 @@ def test_wrong_report_is_refused_with_its_place(path: str, value: Any, pointer: 
     ],
 )
 def test_reply_without_text_or_with_a_telephone_number_is_refused(text: str) -> None:
+    assert set(refused_at({"text": text}, EmployerReplyText)) == {"/text"}
+
+
+@pytest.mark.parametrize("text", ["\u3164", "Paid\u202e.", "Paid\x1b[2J", "Paid" + "\u0301" * 9])
+def test_reply_that_shows_nothing_or_hides_characters_is_refused(text: str) -> None:
     assert refused_at({"text": text}, EmployerReplyText) == ["/text"]
 
 
-@pytest.mark.parametrize("text", ["Paid on 2026-03-01.", "Order 12345678 of 01.03.2026: paid."])
+@pytest.mark.parametrize(
+    "text", ["Paid.\nOn 2026-03-01.", "Paid on 2026-03-01.", "Order 12345678 of 01.03.2026: paid."]
+)
 def test_reply_with_dates_and_short_numbers_is_taken(text: str) -> None:
     assert load(EmployerReplyText, {"text": text}).text == text

@@ -94,17 +94,45 @@ def test_every_submitted_name_and_title_is_plain_text(record: type, member: str)
     assert member not in schema_of(record)().validate({member: NAMES[0]})
 
 
-@pytest.mark.parametrize("zero", [0xFF10, 0x1D7CE, 0x0660, 0x2070, 0x24EA])
-def test_telephone_number_is_found_in_every_form_of_its_digits(zero: int) -> None:
-    """Full-width, bold and Arabic digits; superscripts and digits in circles, which are not digits yet."""
-    digits = {0x2070: "⁰¹²³⁴⁵⁶⁷⁸⁹", 0x24EA: "⓪①②③④⑤⑥⑦⑧⑨"}.get(zero) or "".join(
-        map(chr, range(zero, zero + 10))
-    )
+@pytest.mark.parametrize(
+    "digits",
+    [
+        *("".join(map(chr, range(zero, zero + 10))) for zero in (0xFF10, 0x1D7CE, 0x0660, 0x06F0, 0x09E6)),
+        *("⁰¹²³⁴⁵⁶⁷⁸⁹", "⓪①②③④⑤⑥⑦⑧⑨", "⓿❶❷❸❹❺❻❼❽❾", "🄋➀➁➂➃➄➅➆➇➈", "🄌➊➋➌➍➎➏➐➑➒", "〇一二三四五六七八九"),
+    ],
+)
+def test_telephone_number_is_found_in_every_form_of_its_digits(digits: str) -> None:
+    """Digits of other scripts; superscripts, ideographs and digits in circles."""
     with pytest.raises(ValidationError, match="no telephone number"):
         NoTelephoneNumber()("call +" + "".join(digits[int(one)] for one in "996312000000"))
 
 
-@pytest.mark.parametrize("hidden", ["\u3164", "\u115f", "\u2800", "\ufe0f", "\u200b", "\u0301", "-"])
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        *(
+            "\u3164",
+            "\u115f",
+            "\u2800",
+            "\ufe0f",
+            "\u200b",
+            "\u0301",
+            "\u0903",
+            "\u00a0",
+            "-",
+            "....",
+            " - - ",
+        ),
+        *("\n\n\n\n", ";&#", "\u02bc", "\u30fc", " \u2e3a \u2e3a "),
+    ],
+)
 def test_telephone_number_is_found_however_its_digits_are_separated(hidden: str) -> None:
     with pytest.raises(ValidationError):
         NoTelephoneNumber()("call " + hidden.join("996312000000"))
+
+
+@pytest.mark.parametrize(
+    "text", ["+996 312", "Order 12345678 of 01.03.2026", "5 1Ⅻ 2026 — 12½%", "Зд. 12, кв. 34, 720001"]
+)
+def test_dates_and_short_numbers_are_no_telephone_number(text: str) -> None:
+    assert NoTelephoneNumber()(text) == text

@@ -111,6 +111,17 @@ def test_request_schema_is_closed(name: str) -> None:
     assert DOCUMENT["components"]["schemas"][name]["additionalProperties"] is False
 
 
+@pytest.mark.parametrize(
+    ("read", "written"),
+    [("OrganizationRecord", "OrganizationInput"), ("AgreementRecord", "AgreementInput")],
+)
+def test_record_may_be_sent_back_with_every_member_that_was_read(read: str, written: str) -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    assert schemas[read]["properties"].keys() == schemas[written]["properties"].keys()
+    assert "`If-Match`" in schemas[written]["properties"]["revision"]["description"]
+    assert "revision" not in schemas[written]["required"]
+
+
 def test_check_names_a_document_that_differs(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,11 +17,9 @@ from typing import Any, Final
 
 import orjson
 
-from contracts.canonical import NotCanonical, canonical_json
 from contracts.envelope import Envelope
 from contracts.errors import Defect
 from contracts.identifiers import UUID_PATTERN
-from services.audit.log.domain.leaf import data_commitment
 
 # Leaves of earlier formats held the members of the head, and had this limit in a tlog-tiles entry bundle.
 MAX_HEAD_BYTES = 65_535
@@ -87,19 +85,6 @@ def head_json(entry: Entry, referral_key: str | None) -> bytes:
     if len(data) > MAX_HEAD_BYTES:
         raise EntryError("the entry is too long for the log")
     return data
-
-
-def commitment(data: Mapping[str, Any], salt: bytes) -> str:
-    """Return the leaf's commitment to the data of an event.
-
-    salt: 32 random bytes, unique to this event, stored and erased with the data. Raises EntryError
-    for data that is not I-JSON (RFC 7493: an integer beyond 2**53, say, or a lone surrogate), and
-    ValueError for a salt of another length.
-    """
-    try:
-        return data_commitment(canonical_json(data), salt)
-    except NotCanonical:
-        raise EntryError("the event's data has no canonical JSON") from None
 
 
 def entry_of(

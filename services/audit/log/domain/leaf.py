@@ -30,8 +30,6 @@ import orjson
 
 from contracts.commitment import SALT_BYTES, commitment_to
 
-# The format of the leaves that this build appends.
-FORMAT: Final = 3
 HEAD_DOMAIN: Final = b"kopuro-entry/3 head\n"
 DATA_DOMAIN: Final = b"kopuro-entry/3 data\n"
 _REFERRAL_DOMAIN: Final = b"kopuro-entry/3 referral\n"
@@ -94,11 +92,6 @@ def referral_key(secret: bytes, referral_id: str) -> bytes:
 def key_commitment(key: bytes) -> str:
     """Return the head's `referral_key`: every head of a referral commits to one key."""
     return "sha256:" + sha256(_KEY_DOMAIN + key).hexdigest()
-
-
-def tag_of(key: bytes, head: str) -> str:
-    """Return the tag of a leaf of the key's referral. head: the leaf's commitment to its head."""
-    return hmac.digest(key, bytes.fromhex(head[7:]), "sha256")[:TAG_BYTES].hex()
 
 
 def fields_of(leaf: bytes, head: bytes | None) -> dict[str, Any]:

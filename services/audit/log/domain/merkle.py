@@ -53,11 +53,6 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(_NODE + left + right).digest()
 
 
-def root(leaf_hashes: Iterable[bytes]) -> bytes:
-    """Return the root over these leaf hashes; `EMPTY_ROOT` over none."""
-    return Frontier().extend(leaf_hashes).root()
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
     """Adjacent nodes of one level that a batch of leaves completed.

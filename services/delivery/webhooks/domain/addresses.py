@@ -8,7 +8,7 @@ address that the socket connects to, after the name was resolved.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 from typing import Final, TypeAlias
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -54,11 +54,6 @@ _NOT_PUBLIC_V6: Final = tuple(
         "3fff::/20",
     )
 )
-
-
-def networks(text: str) -> tuple[Network, ...]:
-    """Return the networks in a comma-separated list, such as `127.0.0.0/8, fd00::/8`. Raises ValueError."""
-    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def may_connect(address: str, permitted: Sequence[Network] = ()) -> bool:

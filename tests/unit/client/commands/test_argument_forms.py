@@ -101,12 +101,12 @@ REFUSED = (
         "--spoken",
     ),
     (
-        f"offer decline {ID} --reason BAD",
+        f"coordination extend {ID} --until 2027-01-01T00:00:00Z --reason other --yes",
         "POST",
-        f"/intake/v1/offers/{ID}/decline",
+        f"/routing/v1/coordination/{ID}/extend",
         "invalid-submission",
-        "/reason",
-        "--reason",
+        "/until",
+        "--until",
     ),
     (
         "mailbox put-consumer own --type BAD",

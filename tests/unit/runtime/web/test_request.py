@@ -51,6 +51,45 @@ def test_refusal_of_malformed_json_says_only_what_is_wrong_and_where() -> None:
     assert caught.value.detail == "The body has malformed JSON at line 7, column 2."
 
 
+@pytest.mark.parametrize(
+    ("body", "where", "detail"),
+    [
+        (b'{"needs": [1, NaN]}', "/needs/1", "Must be a finite number."),
+        (b'{"a": {"b": 1e999}, "c": Infinity}', "/a/b", "Must be a finite number."),
+        (b"[[0], [-Infinity]]", "/1/0", "Must be a finite number."),
+        (b"NaN", "", "Must be a finite number."),
+        (b'{"case": "\\ud800"}', "/case", "Must be valid Unicode."),
+        (b'{"a": [{"\\udfff": 1}]}', "/a/0", "A name in here is not valid Unicode."),
+        (b'{"a": {"Aigul K.": "\\ud800"}}', "/a", "A text in here is not valid Unicode."),
+    ],
+)
+def test_refusal_names_a_value_that_json_does_not_have(body: bytes, where: str, detail: str) -> None:
+    with pytest.raises(Refused, match="malformed JSON at line 1, column") as caught:
+        parse_json(body)
+    assert caught.value.slug == "malformed-json"
+    assert [(error.pointer, error.detail) for error in caught.value.errors] == [(where, detail)]
+
+
+@pytest.mark.parametrize("body", [b'{"a": NaN,}', b"[1,]", b'{"a": 01}', b"[" * 5000 + b"NaN"])
+def test_refusal_of_a_document_with_another_fault_names_no_value(body: bytes) -> None:
+    with pytest.raises(Refused) as caught:
+        parse_json(body)
+    assert caught.value.errors == ()
+
+
+@pytest.mark.parametrize("text", [b'{"a": "\xed\xa0\x80"}', b'{"a": "\xff"}', b'{"a": "\xd0'])
+def test_text_that_is_not_utf_8_is_refused_with_its_place(text: bytes) -> None:
+    with pytest.raises(Refused) as caught:
+        parse_json('{"ш":\n'.encode() + text, lines_before=2)
+    assert caught.value.detail == "The body is not UTF-8 at line 4, column 8."
+
+
+def test_value_is_not_looked_for_in_a_document_with_too_many_values() -> None:
+    with pytest.raises(Refused) as caught:
+        parse_json(b"[" + b"0," * MOST_VALUES + b"NaN]")
+    assert (caught.value.slug, caught.value.errors) == ("malformed-json", ())
+
+
 def test_document_at_maximum_depth_is_parsed_and_deeper_refused() -> None:
     parse_json(nested(MAXIMUM_DEPTH))
     for depth in (MAXIMUM_DEPTH + 1, 1000, 10_000):

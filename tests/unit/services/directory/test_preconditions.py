@@ -61,11 +61,27 @@ def test_revision_of_the_record_is_its_precondition(if_match: str | None) -> Non
 
 
 @pytest.mark.parametrize(
-    ("revision", "if_match"), [("3", '"2"'), ("3", '"unknown"'), ("true", '"1"'), ("-1", "*"), ("3.0", '"3"')]
+    ("revision", "if_match"), [("true", '"1"'), ("-1", "*"), ("3.0", '"3"'), ("null", '"3"'), ("9" * 16, "*")]
 )
-def test_revision_that_contradicts_the_condition_or_is_none_is_refused(revision: str, if_match: str) -> None:
+def test_revision_that_is_no_revision_number_is_refused(revision: str, if_match: str) -> None:
     with pytest.raises(Refused) as refusal:
         conditional(put(revision, **{"if-match": if_match}))
     assert refusal.value.errors == (
-        PointerError(pointer="/revision", detail="Must be a revision number that matches `If-Match`."),
+        PointerError(pointer="/revision", detail="Must be a revision number, as in the record."),
     )
+
+
+@pytest.mark.parametrize("if_match", ['"2"', '"unknown"', '"2", "4"'])
+def test_revision_that_if_match_does_not_name_is_refused_with_both_places(if_match: str) -> None:
+    with pytest.raises(Refused, match="The record's `revision` and `If-Match` name different") as refusal:
+        conditional(put("3", **{"if-match": if_match}))
+    assert refusal.value.slug == "invalid-submission"
+    (error,) = refusal.value.errors
+    assert error.pointer == "/revision"
+    assert "`If-Match`" in error.detail
+
+
+def test_revision_of_a_record_that_must_be_new_is_refused_with_both_places() -> None:
+    with pytest.raises(Refused, match="has a revision, but `If-None-Match` says that it is new") as refusal:
+        conditional(put("3", **{"if-none-match": "*"}))
+    assert [error.pointer for error in refusal.value.errors] == ["/revision"]

@@ -11,7 +11,6 @@ from contracts.errors import Defect, Refused, Unavailable
 from services.gateway.domain.broker_load import BrokerSample
 from services.gateway.domain.window import CAPACITY, Count
 from services.gateway.ports import (
-    Access,
     MailboxMessage,
     MessagePage,
     NotAdmitted,
@@ -159,9 +158,9 @@ class BrokerInMemory:
             done += 1
         return done
 
-    def all(self) -> list[Access]:
+    def all(self) -> list[str]:
         self._require_available()
-        return [Access(organization=name, is_granted=granted) for name, granted in self.users.items()]
+        return sorted(self.users)
 
     def put(self, organization: str, password_hash: str) -> None:
         if organization in self.foreign:

@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,6 @@ from runtime.identifiers import new_id
 from services.delivery.webhooks import operations
 from services.delivery.webhooks.adapters.http_sender import HttpSender
 from services.delivery.webhooks.dispatcher import PLACES_PER_ENDPOINT, Dispatcher
-from services.delivery.webhooks.domain.addresses import networks
 from services.delivery.webhooks.domain.endpoint import Endpoint, EndpointState
 from services.delivery.webhooks.domain.endpoint_url import EndpointUrl
 from services.delivery.webhooks.feeder import Feeder
@@ -106,7 +105,7 @@ def test_sandbox_refuses_at_registration_every_address_that_it_would_not_connect
     bench: Workbench, tmp_path: Path
 ) -> None:
     own = frozenset({("127.0.0.1", 8003)})
-    sender = HttpSender(permitted=networks("127.0.0.1/32"), own_places=lambda: own)
+    sender = HttpSender(permitted=(ip_network("127.0.0.1/32"),), own_places=lambda: own)
     hub = WebhookHub(bench, tmp_path, sender, is_local=True)
     kept = hub.owners.register(ACCEPTOR, "client-1", "http://127.0.0.1:9000/", []).endpoint
     urls = {f"https://{_authority(address)}/": "private, local or reserved" for address in ADDRESSES}

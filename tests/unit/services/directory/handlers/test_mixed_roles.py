@@ -65,11 +65,11 @@ def report(directory: Directory, counts: list[int]) -> RoleReport:
 
 
 @pytest.fixture
-def keep(earlier: Directory, database_url: str) -> Keep:
+def keep(earlier: Directory) -> Keep:
     """Runs the operator's command beside the service."""
 
     def run(principal: str, role: str, client_id: str | None = None) -> dict[str, object]:
-        changed = keep_role_in(database_url, "kg", principal, role, client_id)
+        changed = keep_role_in(earlier.database, "kg", principal, role, client_id)
         return {one.id: one.roles if one.live else "revoked" for one in changed}
 
     return run

@@ -95,6 +95,12 @@ def test_malformed_json_is_refused_with_line_and_column() -> None:
     assert refused.value.slug == "malformed-json"
 
 
+def test_number_that_is_not_finite_is_refused_with_its_pointer() -> None:
+    with pytest.raises(Refused, match="The policy has malformed JSON at line 1") as refused:
+        parse_policy(b'{"version": "x", "weights": {"load": NaN}}')
+    assert [error.pointer for error in refused.value.errors] == ["/weights/load"]
+
+
 def test_byte_order_mark_of_a_file_is_ignored() -> None:
     text = b'{"version": "x"}'
     assert parse_policy(codecs.BOM_UTF8 + text) == parse_policy(text)

@@ -12,19 +12,19 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.canonical import NotCanonical, canonical_json
 from contracts.errors import Defect
 from kopuro_client.tlog import verify_inclusion
 from services.audit.log.domain.entry import (
     MAX_HEAD_BYTES,
     Entry,
     EntryError,
-    commitment,
     entry_of,
     head_json,
     organizations_of,
     utc_text,
 )
-from services.audit.log.domain.leaf import fields_of, key_commitment, leaf_bytes, minute_of
+from services.audit.log.domain.leaf import data_commitment, fields_of, key_commitment, leaf_bytes, minute_of
 from services.audit.log.domain.merkle import Frontier, leaf_hash
 
 SALT = bytes(range(32))
@@ -37,6 +37,10 @@ DECLINED = {
     "reason": "no_capacity",
     "note": "Мы закрыты",
 }
+
+
+def commitment(data: dict[Any, Any], salt: bytes) -> str:
+    return data_commitment(canonical_json(data), salt)
 
 
 def declined(**changes: Any) -> Entry:
@@ -151,7 +155,7 @@ def test_salt_of_another_length_is_refused(length: int) -> None:
     "value", [float("nan"), float("inf"), 2**53, -(2**53), "\ud800", {"\ud800": 1}, {1: 2}, {1, 2}, b"x"]
 )
 def test_data_without_canonical_json_is_refused_without_quoting_it(value: object) -> None:
-    with pytest.raises(EntryError) as caught:
+    with pytest.raises(NotCanonical) as caught:
         commitment({"note": "Азамат", "value": value}, SALT)
     assert isinstance(caught.value, Defect)
     assert "Азамат" not in str(caught.value)
@@ -163,7 +167,7 @@ def test_data_nested_too_deeply_is_a_defect() -> None:
     data: dict[str, Any] = {}
     for _ in range(100_000):
         data = {"deeper": data}
-    with pytest.raises(EntryError):
+    with pytest.raises(NotCanonical):
         commitment(data, SALT)
 
 
@@ -253,7 +257,7 @@ def test_data_commitment_is_to_rfc_8785_canonical_json(data: dict[str, Any]) -> 
     try:
         expected = rfc8785.dumps(data)
     except rfc8785.CanonicalizationError:
-        with pytest.raises(EntryError):
+        with pytest.raises(NotCanonical):
             commitment(data, SALT)
     else:
         assert commitment(data, SALT) == "sha256:" + hashlib.sha256(DOMAIN + SALT + expected).hexdigest()

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Connection
 
+from contracts.canonical import canonical_json
 from contracts.envelope import Envelope
 from contracts.errors import Unavailable
 from runtime.storage.database import Database
@@ -16,9 +17,10 @@ from services.audit.adapters.tables import ENTRIES, NODES, OPENINGS, ORGANIZATIO
 from services.audit.log.adapters.sql_due_receipts import SqlDueReceipts
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.adapters.sql_retention import SqlClosures
-from services.audit.log.domain.entry import EntryError, commitment
+from services.audit.log.domain.entry import EntryError
 from services.audit.log.domain.head import Head
-from services.audit.log.domain.merkle import leaf_hash, root
+from services.audit.log.domain.leaf import data_commitment
+from services.audit.log.domain.merkle import Frontier, leaf_hash
 from services.audit.log.handlers.sequencer import Sequencer
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, event, events
 
@@ -30,7 +32,8 @@ def assert_whole(audit: LogOnDatabase, expected: Sequence[Envelope]) -> None:
         leaves = [stored.leaf for stored in audit.log.leaves(transaction, 0, len(expected))]
     checkpoint = audit.key.read(audit.proofs.head().checkpoint)
     assert checkpoint.origin == "kopuro/kg"
-    assert (checkpoint.size, checkpoint.root) == (len(expected), root(map(leaf_hash, leaves)))
+    computed = Frontier().extend(map(leaf_hash, leaves)).root()
+    assert (checkpoint.size, checkpoint.root) == (len(expected), computed)
     audit.check()
 
 
@@ -91,7 +94,8 @@ def test_opening_is_stored_beside_the_leaf_and_can_be_erased(audit: LogOnDatabas
     audit.append([event(data={"organization": "ru.moscow-union", "reason": "no_capacity"})])
     with audit.database.write() as transaction:
         opening = transaction.execute(OPENINGS.select()).one()
-        assert commitment(opening.data, opening.salt).encode() in audit.log.leaves(transaction, 0, 1)[0].leaf
+        committed = data_commitment(canonical_json(opening.data), opening.salt).encode()
+        assert committed in audit.log.leaves(transaction, 0, 1)[0].leaf
         transaction.execute(OPENINGS.delete())
     audit.check()
     audit.append([event()])

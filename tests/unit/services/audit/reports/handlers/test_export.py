@@ -8,13 +8,14 @@ import time
 import pytest
 from sqlalchemy import delete
 
+from contracts.canonical import canonical_json
 from contracts.errors import Unavailable
 from contracts.facts import LogExported
 from runtime.access.read_recorder import ReadRecorder
 from runtime.clock import SystemClock
 from runtime.messaging.outbox.outbox import Outbox
 from services.audit.adapters.tables import MESSAGING, OPENINGS
-from services.audit.log.domain.entry import commitment
+from services.audit.log.domain.leaf import data_commitment
 from services.audit.log.domain.search import Search
 from services.audit.reports.handlers import export, paged_search
 from services.audit.reports.handlers.export import Export, ExportPage
@@ -54,7 +55,7 @@ def test_export_pages_stay_within_the_tree_of_the_first(audit: LogOnDatabase, li
     for leaf, message in zip(leaves, logged, strict=True):
         assert leaf.data == message.data
         assert leaf.salt is not None
-        assert commitment(leaf.data, leaf.salt).encode() in leaf.leaf
+        assert data_commitment(canonical_json(leaf.data), leaf.salt).encode() in leaf.leaf
 
 
 def test_export_of_a_large_page_lets_other_greenlets_run(
