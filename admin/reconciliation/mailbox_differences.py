@@ -17,15 +17,23 @@ class StoredMessage:
     """A message in a mailbox. sequence: its position among all messages of delivery.
 
     organization: whose mailbox it is in. content: the digest of the data; None once it is erased.
+    state, acknowledged_at: as delivery moves it. ending: whether it is still to be closed, or why it was;
+    closed_at: when. offer_id: of an offer.
     """
 
     sequence: int
     message_id: str
+    type: str
     fact: str
     referral_id: str
     queued_at: dt.datetime
     organization: str
     content: str | None
+    state: str
+    acknowledged_at: dt.datetime | None
+    ending: str | None
+    closed_at: dt.datetime | None
+    offer_id: str | None
 
     @property
     def key(self) -> MessageKey:

@@ -8,6 +8,7 @@ import pytest
 
 from admin.read_only_engine import open_read_only
 from admin.reconciliation.differences import differences
+from admin.reconciliation.message_ends import hidden_messages
 from admin.reconciliation.replica_differences import replica_differences
 from admin.reconciliation.service_states import SERVICES, ServiceStates
 from kopuro_client import RefusedError
@@ -45,6 +46,16 @@ def test_hub_that_told_its_stories_agrees_with_its_log(hub: RunningHub) -> None:
                     f"{one.where}: {one.record}: {one.what}"
                     for one in replica_differences(replica, logged, made, now)
                 ]
+            sequence = 0
+            while messages := states.mailboxes.messages(sequence, 500):
+                sequence = messages[-1].sequence
+                ends = states.mailboxes.ends({message.referral_id for message in messages})
+                of_referrals = [message for message in messages if message.referral_id]
+                found += [
+                    f"{one.where}: {one.referral_id}: {one.what}"
+                    for one in hidden_messages(of_referrals, ends, now)
+                ]
+            assert sequence
         finally:
             for engine in engines.values():
                 engine.dispose()
