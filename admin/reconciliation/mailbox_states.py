@@ -61,6 +61,7 @@ class MailboxStates:
             leaf = opened.fields
             end = LoggedEnd(
                 index=opened.index,
+                message_id=leaf["message_id"],
                 type=leaf["type"],
                 time=dt.datetime.fromisoformat(leaf["time"]),
                 data=opened.data,
@@ -121,6 +122,7 @@ def _logged(opened: OpenedLeaf) -> LoggedMessage:
         recipients=None if data is None else _recipients(leaf["type"], data),
         content=None if data is None else record_digest(data),
         countable=_COUNTED if leaf["type"] in CAUSES else frozenset(),
+        about=None if data is None else data.get("referral_id", ""),
     )
 
 

@@ -40,14 +40,15 @@ _ENDS: Final[Mapping[str, frozenset[str]]] = {
 }
 ACKNOWLEDGED: Final = facts.DeliveryAcknowledged.type
 # What the log is asked for.
-TYPES: Final = frozenset({ACKNOWLEDGED}).union(*_ENDS.values())
+TYPES: Final = frozenset({ACKNOWLEDGED, facts.OfferOpened.type}).union(*_ENDS.values())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoggedEnd:
-    """An entry of a referral that ends messages. data: of the fact; None once it is erased."""
+    """An entry of a referral that ends messages or opens an offer. data: of the fact; None once erased."""
 
     index: int
+    message_id: str
     type: str
     time: dt.datetime
     data: Mapping[str, Any] | None
@@ -62,13 +63,45 @@ def hidden_messages(
     """
     for message in stored:
         entries = logged.get(message.referral_id, ())
-        found = _closing(message, entries, settled) or _acknowledgement(message, entries, settled)
+        found = (
+            _offer(message, entries)
+            or _closing(message, entries, settled)
+            or _acknowledgement(message, entries, settled)
+        )
         if found is not None:
             what, index = found
             whose = f"the mailbox of {message.organization} has {message.fact}"
             yield Difference(
                 referral_id=message.referral_id, where="delivery", what=f"{whose} {what}", index=index
             )
+
+
+def _offer(message: StoredMessage, entries: Sequence[LoggedEnd]) -> tuple[str, int | None] | None:
+    """Return that an offer has another id than in the log: with the end of another offer it is closed.
+
+    An offer that ended before its id was stored has none.
+    """
+    opened, was_closed = _opening(message, entries), message.closed_at is not None
+    if opened is None or message.offer_id == _offer_of(message, entries):
+        return None
+    if message.offer_id is None and was_closed:
+        return None
+    return "with the id of another offer", opened.index
+
+
+def _opening(message: StoredMessage, entries: Sequence[LoggedEnd]) -> LoggedEnd | None:
+    """Return the entry of the offer that the message is."""
+    if message.type != facts.OfferOpened.type:
+        return None
+    same = (one for one in entries if (one.type, one.message_id) == (message.type, message.message_id))
+    return next(same, None)
+
+
+def _offer_of(message: StoredMessage, entries: Sequence[LoggedEnd]) -> str | None:
+    """Return the id of the offer that the message is, as far as the log still says it."""
+    opened = _opening(message, entries)
+    said = None if opened is None or opened.data is None else opened.data.get("offer_id")
+    return message.offer_id if said is None else str(said)
 
 
 def _closing(
@@ -78,9 +111,8 @@ def _closing(
         return f"as {message.ending or 'never closed'}, and its time of closing says otherwise", None
     if message.closed_at is None or message.closed_at > settled:
         return None
-    ends = [
-        one for one in entries if one.type in _ENDS.get(message.ending or "", ()) and _is_of(message, one)
-    ]
+    kinds, offer_id = _ENDS.get(message.ending or "", frozenset()), _offer_of(message, entries)
+    ends = [one for one in entries if one.type in kinds and _is_of(message, offer_id, one)]
     if not ends:
         return f"closed as {message.ending}, which is not in the log", None
     first = min(ends, key=lambda one: one.time)
@@ -112,12 +144,12 @@ def _acknowledgement(
     return None if known is None else (f"as {message.state}, which the log has as acknowledged", known.index)
 
 
-def _is_of(message: StoredMessage, end: LoggedEnd) -> bool:
+def _is_of(message: StoredMessage, offer_id: str | None, end: LoggedEnd) -> bool:
     """Return whether the end concerns the message, as far as the log still says it."""
     if end.data is None:
         return True
-    if message.offer_id is not None and "offer_id" in end.data:
-        return bool(end.data["offer_id"] == message.offer_id)
+    if offer_id is not None and "offer_id" in end.data:
+        return bool(end.data["offer_id"] == offer_id)
     if end.type in ACCEPTANCE_ENDS and message.ending != ACTED_ON:
         return bool(end.data.get("organization") == message.organization)
     if end.type == facts.AlertClosed.type:

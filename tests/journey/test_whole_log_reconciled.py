@@ -8,6 +8,7 @@ import pytest
 
 from admin.read_only_engine import open_read_only
 from admin.reconciliation.differences import differences
+from admin.reconciliation.mailbox_differences import misplaced_messages
 from admin.reconciliation.message_ends import hidden_messages
 from admin.reconciliation.replica_differences import replica_differences
 from admin.reconciliation.service_states import SERVICES, ServiceStates
@@ -49,6 +50,9 @@ def test_hub_that_told_its_stories_agrees_with_its_log(hub: RunningHub) -> None:
             sequence = 0
             while messages := states.mailboxes.messages(sequence, 500):
                 sequence = messages[-1].sequence
+                logged_messages = states.mailboxes.logged([message.message_id for message in messages])
+                placed = [message for message in messages if message.key in logged_messages]
+                found += [f"{one.where}: {one.what}" for one in misplaced_messages(placed, logged_messages)]
                 ends = states.mailboxes.ends({message.referral_id for message in messages})
                 of_referrals = [message for message in messages if message.referral_id]
                 found += [

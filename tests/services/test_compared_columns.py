@@ -810,7 +810,11 @@ GARBAGE: Final[Mapping[type, Sequence[str]]] = {
 }
 
 # Where NULL says something: the vault has not learned it.
-OPTIONAL: Final = {("vault", "custodies", "sender"), ("vault", "custodies", "acceptance_id")}
+OPTIONAL: Final = {
+    ("vault", "custodies", "sender"),
+    ("vault", "custodies", "acceptance_id"),
+    ("delivery", "mailbox_messages", "offer_id"),
+}
 
 
 def damages() -> Iterator[Change]:

@@ -16,7 +16,7 @@ DELIVERY: Final[Tables] = {
         "type": Compared("offer.accepted", "data"),
         "body": Compared("offer.accepted", "data"),
         **omitted(Reason.bookkeeping, "the order and the cursor", "sequence"),
-        **omitted(Reason.uncompared, "the referral with whose end it is closed", "referral_id"),
+        "referral_id": Compared("offer.accepted", "referral_id"),
         **omitted(Reason.bookkeeping, "tracing", "correlation_id"),
         # Of an offer or a case. No entry says that another message was acknowledged.
         "state": Compared("delivery.acknowledged", "message_id"),
@@ -27,7 +27,7 @@ DELIVERY: Final[Tables] = {
         ),
         **omitted(Reason.bookkeeping, "only one in the future is named", "queued_at"),
         **omitted(Reason.bookkeeping, "when the row is deleted", "forget_after"),
-        **omitted(Reason.derived, "the body has it too", "offer_id"),
+        "offer_id": Compared("offer.opened", "offer_id"),
         **omitted(
             Reason.uncompared,
             "what an alert is about; a closed body has no more of it, and another subject ends it too early",
