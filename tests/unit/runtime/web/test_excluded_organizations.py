@@ -165,7 +165,7 @@ def test_caller_is_admitted_again_after_a_slow_body(seconds: float, monkeypatch:
     )
     (acknowledging,) = [route for route in PARTNERS if route.url == "/v1/mailbox:acknowledge"]
     body = SlowBody(standing, moments, seconds)
-    slow = {"wsgi.input": body, "CONTENT_LENGTH": "2", "CONTENT_TYPE": "application/json"}
+    slow: dict[str, Any] = {"wsgi.input": body, "CONTENT_LENGTH": "2", "CONTENT_TYPE": "application/json"}
     status, _ = standing.ask(acknowledging, lambda _request: Response.json({}), **slow)
     assert standing.excluded
     assert status == (200 if seconds < 0.25 else 403)
