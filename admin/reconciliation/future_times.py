@@ -46,7 +46,9 @@ _TIMES: Final[dict[str, tuple[tuple[TableClause, str, tuple[str, ...]], ...]]] =
         (STATEMENTS, "issued_at", ("organization", "month")),
     ),
     "vault": ((CUSTODIES, "changed_at", ("referral_id",)),),
-    "delivery": ((MESSAGES, "queued_at", ("sequence",)),),
+    "delivery": tuple(
+        (MESSAGES, time, ("sequence",)) for time in ("queued_at", "acknowledged_at", "closed_at")
+    ),
     "directory": (
         (REVISIONS, "changed_at", ("subject", "id", "number")),
         (APPROVALS, "requested_at", ("id",)),

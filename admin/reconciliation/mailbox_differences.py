@@ -17,15 +17,23 @@ class StoredMessage:
     """A message in a mailbox. sequence: its position among all messages of delivery.
 
     organization: whose mailbox it is in. content: the digest of the data; None once it is erased.
+    state, acknowledged_at: as delivery moves it. ending: whether it is still to be closed, or why it was;
+    closed_at: when. offer_id: of an offer.
     """
 
     sequence: int
     message_id: str
+    type: str
     fact: str
     referral_id: str
     queued_at: dt.datetime
     organization: str
     content: str | None
+    state: str
+    acknowledged_at: dt.datetime | None
+    ending: str | None
+    closed_at: dt.datetime | None
+    offer_id: str | None
 
     @property
     def key(self) -> MessageKey:
@@ -38,7 +46,8 @@ class LoggedMessage:
 
     recipients: the mailboxes that receive it. content: the digest of the data. Both are None once the content
     is erased, and with the index if the entry does not match the log's commitment. countable: the recipients
-    that get a number instead of it where one organisation causes many.
+    that get a number instead of it where one organisation causes many. about: the referral that the data
+    names, "" for none; None once the data is erased.
     """
 
     index: int | None
@@ -49,6 +58,7 @@ class LoggedMessage:
     recipients: frozenset[str] | None
     content: str | None
     countable: frozenset[str] = frozenset()
+    about: str | None = None
 
     @property
     def key(self) -> MessageKey:
@@ -67,6 +77,8 @@ def misplaced_messages(
             what = f"the mailbox of {message.organization} has {message.fact}, which the log has for others"
         elif message.content is not None and entry.content not in (None, message.content):
             what = f"the mailbox of {message.organization} has {message.fact} with other content than the log"
+        elif not _is_about(message, entry):
+            what = f"the mailbox of {message.organization} has {message.fact} about another referral"
         else:
             continue
         yield Difference(
@@ -76,6 +88,13 @@ def misplaced_messages(
             what=what,
             index=None if entry is None else entry.index,
         )
+
+
+def _is_about(message: StoredMessage, entry: LoggedMessage) -> bool:
+    """Return whether the message is about the referral of the log: with another one's end it is closed."""
+    if entry.about is not None:
+        return message.referral_id == entry.about
+    return not message.referral_id or entry.referral_id in (None, message.referral_id)
 
 
 def undelivered_messages(

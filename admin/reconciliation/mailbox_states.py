@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Engine, select
 
 from admin.reconciliation.compared_rows import fact_of, record_digest
 from admin.reconciliation.mailbox_differences import LoggedMessage, MessageKey, StoredMessage
+from admin.reconciliation.message_ends import TYPES, LoggedEnd
 from admin.reconciliation.opened_entries import OpenedEntries
 from admin.reconciliation.service_tables import MESSAGES
 from contracts.envelope import Envelope
@@ -53,6 +54,21 @@ class MailboxStates:
             found.setdefault(unmatched.key, unmatched)
         return found
 
+    def ends(self, referral_ids: Collection[str]) -> dict[str, list[LoggedEnd]]:
+        """Return the entries of these referrals that end messages, by referral."""
+        found: dict[str, list[LoggedEnd]] = defaultdict(list)
+        for opened in self._entries.of_referrals(sorted(referral_ids), sorted(TYPES)):
+            leaf = opened.fields
+            end = LoggedEnd(
+                index=opened.index,
+                message_id=leaf["message_id"],
+                type=leaf["type"],
+                time=dt.datetime.fromisoformat(leaf["time"]),
+                data=opened.data,
+            )
+            found[leaf.get("referral_id", "")].append(end)
+        return found
+
     def delivered(
         self, types: Sequence[str], limit: int, *, since: dt.datetime
     ) -> Iterator[list[LoggedMessage]]:
@@ -74,11 +90,17 @@ def _message(row: Any) -> StoredMessage:
     return StoredMessage(
         sequence=row.sequence,
         message_id=row.message_id,
+        type=row.type,
         fact=fact_of(row.type),
         referral_id=row.referral_id,
         queued_at=row.queued_at,
         organization=row.organization,
         content=_content(row.body) if row.closed_at is None else None,
+        state=row.state,
+        acknowledged_at=row.acknowledged_at,
+        ending=row.content,
+        closed_at=row.closed_at,
+        offer_id=row.offer_id,
     )
 
 
@@ -100,6 +122,7 @@ def _logged(opened: OpenedLeaf) -> LoggedMessage:
         recipients=None if data is None else _recipients(leaf["type"], data),
         content=None if data is None else record_digest(data),
         countable=_COUNTED if leaf["type"] in CAUSES else frozenset(),
+        about=None if data is None else data.get("referral_id", ""),
     )
 
 

@@ -68,6 +68,16 @@ class OpenedEntries:
         others = {(row.message_id, row.type) for row in rows if row.leaf_index not in opened}
         return list(opened.values()), others
 
+    def of_referrals(self, referral_ids: Sequence[str], types: Sequence[str]) -> list[OpenedLeaf]:
+        """Return the entries of these types and referrals that match, in the order of the log."""
+        wanted = select(ENTRIES.c.leaf_index).where(
+            ENTRIES.c.referral_id.in_(referral_ids), ENTRIES.c.type.in_(types)
+        )
+        with self._engine.connect() as connection:
+            indices = list(connection.execute(wanted.order_by(ENTRIES.c.leaf_index)).scalars())
+            opened = self._opened(connection, indices)
+        return [opened[index] for index in indices if index in opened]
+
     def at(self, indices: Sequence[int], limit: int) -> dict[int, OpenedLeaf]:
         """Return the entries that match, by their indices. limit: entries per query."""
         found: dict[int, OpenedLeaf] = {}

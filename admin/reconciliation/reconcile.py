@@ -45,6 +45,7 @@ from admin.reconciliation.mailbox_differences import (
     undelivered_messages,
 )
 from admin.reconciliation.mailbox_states import MailboxStates
+from admin.reconciliation.message_ends import hidden_messages
 from admin.reconciliation.replica_differences import replica_differences
 from admin.reconciliation.service_states import SERVICES, ServiceStates
 from admin.reconciliation.statement_differences import statement_differences
@@ -166,6 +167,11 @@ def _mailbox_differences(
         compared.messages += len(wanted)
         logged = mailboxes.logged([message.message_id for message in wanted])
         yield from misplaced_messages(wanted, logged)
+        settled_messages = [
+            message for message in page if message.referral_id and message.queued_at <= settled
+        ]
+        ends = mailboxes.ends({message.referral_id for message in settled_messages})
+        yield from hidden_messages(settled_messages, ends, settled)
     for entries in mailboxes.delivered(DELIVERED_TYPES, PAGE, since=settled - MAILBOX_WINDOW):
         old = [entry for entry in entries if entry.time is not None and entry.time <= settled]
         yield from undelivered_messages(old, mailboxes.holders([entry.message_id for entry in old]))

@@ -125,6 +125,10 @@ MESSAGES = table(
     column("referral_id", StoredText),
     column("queued_at", StoredTime),
     column("body", StoredBytes),
+    column("state", StoredText),
+    column("acknowledged_at", StoredTime),
+    column("offer_id", StoredText),
+    column("content", StoredText),
     column("closed_at", StoredTime),
 )
 LETTERS = table(

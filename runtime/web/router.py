@@ -47,6 +47,9 @@ _HELD: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS}
 # Headers that make a change conditional (RFC 9110 §13.1).
 _PRECONDITIONS: Final = ("If-Match", "If-None-Match", "If-Unmodified-Since")
 _UNREAD_TOLERATED: Final = 64 * 1024  # a refused body up to this size is read to keep the connection
+# A caller that was admitted longer ago is admitted again once its body is there. A body may take minutes, in
+# which its client may be revoked or its organisation suspended.
+_ADMITTED_SECONDS: Final = 0.25
 
 
 class _MatchedRule(Rule):
@@ -217,7 +220,7 @@ class Router:
             path = decode_path(environ["RAW_PATH_INFO"])
             (route, template, id_forms), values = self._adapter.match(path, environ["REQUEST_METHOD"])
             fault_response = route.fault_response
-            caller = self._caller(environ, route)
+            caller, admitted = self._caller(environ, route), time.monotonic()
             counted, work = caller is not None and self._rates is not None, route.work
             self._take(caller, route, origin)
             require_id_forms(values, id_forms)
@@ -236,6 +239,8 @@ class Router:
                 body = read_body(environ, route.limit, count, check)
                 reading = False
                 body_read = True
+                if time.monotonic() - admitted > _ADMITTED_SECONDS:
+                    caller = self._caller(environ, route)
                 if route.operation is not None:
                     route.operation.require_expected(body, environ.get("CONTENT_TYPE", ""))
                 request = Request(

@@ -148,6 +148,10 @@ class ApprovalStore(Protocol):
         """Return the requester's undecided requests, expired ones included, ordered by id."""
         ...
 
+    def endorsed_by(self, transaction: Connection, endorser: str) -> list[Approval]:
+        """Return the undecided requests that a member of the staff has endorsed, ordered by id."""
+        ...
+
     def page(
         self,
         transaction: Connection,

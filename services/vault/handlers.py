@@ -107,7 +107,7 @@ class VaultHandlers:
                 case SealedCaseReplaced(to=str(acceptor)) as fact:
                     self._replacements.replace_case_for(acceptor, batch, message, fact)
                 case SealedNoteSubmitted(explains=False) as fact:
-                    receive_note(batch, message, fact)
+                    receive_note(batch, message, fact, self._releases.paused_until)
                 case SealedNoteSubmitted() as fact:
                     receive_explanation(batch, message, fact)
                 case _:

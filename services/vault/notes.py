@@ -3,7 +3,10 @@ for their decision."""
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from contracts.envelope import Event
 from contracts.errors import Refused, Unavailable
@@ -11,9 +14,21 @@ from contracts.facts import Fact, SealedNoteReleased, SealedNoteSubmitted
 from services.vault.batch import PATIENCE, BatchProgress, submission_of
 from services.vault.domain.custody import closed, is_closed, other_party, require_open
 
+# Returns until when nothing may be sealed to an organisation, None if something may.
+PausedUntil = Callable[[str, dt.datetime], dt.datetime | None]
 
-def receive_note(batch: BatchProgress, message: Event[Fact], fact: SealedNoteSubmitted) -> None:
-    """Forward a note to the other party. Raises Unavailable while that party may not be known yet."""
+_PAUSED: Final = (
+    "The receiver's sealing key was replaced without proof of the earlier key; no note goes to it yet."
+)
+
+
+def receive_note(
+    batch: BatchProgress, message: Event[Fact], fact: SealedNoteSubmitted, paused_until: PausedUntil
+) -> None:
+    """Forward a note to the other party. Refuse it while releases to that party's key are paused: a note is
+    sealed to the key that the directory shows, like a case. Raises Unavailable while that party may not be
+    known yet.
+    """
     try:
         custody = batch.custodies[fact.referral_id]
         receiver = other_party(custody, fact.author)
@@ -21,6 +36,8 @@ def receive_note(batch: BatchProgress, message: Event[Fact], fact: SealedNoteSub
             if batch.now - message.time < PATIENCE:
                 raise Unavailable("The case or its acceptance may not have reached the vault yet.")
             raise Refused("not-in-this-state", "No organisation has accepted the referral.")
+        if (until := paused_until(receiver, batch.now)) is not None:
+            raise Refused("not-in-this-state", f"{_PAUSED} Send the note after {until.isoformat()}.")
     except Refused as refused:
         batch.refuse_submission(message, fact.referral_id, fact.author, refused)
     else:

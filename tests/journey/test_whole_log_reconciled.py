@@ -8,6 +8,8 @@ import pytest
 
 from admin.read_only_engine import open_read_only
 from admin.reconciliation.differences import differences
+from admin.reconciliation.mailbox_differences import misplaced_messages
+from admin.reconciliation.message_ends import hidden_messages
 from admin.reconciliation.replica_differences import replica_differences
 from admin.reconciliation.service_states import SERVICES, ServiceStates
 from kopuro_client import RefusedError
@@ -45,6 +47,19 @@ def test_hub_agrees_with_its_log_after_all_stories(hub: RunningHub) -> None:
                     f"{one.where}: {one.record}: {one.what}"
                     for one in replica_differences(replica, logged, made, now)
                 ]
+            sequence = 0
+            while messages := states.mailboxes.messages(sequence, 500):
+                sequence = messages[-1].sequence
+                logged_messages = states.mailboxes.logged([message.message_id for message in messages])
+                placed = [message for message in messages if message.key in logged_messages]
+                found += [f"{one.where}: {one.what}" for one in misplaced_messages(placed, logged_messages)]
+                ends = states.mailboxes.ends({message.referral_id for message in messages})
+                of_referrals = [message for message in messages if message.referral_id]
+                found += [
+                    f"{one.where}: {one.referral_id}: {one.what}"
+                    for one in hidden_messages(of_referrals, ends, now)
+                ]
+            assert sequence
         finally:
             for engine in engines.values():
                 engine.dispose()

@@ -40,6 +40,7 @@ from contracts.envelope import Envelope, Event
 from contracts.facts import (
     CATALOGUE,
     DecisionsRecorded,
+    DeliveryAcknowledged,
     HistoryRead,
     OfferDeclined,
     OfferOpened,
@@ -57,6 +58,7 @@ from runtime.messaging.outbox.unreceipted import Unreceipted
 from runtime.messaging.ports import Outgoing
 from runtime.storage.columns import Instant, Json
 from runtime.storage.database import Database
+from services.delivery.adapters.tables import MESSAGES
 from services.directory.adapters.tables import (
     AGREEMENTS,
     APPLICATIONS,
@@ -87,7 +89,7 @@ from services.routing.domain.recorded_decision import RecordedDecision
 from services.routing.domain.timeline import entry_of
 from services.routing.ports import Changes
 from tests.long_run import LONG
-from tests.support.hub_on_disk import OSH, SAYS, THEN, HubOnDisk, complete, replicate
+from tests.support.hub_on_disk import MOSCOW, OSH, SAYS, THEN, HubOnDisk, complete, replicate
 from tests.unit.services.audit.logs import event
 from tests.unit.services.directory.application_samples import content
 from tests.unit.services.directory.watch_samples import employer, report
@@ -137,7 +139,7 @@ class _FilledHub(HubOnDisk):
     """A hub with a row in every table that is compared, all as the log says."""
 
     def fill(self) -> None:
-        self.refer()
+        self._acknowledged(self.refer())
         self._declined()
         self._ended("completed")
         self._ended("withdrawn")
@@ -187,6 +189,25 @@ class _FilledHub(HubOnDisk):
         self.step(number, submitted)
         return number
 
+    def _acknowledged(self, referral_id: str) -> None:
+        """The acceptor has acknowledged its offer, which is not closed yet."""
+        with self.databases["delivery"].read() as transaction:
+            offer = MESSAGES.c.referral_id == referral_id, MESSAGES.c.type == OfferOpened.type
+            message_id = transaction.execute(select(MESSAGES.c.message_id).where(*offer)).scalar_one()
+        self.move(message_id, content="open", state="acknowledged", acknowledged_at=THEN)
+        fact = DeliveryAcknowledged(
+            referral_id=referral_id,
+            organization=MOSCOW,
+            message_id=message_id,
+            message_type=OfferOpened.type,
+        )
+        self.log.append([event(fact.type, data=plain(fact), partition_key=referral_id, time=THEN)])
+
+    def move(self, message_id: str, **columns: Any) -> None:
+        """Change a message of the mailboxes as delivery does."""
+        with self.databases["delivery"].write() as transaction:
+            transaction.execute(update(MESSAGES).where(MESSAGES.c.message_id == message_id).values(columns))
+
     def _decided(self, referral_id: str) -> str:
         salt = bytes(range(32))
         decision = RecordedDecision(
@@ -212,11 +233,12 @@ class _FilledHub(HubOnDisk):
         deadline = THEN + dt.timedelta(days=1)
         situation = {field.name: getattr(facts(), field.name) for field in fields(Situation)}
         self._decided(number)
-        self._told(
+        opened = self._told(
             number,
             OfferOpened(**of_offer, rank=1, opened_at=THEN, deadline=deadline, facts=Situation(**situation)),
         )
         self._told(number, OfferDeclined(**of_offer, reason=DeclineReason.no_capacity))
+        self.move(opened.id, offer_id=offer_id, content="declined", closed_at=THEN, body=b"")
         self.write(
             "routing",
             OFFERS,
@@ -495,6 +517,8 @@ COLUMN_ROWS: Final[Mapping[tuple[str, str, str], tuple[str, Any]]] = {
     ("directory", "revisions", "changed_at"): ("id", OSH),
     ("routing", "decisions", "referral_id"): ("record", RECORD),
     ("directory", "applications", "reason"): ("state", "refused"),
+    ("delivery", "mailbox_messages", "state"): ("state", "acknowledged"),
+    ("delivery", "mailbox_messages", "content"): ("content", "declined"),
 }
 # Where a value of the column's type would not do.
 VALUES: Final[Mapping[tuple[str, str], Any]] = {
@@ -508,6 +532,7 @@ VALUES: Final[Mapping[tuple[str, str], Any]] = {
     ("token_keys", "record"): {"key": {"kid": "record"}, "withdrawn": True},
     ("sealing_keys", "key"): {"kid": "third"},
     ("mailbox_messages", "type"): "kopuro.offer.declined.v1",
+    ("mailbox_messages", "content"): "expired",
     ("unreceipted", "body"): encode_batch([history_read()])[0].body,
 }
 
@@ -687,6 +712,8 @@ SETTLED: Final = (
     ("routing", "statements", "issued_at"),
     ("vault", "custodies", "changed_at"),
     ("delivery", "mailbox_messages", "queued_at"),
+    ("delivery", "mailbox_messages", "acknowledged_at"),
+    ("delivery", "mailbox_messages", "closed_at"),
     ("directory", "revisions", "changed_at"),
     ("directory", "approvals", "requested_at"),
     ("directory", "sealing_keys", "since"),
@@ -783,7 +810,11 @@ GARBAGE: Final[Mapping[type, Sequence[str]]] = {
 }
 
 # Where NULL says something: the vault has not learned it.
-OPTIONAL: Final = {("vault", "custodies", "sender"), ("vault", "custodies", "acceptance_id")}
+OPTIONAL: Final = {
+    ("vault", "custodies", "sender"),
+    ("vault", "custodies", "acceptance_id"),
+    ("delivery", "mailbox_messages", "offer_id"),
+}
 
 
 def damages() -> Iterator[Change]:

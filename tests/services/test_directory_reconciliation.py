@@ -133,20 +133,28 @@ class DirectoryWithLog:
         self.directory.entries.enter(Organization, [replace(record, sealing_key=keys[1].public)], by=LOADER)
 
     def request_endorsed_again(self) -> None:
-        """A partner's request for a key. The first endorser is revoked before the second approval."""
+        """A partner's requests for a key. The first endorser is revoked before the second approval.
+
+        In an earlier build the request stayed open, and another operator endorsed it again.
+        """
         name = "kg.endorsed-keys"
         self.directory.entries.put_organization(OPERATOR, organization(name))
         self.directory.keys.publish(name, Pair.new().public, by=name)
-        issue(self.directory, FIRST.id, "first", "f" * 43, Role.operator)
-        asked = self.two_persons.keys.publish(name, Pair.new().public, by=name, without_proof=True)
-        assert isinstance(asked, Approval)
-        self.later()
-        self.two_persons.approvals.approve(asked.id, FIRST)
-        self.later()
-        self.two_persons.credentials.revoke("first", by=SECOND.id, operator=True)
-        for approver in (SECOND, THIRD):
+        followers = self.two_persons.ledger.followers
+        for client_id, ends in (("first", False), ("first-2", True)):
+            issue(self.directory, FIRST.id, client_id, "f" * 43, Role.operator)
+            asked = self.two_persons.keys.publish(name, Pair.new().public, by=name, without_proof=True)
+            assert isinstance(asked, Approval)
             self.later()
-            self.two_persons.approvals.approve(asked.id, approver)
+            self.two_persons.approvals.approve(asked.id, FIRST)
+            self.later()
+            self.two_persons.ledger.followers = followers if ends else []
+            self.two_persons.credentials.revoke(client_id, by=SECOND.id, operator=True)
+            state = self.two_persons.approvals.one(asked.id, ApprovalReader(organization=None)).state
+            assert state is (State.stale if ends else State.requested)
+            for approver in () if ends else (SECOND, THIRD):
+                self.later()
+                self.two_persons.approvals.approve(asked.id, approver)
 
     def clients_while_the_clock_is_set_back(self) -> None:
         name = "kg.two-clients"

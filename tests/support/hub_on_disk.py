@@ -260,7 +260,8 @@ class HubOnDisk:
     def _said(
         referral_id: str, fact: str, data: dict[str, str], time: dt.datetime, source: str = "/kg/routing"
     ) -> Envelope:
-        return event(f"kopuro.{fact}.v1", data=data, partition_key=referral_id, time=time, source=source)
+        said = {"referral_id": referral_id, **data}
+        return event(f"kopuro.{fact}.v1", data=said, partition_key=referral_id, time=time, source=source)
 
 
 SAYS: dict[str, dict[str, Any]] = {

@@ -197,6 +197,15 @@ def test_key_replacement_by_two_operators_notifies_its_owner_and_pauses_releases
         headers={"Authorization": f"Bearer {hub.token(owner.id)}"},
     )
     assert answer.status_code == 404
+    # Nor does what the sender writes about the person meanwhile go to the new key.
+    sender.hub.note(referral_id, "Invented.", to=owner.id)
+    refused = sender.await_message("submission.refused", referral_id)
+    assert refused["problem"]["type"] == "urn:kopuro:problem:not-in-this-state"
+    assert "no note goes to it yet" in refused["problem"]["detail"]
+    assert "note.delivered" not in {
+        message["type"].split(".", 1)[1].removesuffix(".v1")
+        for message in owner.hub.mailbox(limit=200)["items"]
+    }
 
 
 def test_operator_alone_neither_writes_an_agreement_nor_changes_whom_a_service_is_asked_for(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
@@ -84,6 +85,27 @@ def test_request_for_approval_changes_nothing_and_owner_is_notified(hub: Running
     assert refused.json()["state"] == "refused"
     assert notice(hub.organization(victim).hub, "approval.refused", id=request["id"])["by"] == "kg.operator"
     assert read_own(hub, victim) == before
+
+
+def test_notice_that_the_thief_acknowledges_is_read_again_and_on_record(hub: RunningHub, victim: str) -> None:
+    began = (dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)).isoformat()
+    request = ask(
+        hub, victim, "POST", "/v1/keys", json={**public_key(generate_key()), "approval": True}
+    ).json()
+    owner, requested = hub.organization(victim).hub, ["approval.requested"]
+
+    def told(since: str | None = None) -> list[str]:
+        items = owner.mailbox(types=requested, since=since, limit=200)["items"]
+        return [message["id"] for message in items if message["data"]["id"] == request["id"]]
+
+    (message_id,) = until(lambda: told() or None, "the notice of the request")
+    with thief(hub, victim) as stolen:
+        stolen.acknowledge(message_id)
+    assert told() == []
+    assert told(began) == [message_id]
+    assert on_record(hub, "approval.requested", victim, victim) >= 1
+    refused = ask(hub, "operator", "POST", f"/v1/approvals/{request['id']}/refuse")
+    assert refused.json()["state"] == "refused"
 
 
 def test_case_that_the_thief_accepts_stays_sealed_to_the_owners_key(hub: RunningHub) -> None:

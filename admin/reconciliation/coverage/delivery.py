@@ -16,26 +16,27 @@ DELIVERY: Final[Tables] = {
         "type": Compared("offer.accepted", "data"),
         "body": Compared("offer.accepted", "data"),
         **omitted(Reason.bookkeeping, "the order and the cursor", "sequence"),
-        **omitted(Reason.uncompared, "the referral with whose end it is closed", "referral_id"),
+        "referral_id": Compared("offer.accepted", "referral_id"),
         **omitted(Reason.bookkeeping, "tracing", "correlation_id"),
+        # Of an offer or a case. No entry says that another message was acknowledged.
+        "state": Compared("delivery.acknowledged", "message_id"),
         **omitted(
             Reason.uncompared,
-            "delivery.delivered and delivery.acknowledged; an acknowledged message is not sent again",
-            *("state", "delivered_at", "acknowledged_at"),
+            "delivery.delivered and delivery.acknowledged have the times; the state is compared",
+            *("delivered_at", "acknowledged_at"),
         ),
         **omitted(Reason.bookkeeping, "only one in the future is named", "queued_at"),
         **omitted(Reason.bookkeeping, "when the row is deleted", "forget_after"),
-        **omitted(Reason.derived, "the body has it too", "offer_id"),
+        "offer_id": Compared("offer.opened", "offer_id"),
         **omitted(
             Reason.uncompared,
             "what an alert is about; a closed body has no more of it, and another subject ends it too early",
             "subject",
         ),
-        **omitted(
-            Reason.uncompared,
-            "whether and why the body is erased; a closed message is not compared",
-            *("content", "closed_at", "closes_at"),
-        ),
+        # Why the body of a message about a referral was erased; `message_ends.py` has the facts of each.
+        "content": Compared("referral.withdrawn", "reason"),
+        "closed_at": Compared("offer.declined", "time"),
+        **omitted(Reason.derived, "when the note of a completed referral is erased", "closes_at"),
     },
     "case_letters": {
         "referral_id": Compared("case.released", "referral_id"),

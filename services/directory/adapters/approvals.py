@@ -70,6 +70,13 @@ class SqlApprovalStore:
         )
         return [_approval(row) for row in transaction.execute(query.order_by(APPROVALS.c.id))]
 
+    def endorsed_by(self, transaction: Connection, endorser: str) -> list[Approval]:
+        """See `ports.ApprovalStore`."""
+        query = select(APPROVALS).where(
+            APPROVALS.c.state == State.requested.value, APPROVALS.c.endorsed_by == endorser
+        )
+        return [_approval(row) for row in transaction.execute(query.order_by(APPROVALS.c.id))]
+
     def page(
         self,
         transaction: Connection,

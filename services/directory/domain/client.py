@@ -220,6 +220,20 @@ def client_with_digest(
     )
 
 
+def was_issued_again(before: Client, after: Client) -> bool:
+    """Return whether a change replaced every secret and key, and ended the tokens: somebody else may have
+    had them.
+
+    An owner that rotates its secret or replaces its keys ends no other tokens than those of removed keys.
+    """
+    had, has = (
+        {*(key.thumbprint for key in one.keys), one.secret_sha256, one.retiring and one.retiring.sha256}
+        - {"", None}
+        for one in (before, after)
+    )
+    return after.token_epoch != before.token_epoch and had.isdisjoint(has)
+
+
 def next_second(moment: dt.datetime) -> dt.datetime:
     """Return the first whole second that is not before the moment."""
     whole = moment.replace(microsecond=0)

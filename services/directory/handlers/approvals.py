@@ -5,7 +5,7 @@ An approval applies exactly the requested change: it is stored, and every fact a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ from services.directory.domain.approval import (
     refused,
 )
 from services.directory.domain.change import Change, digest, restored, shown_change, stored
-from services.directory.domain.client import Client
+from services.directory.domain.client import Client, was_issued_again
 from services.directory.domain.entry import DirectoryEntry, Standing
 from services.directory.handlers.change_rates import ChangeRates
 from services.directory.handlers.earlier_clients import has_power_over
@@ -201,22 +201,32 @@ class Approvals:
     def _end_what_lost_standing(
         self, writing: Writing, before: DirectoryEntry | None, after: DirectoryEntry, by: str
     ) -> None:
-        """End the open requests of a client that was revoked or has another role, and of an organisation that
-        may not use the hub any more, with its challenges.
+        """End the open requests of a client that was revoked, has another role or was issued again, and of an
+        organisation that may not use the hub any more, with its challenges. End those that a member of the
+        staff who lost its standing in this way has endorsed: the endorsement would count again with the next
+        client of that principal.
 
         A partner's client ends only the requests that it made: those of the partner's other clients stay. A
         member of the staff has one client. Requests of earlier builds do not say which client made them; they
         end with the last one.
         """
         if isinstance(before, Client) and isinstance(after, Client):
-            if not before.live or (after.live and after.roles == before.roles):
+            if not before.live or (
+                after.live and after.roles == before.roles and not was_issued_again(before, after)
+            ):
                 return
             clients = writing.ledger.register.clients_of(writing.transaction, [after.principal])
-            is_last = not any(one.live and one.roles == before.roles for one in clients)
+            is_last = not any(one.live and one.roles == before.roles for one in clients if one.id != after.id)
             self._overtake(
                 writing,
-                after.principal,
+                self._store.open_by(writing.transaction, after.principal),
                 lambda one: one.client == after.id or (is_last and not one.client),
+                by,
+            )
+            self._overtake(
+                writing,
+                self._store.endorsed_by(writing.transaction, after.principal),
+                lambda _: is_last,
                 by,
             )
         elif (
@@ -225,11 +235,13 @@ class Approvals:
             and after.is_excluded
             and not before.is_excluded
         ):
-            self._overtake(writing, after.id, lambda _: True, by)
+            self._overtake(writing, self._store.open_by(writing.transaction, after.id), lambda _: True, by)
             writing.ledger.keys.close_challenges(writing.transaction, after.id)
 
-    def _overtake(self, writing: Writing, requester: str, ends: Callable[[Approval], bool], by: str) -> None:
-        for one in self._store.open_by(writing.transaction, requester):
+    def _overtake(
+        self, writing: Writing, requests: Sequence[Approval], ends: Callable[[Approval], bool], by: str
+    ) -> None:
+        for one in requests:
             if ends(one):
                 expired = one.shown_at(writing.now) is State.expired
                 step = ApprovalStep.expire if expired else ApprovalStep.overtake

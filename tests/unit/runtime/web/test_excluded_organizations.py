@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from runtime.access.signer import TokenSigner
 from runtime.access.tokens import Principal, TokenVerifier
 from runtime.telemetry import trace
 from runtime.telemetry.metrics import HttpMetrics
+from runtime.web import router as router_module
 from runtime.web.protocol import CONNECTION
 from runtime.web.request import Request
 from runtime.web.response import Response
@@ -67,7 +70,11 @@ class Standing:
         self.gate = Gate(verifier, lambda organization: self.excluded and organization == OSH)
 
     def ask(
-        self, route: Route, handle: Callable[[Request], Response], role: str = "partner"
+        self,
+        route: Route,
+        handle: Callable[[Request], Response],
+        role: str = "partner",
+        **environment: object,
     ) -> tuple[int, Mapping[str, Any]]:
         """Send a request with a token of the role to the route, handled by `handle`."""
 
@@ -88,9 +95,26 @@ class Standing:
             "HTTP_AUTHORIZATION": f"Bearer {SIGNER.issue(principal, now=NOON)}",
             "CONTENT_LENGTH": "0",
             CONNECTION: None,
+            **environment,
         }
         (body,) = router(environ, lambda status, headers: statuses.append(status))
         return int(statuses[0].split()[0]), json.loads(body)
+
+
+class SlowBody:
+    """A body of two bytes, in whose second byte its organisation is excluded."""
+
+    def __init__(self, standing: Standing, moments: list[float], seconds: float) -> None:
+        self._standing = standing
+        self._moments = moments
+        self._seconds = seconds
+        self._left = [b"{", b"}"]
+
+    def read(self, size: int) -> bytes:
+        if len(self._left) == 1:
+            self._standing.excluded = True
+            self._moments.append(self._moments[-1] + self._seconds)
+        return self._left.pop(0)
 
 
 def _excluded_of(request: Request) -> Response:
@@ -129,3 +153,19 @@ def test_handler_that_waited_asks_the_gate_again() -> None:
     (mailbox,) = [route for route in PARTNERS if route.url == "/v1/mailbox"]
     status, body = standing.ask(mailbox, wait)
     assert (status, body["type"]) == (403, "urn:kopuro:problem:forbidden")
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.3, 500.0])
+def test_caller_is_admitted_again_after_a_slow_body(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    standing, moments = Standing(), [1000.0]
+    monkeypatch.setattr(
+        router_module,
+        "time",
+        SimpleNamespace(monotonic=lambda: moments[-1], perf_counter=time.perf_counter, time_ns=time.time_ns),
+    )
+    (acknowledging,) = [route for route in PARTNERS if route.url == "/v1/mailbox:acknowledge"]
+    body = SlowBody(standing, moments, seconds)
+    slow: dict[str, Any] = {"wsgi.input": body, "CONTENT_LENGTH": "2", "CONTENT_TYPE": "application/json"}
+    status, _ = standing.ask(acknowledging, lambda _request: Response.json({}), **slow)
+    assert standing.excluded
+    assert status == (200 if seconds < 0.25 else 403)

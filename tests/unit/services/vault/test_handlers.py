@@ -1030,6 +1030,23 @@ def test_replaced_case_for_a_replaced_key_is_refused_during_the_pause(vault: Wor
     assert "2026-03-02T12:00:00+00:00" in refused.problem["detail"]
 
 
+@pytest.mark.parametrize(("author", "receiver"), [(SENDER, ACCEPTOR), (ACCEPTOR, SENDER)])
+def test_note_to_a_replaced_key_is_refused_during_the_pause(
+    vault: Workbench, author: str, receiver: str
+) -> None:
+    vault.receive(acceptance())
+    until = vault.keys.pauses[receiver] = NOW + dt.timedelta(hours=24)
+    vault.receive(note(author))
+    refused = only(SubmissionRefused, vault.sent())
+    assert (refused.organization, refused.submission_id) == (author, "submission-1")
+    assert refused.problem["type"].endswith("not-in-this-state")
+    assert until.isoformat() in refused.problem["detail"]
+    assert not [one for one in vault.sent() if isinstance(one.data, SealedNoteReleased)]
+    vault.clock.time = until
+    vault.receive(note(author))
+    assert only(SealedNoteReleased, vault.sent()[1:]).organization == receiver
+
+
 def test_closing_a_paused_referral_erases_its_case(vault: Workbench) -> None:
     vault.keys.pauses[ACCEPTOR] = NOW + dt.timedelta(hours=24)
     vault.receive(sealed_case(seal(CASE, public_key(vault.custody))), acceptance())

@@ -246,6 +246,7 @@ def test_request_on_a_record_that_changed_since_is_stale_and_on_record(guarded: 
 
 def test_expired_request_has_no_effect(guarded: Directory) -> None:
     waiting = requested(issue(guarded, OSH, "desk", SECRET))
+    assert waiting.expires_at - waiting.requested_at == dt.timedelta(days=7)
     guarded.clock.time = waiting.expires_at
     assert guarded.approvals.shown(waiting).state == "expired"
     assert refusal_of(lambda: guarded.approvals.approve(waiting.id, SECOND)) == "conflict"

@@ -10,16 +10,20 @@ import pytest
 
 from contracts.application import ApplicationVetting
 from contracts.codes import ApplicationState, ApprovalRefusal, SuspensionReason, Vetting
+from contracts.errors import Refused
 from contracts.facts import ApprovalRefused
 from contracts.organization import Organization, SealingKey
+from runtime.access.tokens import Principal
 from runtime.storage.database import Database
-from services.directory.domain.approval import Approval, Policy, State
+from services.directory import admission
+from services.directory.domain.approval import Approval, Decider, Policy, State
 from services.directory.domain.client import Client, Role, client
 from services.directory.domain.precondition import ANY_REVISION, at_revision
 from services.directory.handlers.approvals import ApprovalReader
 from services.directory.handlers.kept_role import keep_role
 from services.directory.handlers.sealing_keys import Challenged
 from tests.support import migrated
+from tests.support.client_assertions import new_key, public_set
 from tests.unit.services.directory.application_samples import request as application
 from tests.unit.services.directory.samples import (
     OPERATOR,
@@ -108,6 +112,20 @@ def _role_changed(hub: Hub) -> None:
     keep_role(hub.two.ledger, ANN, Role.auditor, by="admin")
 
 
+def _issued_again(client_id: str, principal: str, role: Role) -> Callable[[Hub], None]:
+    def lose(hub: Hub) -> None:
+        hub.quick.credentials.issue(
+            "second",
+            client_id=client_id,
+            principal=principal,
+            roles=(role,),
+            secret_sha256="c" * 64,
+            precondition=ANY_REVISION,
+        )
+
+    return lose
+
+
 STAFF_WAYS: dict[str, tuple[tuple[Client, ...], Callable[[Hub], None]]] = {
     "revoked": ((member(ANN, Role.operator),), _revoked),
     "another role of its client": ((member(ANN, Role.auditor, Role.operator),), _role_changed),
@@ -115,7 +133,28 @@ STAFF_WAYS: dict[str, tuple[tuple[Client, ...], Callable[[Hub], None]]] = {
         (member(ANN, Role.operator), member("ann-2", Role.auditor)),
         _role_changed,
     ),
+    "issued again": ((member(ANN, Role.operator),), _issued_again(ANN, ANN, Role.operator)),
 }
+
+
+@pytest.mark.parametrize("way", STAFF_WAYS)
+def test_request_that_a_member_of_the_staff_endorsed_ends_with_its_standing(hub: Hub, way: str) -> None:
+    clients, lose = STAFF_WAYS[way]
+    issue(hub.quick, OSH, "desk", SECRET)
+    hub.clients(*clients)
+    endorsed = asked(publish(hub, new_sealing_key(), "desk", without_proof=True))
+    hub.two.approvals.approve(endorsed.id, Decider(id=ANN, roles=frozenset({"operator"})))
+    other = asked(publish(hub, new_sealing_key(), "desk", without_proof=True))
+    hub.two.approvals.approve(other.id, Decider(id="third", roles=frozenset({"operator"})))
+    lose(hub)
+    assert (hub.state(endorsed), hub.state(other)) == (State.stale, State.requested)
+    # A new client of the same person does not bring the endorsement back.
+    hub.clients(member("ann-3", Role.auditor))
+    with pytest.raises(Refused) as refused:
+        hub.two.approvals.approve(endorsed.id, Decider(id="second", roles=frozenset({"operator"})))
+    assert refused.value.slug == "conflict"
+    found = hub.two.keys.history(OSH)
+    assert [one.key for one in found] == [FIRST_KEY]
 
 
 @pytest.mark.parametrize("way", STAFF_WAYS)
@@ -165,6 +204,7 @@ def _loaded_as_suspended(hub: Hub) -> None:
 # with the present key's private half, so the revocation of a client does not matter for it.
 PARTNER_WAYS: dict[str, tuple[Callable[[Hub], object], bool]] = {
     "client revoked": (lambda hub: hub.two.credentials.revoke("desk", by="second", operator=True), False),
+    "client issued again": (_issued_again("desk", OSH, Role.partner), False),
     "role kept by its other client": (
         lambda hub: keep_role(hub.two.ledger, OSH, Role.partner, client_id="spare", by="admin"),
         False,
@@ -242,13 +282,10 @@ def test_standing_that_is_not_lost_ends_nothing(hub: Hub) -> None:
     hub.clients(member("desk", Role.partner, principal=OSH), member(ANN, Role.operator))
     partners = asked(publish(hub, new_sealing_key(), "desk", without_proof=True))
     staffs = asked(STAFF_REQUESTS["agreement"](hub.two))
-    hub.quick.credentials.issue(
-        "second",
-        client_id=ANN,
-        principal=ANN,
-        roles=(Role.operator,),
-        secret_sha256="c" * 64,
-        precondition=ANY_REVISION,
-    )
+    for client_id, principal, role in (("desk", OSH, "partner"), (ANN, ANN, "operator")):
+        by = Principal(id=principal, roles=frozenset({role}), client_id=client_id)
+        hub.two.own_credentials.rotate(client_id, "c" * 64, by=by)
+        hub.two.own_credentials.revoke_tokens(client_id, by=by, operator=False)
+        hub.two.own_credentials.replace_keys(client_id, admission.key_set(public_set(new_key())), by=by)
     _excluded(name="Another name")(hub)
     assert (hub.state(partners), hub.state(staffs)) == (State.requested, State.requested)
