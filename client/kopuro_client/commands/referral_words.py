@@ -314,6 +314,7 @@ DETAILS: Final[Mapping[str, Texts]] = {
     "status": ("{value}", "{value}", "{value}"),
     "outcome": ("{value}", "{value}", "{value}"),
     "reason": ("{value}", "{value}", "{value}"),
+    "overridden": ("although: {value}", "хотя: {value}", "буга карабай: {value}"),
     "parts": ("parts {value}", "части {value}", "бөлүктөрү {value}"),
     "part_of": ("part of {value}", "часть направления {value}", "{value} жолдомосунун бөлүгү"),
     "onward": ("onward as {value}", "продолжено в {value}", "{value} менен уланды"),

@@ -28,7 +28,7 @@ from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.decision import Decision
 from services.routing.domain.ending import withdraw_for
 from services.routing.domain.intervention import awaited, intervene
-from services.routing.domain.open_offers import place
+from services.routing.domain.open_offers import place, told_as_overridden
 from services.routing.domain.referral import Referral
 from services.routing.domain.standing import note_readmission, report_suspended_acceptor, revoke_suspended
 from services.routing.handlers.coordinator_submissions import CoordinatorSubmissions
@@ -222,9 +222,9 @@ class RoutingCommands:
         def attempt(referral: Referral) -> PlacementSubmitted:
             if self._network.directory.organization(organization) is None:
                 raise Refused("unknown-organization", "The directory has no organisation with this id.")
-            place(referral, placement, self._transactions.context(now))
+            tried = place(referral, placement, self._transactions.context(now))
             seen = tuple(offer.id for offer in referral.awaited_offers) if offers is None else offers
-            return replace(placement, offers=seen)
+            return replace(placement, offers=seen, overridden=told_as_overridden(tried.decisions[-1]))
 
         return self._coordinators.submit(placement, now, key, attempt)
 

@@ -156,7 +156,10 @@ def test_watch_with_short_wait_does_not_busy_loop(fake_clock: FakeClock) -> None
         fake_clock.now += wait - 0.5  # the hub responds slightly early
         return page()
 
-    assert list(watching(fetch, after=None, wait=2.0, give_up_after=2.0, clock=fake_clock.clock, lost=float)) == []
+    assert (
+        list(watching(fetch, after=None, wait=2.0, give_up_after=2.0, clock=fake_clock.clock, lost=float))
+        == []
+    )
     with pytest.raises(InvalidArgumentError):
         next(watching(fetch, after=None, wait=0.0, give_up_after=None, clock=fake_clock.clock, lost=float))
 

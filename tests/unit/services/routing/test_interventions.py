@@ -18,6 +18,7 @@ from contracts.facts import (
     OfferExpired,
     OfferReminded,
     PlacementRefused,
+    PlacementSubmitted,
     RevocationSubmitted,
 )
 from contracts.idempotency_key import HEADER
@@ -161,6 +162,42 @@ def test_placement_after_another_coordinators_is_refused(small: Workbench) -> No
     (refused,) = small.take(second)
     assert isinstance(refused, PlacementRefused)
     assert others[0] in str(refused.problem["detail"])
+
+
+def test_placement_records_the_rules_that_it_overrides(small: Workbench) -> None:
+    small.absorb([organization("ru.far", service(areas=("KZ",)))])
+    referral = new_id()
+    small.take(submitted(referral))
+    small.commands.submit_placement(
+        referral, "ru.far", "kg.coordinator", NOW, reason=InterventionReason.no_answer
+    )
+    placed = small.published()[-1]
+    assert isinstance(placed.data, PlacementSubmitted)
+    assert placed.data.overridden == ("area_served",)
+    assert [one.organization for one in opened(small.take(placed))] == ["ru.far"]
+    (step,) = [
+        entry
+        for entry in small.queries.referral(referral, SENDER, oversight=False).timeline
+        if entry.fact == "placement.submitted"
+    ]
+    assert step.detail["overridden"] == ["area_served"]
+
+
+def test_placement_overrides_no_rule_that_the_coordinator_did_not_see(small: Workbench) -> None:
+    small.absorb([organization("ru.far", service(areas=("KZ",)))])
+    referral = new_id()
+    (offer,) = opened(small.take(submitted(referral)))
+    small.commands.submit_placement(
+        referral, "ru.far", "kg.coordinator", NOW, reason=InterventionReason.no_answer
+    )
+    placed = small.published()[-1]
+    small.absorb([organization("ru.far", service(areas=("KZ",), languages=("kk",)))])
+    (refused,) = small.take(placed)
+    assert isinstance(refused, PlacementRefused)
+    assert "language_shared" in str(refused.problem["detail"])
+    assert "area_served" not in str(refused.problem["detail"])
+    view = small.queries.referral(referral, SENDER, oversight=False)
+    assert {one.id: one.state for one in view.offers} == {offer.offer_id: OfferState.open}
 
 
 @pytest.mark.parametrize(
