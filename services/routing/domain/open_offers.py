@@ -25,7 +25,7 @@ from services.routing.domain.offer_closing import (
     close_offer,
 )
 from services.routing.domain.parts import Part
-from services.routing.domain.referral import Referral, ReferralEvent, next_status
+from services.routing.domain.referral import Referral, ReferralEvent, next_status, require_open
 from services.routing.domain.report_words import rule_label
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
 from services.routing.domain.splitting import is_divided, parts_now, require_not_split, split
@@ -44,6 +44,7 @@ def place(referral: Referral, placement: PlacementSubmitted, context: Transition
     the acceptance are revoked, if the coordinator saw them. No rule is overridden that the coordinator did
     not override.
     """
+    require_open(referral)
     require_not_split(referral)
     seen = placement.offers
     if seen is not None and any(offer.id not in seen for offer in referral.awaited_offers):
@@ -97,6 +98,9 @@ def _revoked_for(
 ) -> ClosedOffer:
     if not referral.open_offers:
         revoked = revoke_acceptance(referral, placement.coordinator, context)
+        if placement.organization == referral.acceptor:
+            # It would lose the case, and be asked about a referral that it has.
+            raise Refused("conflict", "The organisation has already accepted this referral.")
         if placement.reason is None and context.in_good_standing(referral.acceptor or ""):
             raise _reason_required("because the acceptance would be revoked")
         return revoked

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from contracts.codes import CoordinatorAct, InterventionReason, OfferState
+from contracts.codes import CoordinatorAct, InterventionReason, OfferState, Outcome
 from contracts.errors import Refused
 from contracts.facts import (
     InterventionApplied,
@@ -17,6 +17,7 @@ from contracts.facts import (
     InterventionSubmitted,
     OfferExpired,
     OfferReminded,
+    OutcomeSubmitted,
     PlacementRefused,
     PlacementSubmitted,
     RevocationSubmitted,
@@ -29,7 +30,15 @@ from runtime.web.request import Request
 from services.routing import api
 from services.routing.domain.refusals import OF_COORDINATORS, counted_with
 from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization, service
-from tests.unit.services.routing.workbench import Workbench, event, opened, sender, submitted, workbench
+from tests.unit.services.routing.workbench import (
+    Workbench,
+    accepted_by,
+    event,
+    opened,
+    sender,
+    submitted,
+    workbench,
+)
 
 
 @pytest.fixture
@@ -317,6 +326,23 @@ def test_candidates_show_the_parts_in_which_all_needs_could_be_taken(
     ]
     assert candidates(referral, organization="ru.all")["parts"] == []
     assert len(small.queries.decisions(referral, SENDER, oversight=False)) == 1
+
+
+def test_nobody_is_a_candidate_for_a_referral_that_has_ended(
+    small: Workbench, candidates: Callable[..., dict[str, Any]]
+) -> None:
+    referral = new_id()
+    (offer,) = opened(small.take(submitted(referral)))
+    small.take(accepted_by(offer))
+    assert candidates(referral)["candidates"]
+    done = OutcomeSubmitted(referral_id=referral, organization="ru.one", outcome=Outcome.resolved)
+    small.take(event(done, referral))
+    with pytest.raises(Refused) as refused:
+        candidates(referral)
+    assert (refused.value.slug, refused.value.detail) == ("not-in-this-state", "The referral is completed.")
+    # What excludes an organisation may be asked after the end, too.
+    (one,) = candidates(referral, organization="ru.far")["candidates"]
+    assert "area_served" in failed(one)
 
 
 def test_candidates_of_an_unknown_referral_are_refused(candidates: Callable[..., dict[str, Any]]) -> None:
