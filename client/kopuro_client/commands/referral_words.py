@@ -314,7 +314,6 @@ DETAILS: Final[Mapping[str, Texts]] = {
     "status": ("{value}", "{value}", "{value}"),
     "outcome": ("{value}", "{value}", "{value}"),
     "reason": ("{value}", "{value}", "{value}"),
-    "overridden": ("although: {value}", "хотя: {value}", "буга карабай: {value}"),
     "parts": ("parts {value}", "части {value}", "бөлүктөрү {value}"),
     "part_of": ("part of {value}", "часть направления {value}", "{value} жолдомосунун бөлүгү"),
     "onward": ("onward as {value}", "продолжено в {value}", "{value} менен уланды"),
@@ -326,6 +325,7 @@ DETAILS: Final[Mapping[str, Texts]] = {
     "replace_by": ("due {value}", "срок {value}", "мөөнөтү {value}"),
     "coordinator": ("by {value}", "кто: {value}", "ким: {value}"),
     "by": ("by {value}", "кто: {value}", "ким: {value}"),
+    "overridden": ("although: {value}", "хотя: {value}", "буга карабай: {value}"),
     "problem": ("the hub's response: {value}", "ответ хаба: {value}", "хабдын жообу: {value}"),
 }
 
