@@ -25,7 +25,7 @@ from kopuro_client.commands.queue_words import word
 from kopuro_client.commands.referral import REFERRAL
 from kopuro_client.commands.referral_effects import effects_of_end, effects_on, waits_for
 from kopuro_client.commands.referral_words import field
-from kopuro_client.commands.rule_sentences import failed_rules, may_be_placed
+from kopuro_client.commands.rule_sentences import failed_rules, may_be_placed, rules_overridden
 from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
@@ -246,7 +246,7 @@ def place(
     language: LANGUAGE = "en",
 ) -> None:
     """Offer a referral to an organisation, and revoke its open offers."""
-    seen = None
+    seen = overridden = None
     if not yes:
         found = session.hub.referral(referral)
         seen = [offer["id"] for offer in waits_for(found)]
@@ -256,6 +256,7 @@ def place(
         considered = session.hub.candidates(referral, organization=organization)
         services = considered["candidates"]
         refused = bool(services) and not any(map(may_be_placed, services))
+        overridden = rules_overridden(services)
         if kept or refused:
             effects = [effects[0], *kept]  # a refused placement changes nothing
         if refused or not kept:
@@ -266,7 +267,12 @@ def place(
             effects += [f"  {candidate['service']}: {one}" for one in failed_rules(candidate, language)]
         confirm(session.out, effects, question("place", language), language)
     placed = session.hub.place(
-        referral, organization, reason=reason, offers=seen, idempotency_key=idempotency_key
+        referral,
+        organization,
+        reason=reason,
+        offers=seen,
+        overridden=overridden,
+        idempotency_key=idempotency_key,
     )
     show_submitted(session.out, placed, recorded("place", language), language=language)
 

@@ -60,7 +60,7 @@ def place(referral: Referral, placement: PlacementSubmitted, context: Transition
     ):
         raise Refused(
             "conflict",
-            f"Since the placement was submitted, further rules exclude the organisation: {_labels(more)}. "
+            f"Rules that the coordinator did not override exclude the organisation now: {_labels(more)}. "
             "Look at it again, and repeat the placement if it is still right.",
         )
     after, opened = _open_offers(revoked.referral, decision, 1, context, placed_by=placement.coordinator)

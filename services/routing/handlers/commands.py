@@ -205,11 +205,13 @@ class RoutingCommands:
         *,
         reason: InterventionReason | None = None,
         offers: tuple[str, ...] | None = None,
+        overridden: tuple[str, ...] | None = None,
         key: str | None = None,
     ) -> str:
         """Submit a coordinator's placement; return its id. See `CoordinatorSubmissions.submit`.
 
-        offers: see `PlacementSubmitted`; by default those for which the referral waits now.
+        offers, overridden: see `PlacementSubmitted`; by default those for which the referral waits now, and
+        the rules that exclude the organisation now.
         """
         placement = PlacementSubmitted(
             referral_id=referral_id,
@@ -217,6 +219,7 @@ class RoutingCommands:
             coordinator=coordinator,
             reason=reason,
             offers=offers,
+            overridden=overridden,
         )
 
         def attempt(referral: Referral) -> PlacementSubmitted:

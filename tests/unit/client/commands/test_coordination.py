@@ -374,7 +374,12 @@ def test_place_shows_what_it_revokes_and_overrides(hub: FakeHub, run: Run, termi
     assert "Its service does not cover the region: Moscow." in ran.err
     (request,) = hub.requests_to(f"{ADDRESS}/offer")
     (seen,) = [offer["id"] for offer in REFERRAL["offers"] if offer["state"] == "open"]
-    assert request.json() == {"organization": "ru.far", "reason": "no_answer", "offers": [seen]}
+    assert request.json() == {
+        "organization": "ru.far",
+        "reason": "no_answer",
+        "offers": [seen],
+        "overridden": ["area_served", "language_shared"],
+    }
 
 
 @pytest.mark.parametrize("act", ["move-on", "place"])

@@ -192,6 +192,24 @@ def test_placement_records_the_rules_that_it_overrides(small: Workbench) -> None
     assert step.detail["overridden"] == ["area_served"]
 
 
+def test_request_states_the_rules_that_the_coordinator_saw(small: Workbench) -> None:
+    referral = new_id()
+    small.take(submitted(referral))
+    small.clock.time = NOW
+    body = {"organization": "ru.far", "reason": "no_answer", "overridden": ["area_served"]}
+    with pytest.raises(Refused) as refused:
+        api.place(small.commands, request(referral, body), small.clock)
+    assert refused.value.slug == "conflict"
+    assert "language_shared" in refused.value.detail
+    seen = [*body["overridden"], "language_shared", "place_left"]
+    assert (
+        api.place(small.commands, request(referral, {**body, "overridden": seen}), small.clock).status == 202
+    )
+    placed = small.published()[-1].data
+    assert isinstance(placed, PlacementSubmitted)
+    assert placed.overridden == ("area_served", "language_shared")
+
+
 def test_placement_overrides_no_rule_that_the_coordinator_did_not_see(small: Workbench) -> None:
     small.absorb([organization("ru.far", service(areas=("KZ",)))])
     referral = new_id()
