@@ -34,7 +34,7 @@ from kopuro_client.commands.whose_turn_words import reason_of, whose_turn
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.records import Referral
 from kopuro_client.tracing.evidence import TraceRecords
-from kopuro_client.tracing.next_action import next_action
+from kopuro_client.tracing.next_action import ENDS, next_action
 
 _NOT_ASKED = frozenset({"intake", "delivery", "audit"})
 
@@ -252,7 +252,7 @@ def place(
         seen = [offer["id"] for offer in waits_for(found)]
         what, taken = effect("not_asked", language), effect("taken", language)
         effects = effects_on(found, None, what, language, accepted=taken)
-        kept = _kept(session, found, language)
+        kept = _kept(session, found, language) or _not_placed(found, organization, language)
         considered = session.hub.candidates(referral, organization=organization)
         services = considered["candidates"]
         refused = bool(services) and not any(map(may_be_placed, services))
@@ -318,6 +318,15 @@ def _kept(session: Session, referral: Referral, language: str) -> list[str]:
     if record["vetting"] != "vetted" or not record["active"]:
         return []
     return [effect("in_time", language, organization=acceptor)]
+
+
+def _not_placed(referral: Referral, organization: str, language: str) -> list[str]:
+    """Return a line if the referral has ended, or the organisation has it or an open offer of it."""
+    if referral["status"] in ENDS:
+        return [effect("has_ended", language)]
+    if waits_for(referral, organization):
+        return [effect("has_it", language, organization=organization)]
+    return []
 
 
 ACTS_FOR = Annotated[
