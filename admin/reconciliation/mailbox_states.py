@@ -18,7 +18,7 @@ from contracts.envelope import Envelope
 from contracts.records import Malformed
 from services.audit.log.ports import OpenedLeaf
 from services.delivery.domain.alert_counts import CAUSES
-from services.delivery.domain.recipients import COORDINATORS, recipients_of
+from services.delivery.domain.recipients import COORDINATORS, recipients_of, recipients_of_any
 
 # The coordinators get one message with a number instead of many alerts of one kind.
 _COUNTED: Final = frozenset({COORDINATORS})
@@ -40,7 +40,7 @@ class MailboxStates:
     def logged(self, message_ids: Sequence[str]) -> dict[MessageKey, LoggedMessage]:
         """Return the entries of these messages."""
         opened, others = self._entries.of_messages(message_ids)
-        found = {one.key: one for one in map(_logged, opened)}
+        found = {one.key: one for one in map(logged_message, opened)}
         for message_id, type in others:
             unmatched = LoggedMessage(
                 index=None,
@@ -74,7 +74,7 @@ class MailboxStates:
     ) -> Iterator[list[LoggedMessage]]:
         """Yield the entries of these types and of later events, in pages. limit: entries per query."""
         for page in self._entries.pages(types, limit, since=since):
-            yield [_logged(opened) for opened in page]
+            yield [logged_message(opened) for opened in page]
 
     def holders(self, message_ids: Sequence[str]) -> dict[MessageKey, set[str]]:
         """Return whose mailboxes have these messages."""
@@ -111,7 +111,8 @@ def _content(body: bytes) -> str:
         return "no event"
 
 
-def _logged(opened: OpenedLeaf) -> LoggedMessage:
+def logged_message(opened: OpenedLeaf) -> LoggedMessage:
+    """Return an entry of the log as the mailboxes receive it."""
     leaf, data = opened.fields, opened.data
     return LoggedMessage(
         index=opened.index,
@@ -119,16 +120,16 @@ def _logged(opened: OpenedLeaf) -> LoggedMessage:
         fact=fact_of(leaf["type"]),
         referral_id=leaf.get("referral_id"),
         time=dt.datetime.fromisoformat(leaf["time"]),
-        recipients=None if data is None else _recipients(leaf["type"], data),
+        recipients=_recipients(leaf["type"], data),
         content=None if data is None else record_digest(data),
         countable=_COUNTED if leaf["type"] in CAUSES else frozenset(),
         about=None if data is None else data.get("referral_id", ""),
     )
 
 
-def _recipients(type: str, data: Mapping[str, Any]) -> frozenset[str] | None:
-    """Return the mailboxes that receive a fact; None for one of an earlier build without their names."""
+def _recipients(type: str, data: Mapping[str, Any] | None) -> frozenset[str] | None:
+    """Return the mailboxes that receive a fact; None if its content does not name them, or is erased."""
     try:
-        return frozenset(recipients_of(type, data))
+        return recipients_of_any(type) if data is None else frozenset(recipients_of(type, data))
     except KeyError:
         return None

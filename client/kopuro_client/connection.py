@@ -35,6 +35,10 @@ class Connection:
         """The transport's monotonic clock, in seconds."""
         return self._transport.clock
 
+    def lost(self) -> float:
+        """Return how many seconds of this thread failed attempts and the waits after them have taken."""
+        return self._transport.lost()
+
     @property
     def sleep(self) -> Callable[[float], None]:
         """The transport's way to wait, in seconds."""

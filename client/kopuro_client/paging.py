@@ -75,8 +75,12 @@ def watching(
     wait: float,
     give_up_after: float | None,
     clock: Callable[[], float],
+    lost: Callable[[], float],
 ) -> Iterator[Message]:
     """Yield messages as they arrive, until none has arrived for `give_up_after` seconds (None: forever).
+
+    Only the time counts in which the hub answered: during an outage nobody knows whether messages wait. lost:
+    returns how many seconds of the calling thread outages have taken so far.
 
     fetch: returns the page after a cursor; while the page is empty, the hub holds it for up to the given
     seconds. The next poll continues from the page's `resume`, since `next` is null once no more messages are
@@ -86,15 +90,17 @@ def watching(
         number(give_up_after, "give_up_after")
     if number(wait, "wait") < SHORTEST_WAIT:
         raise InvalidArgumentError(f"wait must be at least {SHORTEST_WAIT:.0f} second")
-    last = clock()
+    quiet = 0.0
     while True:
         left = wait
         if give_up_after is not None:
-            left = min(wait, max(SHORTEST_WAIT, last + give_up_after - clock()))
+            left = min(wait, max(SHORTEST_WAIT, give_up_after - quiet))
+        asked_at, lost_before = clock(), lost()
         page = fetch(after, left)
+        quiet += clock() - asked_at - (lost() - lost_before)
         after = page.get("resume") or page.get("next") or after
         yield from page["items"]
         if page["items"]:
-            last = clock()
-        elif give_up_after is not None and clock() - last >= give_up_after:
+            quiet = 0.0
+        elif give_up_after is not None and quiet >= give_up_after:
             return

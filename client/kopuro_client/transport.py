@@ -113,6 +113,11 @@ class Transport:
         self._pool = _Pool()
         self._pool_lock = threading.Lock()
         self._is_closed = False
+        self._lost = threading.local()  # seconds: float
+
+    def lost(self) -> float:
+        """Return how many seconds of this thread failed attempts and the waits after them have taken."""
+        return getattr(self._lost, "seconds", 0.0)
 
     def close(self) -> None:
         with self._pool_lock:
@@ -131,6 +136,7 @@ class Transport:
         started = self.clock()
         attempt = 1
         while True:
+            attempted_at = self.clock()
             try:
                 body = self._in_time(request)
                 self._answered(request)
@@ -150,6 +156,7 @@ class Transport:
                 self._answered(request)
                 raise
             self.sleep(delay)
+            self._lost.seconds = self.lost() + self.clock() - attempted_at
             attempt += 1
 
     def _in_time(self, request: HttpRequest) -> bytes:

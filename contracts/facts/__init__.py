@@ -20,6 +20,7 @@ from contracts.facts.submitted import (
     ReferralSubmitted,
     ReplacementSubmitted,
     RevocationSubmitted,
+    RuleName,
     UnreadableSubmitted,
     WithdrawalSubmitted,
 )
@@ -237,6 +238,7 @@ __all__ = [
     "RevocationSubmitted",
     "RoleGranted",
     "RoutingPolicyApplied",
+    "RuleName",
     "SealedCaseReleased",
     "SealedCaseReplaced",
     "SealedCaseSubmitted",

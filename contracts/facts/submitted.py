@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Annotated
 
-from marshmallow.validate import OneOf
+from marshmallow.validate import Length, OneOf
 
 from contracts.codes import (
     CONSENT_REVOKED,
@@ -27,6 +27,10 @@ from contracts.referral import ReferralFacts
 
 # Why a coordinator withdraws a referral for an organisation.
 CoordinatorReason = Annotated[str, OneOf([*(reason.value for reason in WithdrawalReason), CONSENT_REVOKED])]
+
+
+# The name of a rule of routing.
+RuleName = Annotated[str, Length(min=1, max=100)]
 
 
 @fact("referral.submitted")
@@ -156,6 +160,9 @@ class PlacementSubmitted(Fact):
     The referral must be unplaced or have an open offer, or its acceptor must be suspended or overdue. reason:
     why an open offer or an acceptance is revoked for it; None for an unplaced referral. offers: those that
     the coordinator saw open or accepted; no other one is revoked. None in a fact of an earlier build: any.
+    overridden: the rules that exclude the organisation and that the coordinator overrides; no other one is
+    overridden. Without `not_in_chain`: the sender reads it, and may not know who held the case earlier. None
+    in a fact of an earlier build: any.
     """
 
     referral_id: ReferralId
@@ -163,6 +170,7 @@ class PlacementSubmitted(Fact):
     coordinator: str
     reason: InterventionReason | None = None
     offers: tuple[OfferId, ...] | None = None
+    overridden: tuple[RuleName, ...] | None = None
 
 
 @fact("intervention.submitted")

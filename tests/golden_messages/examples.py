@@ -273,6 +273,7 @@ _FACTS: tuple[facts.Fact, ...] = (
         coordinator="coordinator",
         reason=InterventionReason.person_at_risk,
         offers=(OFFER,),
+        overridden=("area_served",),
     ),
     facts.InterventionSubmitted(
         referral_id=REFERRAL,
@@ -887,6 +888,15 @@ EARLIER: dict[str, Event[facts.Fact]] = {
             organization=RECEIVER,
             coordinator="coordinator",
             reason=InterventionReason.person_at_risk,
+        )
+    ),
+    "kopuro.placement.submitted.v1.without_overridden": _event(
+        facts.PlacementSubmitted(
+            referral_id=REFERRAL,
+            organization=RECEIVER,
+            coordinator="coordinator",
+            reason=InterventionReason.person_at_risk,
+            offers=(OFFER,),
         )
     ),
     "kopuro.webhook.changed.v1.without_message": _event(

@@ -230,7 +230,7 @@ def test_client_follows_cursors_as_stated(scenario: Any, monkeypatch: pytest.Mon
         )
         found = Mailbox.recover(object.__new__(Mailbox), scenario["since"])
     elif scenario.get("poll"):
-        found = watching(fetch, after=None, wait=30, give_up_after=None, clock=lambda: 0.0)
+        found = watching(fetch, after=None, wait=30, give_up_after=None, clock=lambda: 0.0, lost=float)
     else:
         found = following(fetch)
     collected = []

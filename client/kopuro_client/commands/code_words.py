@@ -173,6 +173,32 @@ _PARTS: Final[Mapping[str, Texts]] = {
     "languages": ("languages", "языки", "тилдер"),
 }
 
+# The rules that a coordinator may override, as they failed. `not_in_chain` is not told.
+_OVERRIDDEN: Final[Mapping[str, Texts]] = {
+    "need_met": ("the need is not met", "потребность не охвачена", "муктаждык камтылган эмес"),
+    "area_served": ("the region is not covered", "регион не охвачен", "аймак камтылган эмес"),
+    "settlement_served": (
+        "the settlement is not covered",
+        "такой населённый пункт не охвачен",
+        "мындай калктуу конуш камтылган эмес",
+    ),
+    "person_eligible": (
+        "the person does not meet the conditions",
+        "человек не подходит по условиям",
+        "адам шарттарга туура келбейт",
+    ),
+    "language_shared": ("no common language", "нет общего языка", "жалпы тил жок"),
+    "capacity_left": ("full", "мест нет", "орун жок"),
+    "capacity_not_declined": (
+        "declined for lack of capacity",
+        "недавно отказала: нет мест",
+        "жакында баш тартты: орун жок",
+    ),
+    "place_left": ("no place is left", "места заняты", "орундар ээленген"),
+    "open_now": ("not open at all hours", "не круглосуточно", "күнү-түнү иштебейт"),
+    "not_asked_before": ("asked before", "уже запрошена", "мурда суралган"),
+}
+
 # The alerts to the coordinators, by the type of the message.
 _ALERTS: Final[Mapping[str, Texts]] = {
     "kopuro.referral.unplaced.v1": ("about an unplaced referral", "никто не найден", "эч ким табылган жок"),
@@ -203,6 +229,7 @@ WORDS: Final[Mapping[str, Mapping[str, Texts]]] = {
     "withdrawn_for": _WITHDRAWN_FOR,
     "part": _PARTS,
     "message_type": _ALERTS,
+    "overridden": _OVERRIDDEN,
 }
 
 # The name of a detail -> the vocabularies that have labels of its codes.

@@ -33,7 +33,7 @@ from kopuro_client.commands.queue_words import word
 from kopuro_client.commands.referral import REFERRAL
 from kopuro_client.commands.referral_effects import effects_of_end, effects_on, waits_for
 from kopuro_client.commands.referral_words import field
-from kopuro_client.commands.rule_sentences import failed_rules, may_be_placed
+from kopuro_client.commands.rule_sentences import failed_rules, may_be_placed, rules_overridden
 from kopuro_client.commands.sentence_lines import show_wrapped
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.commands.submitted import IDEMPOTENCY_KEY, show_submitted
@@ -42,7 +42,7 @@ from kopuro_client.commands.whose_turn_words import reason_of, whose_turn
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.records import Referral
 from kopuro_client.tracing.evidence import TraceRecords
-from kopuro_client.tracing.next_action import next_action
+from kopuro_client.tracing.next_action import ENDS, next_action
 
 _NOT_ASKED = frozenset({"intake", "delivery", "audit"})
 
@@ -254,16 +254,17 @@ def place(
     language: LANGUAGE = "en",
 ) -> None:
     """Offer a referral to an organisation, and revoke its open offers."""
-    seen = None
+    seen = overridden = None
     if not yes:
         found = session.hub.referral(referral)
         seen = [offer["id"] for offer in waits_for(found)]
         what, taken = effect("not_asked", language), effect("taken", language)
         effects = effects_on(found, None, what, language, accepted=taken)
-        kept = _kept(session, found, language)
+        kept = _kept(session, found, language) or _not_placed(found, organization, language)
         considered = session.hub.candidates(referral, organization=organization)
         services = considered["candidates"]
         refused = bool(services) and not any(map(may_be_placed, services))
+        overridden = rules_overridden(services)
         if kept or refused:
             effects = [effects[0], *kept]  # a refused placement changes nothing
         if refused or not kept:
@@ -274,7 +275,12 @@ def place(
             effects += [f"  {candidate['service']}: {one}" for one in failed_rules(candidate, language)]
         confirm(session.out, effects, question("place", language), language)
     placed = session.hub.place(
-        referral, organization, reason=reason, offers=seen, idempotency_key=idempotency_key
+        referral,
+        organization,
+        reason=reason,
+        offers=seen,
+        overridden=overridden,
+        idempotency_key=idempotency_key,
     )
     show_submitted(session.out, placed, recorded("place", language), language=language)
 
@@ -320,6 +326,15 @@ def _kept(session: Session, referral: Referral, language: str) -> list[str]:
     if record["vetting"] != "vetted" or not record["active"]:
         return []
     return [effect("in_time", language, organization=acceptor)]
+
+
+def _not_placed(referral: Referral, organization: str, language: str) -> list[str]:
+    """Return a line if the referral has ended, or the organisation has it or an open offer of it."""
+    if referral["status"] in ENDS:
+        return [effect("has_ended", language)]
+    if waits_for(referral, organization):
+        return [effect("has_it", language, organization=organization)]
+    return []
 
 
 ACTS_FOR = Annotated[

@@ -28,6 +28,16 @@ EFFECTS: Final[Mapping[str, Texts]] = {
         "{organization}: срок отчёта не пропущен, участие не приостановлено: хаб откажет",
         "{organization}: отчёттун мөөнөтү өтө элек, катышуусу токтотулган эмес: хаб четке кагат",
     ),
+    "has_it": (
+        "{organization} has this referral or an open offer of it already: the hub will refuse",
+        "{organization}: направление или предложение уже у этой организации: хаб откажет",
+        "{organization}: жолдомо же анын сунушу бул уюмда бар: хаб четке кагат",
+    ),
+    "has_ended": (
+        "the referral has ended: the hub will refuse",
+        "направление завершено: хаб откажет",
+        "жолдомо аяктаган: хаб четке кагат",
+    ),
     "asked": (
         "{organization}: will be asked",
         "{organization}: получит предложение",

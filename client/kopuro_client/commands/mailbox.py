@@ -142,7 +142,7 @@ def watch(
     """Print messages as they arrive, one per line (--json: one CloudEvent per line), until Ctrl-C.
 
     Keeps running during an outage of the hub, unless the outage outlasts --for; stderr reports when it begins
-    and ends.
+    and ends. For --for, an outage does not count as time without a message.
     """
     session.out.note("watching the mailbox; press Ctrl-C to stop")
     for message in session.hub.watch(after=after, give_up_after=quiet_for):

@@ -325,6 +325,7 @@ DETAILS: Final[Mapping[str, Texts]] = {
     "replace_by": ("due {value}", "срок {value}", "мөөнөтү {value}"),
     "coordinator": ("by {value}", "кто: {value}", "ким: {value}"),
     "by": ("by {value}", "кто: {value}", "ким: {value}"),
+    "overridden": ("although: {value}", "хотя: {value}", "буга карабай: {value}"),
     "problem": ("the hub's response: {value}", "ответ хаба: {value}", "хабдын жообу: {value}"),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from kopuro_client.commands.code_words import conditions_in_words, values_in_words
@@ -232,6 +232,13 @@ OVERRIDABLE: Final = frozenset(
 def may_be_placed(candidate: Candidate) -> bool:
     """Return whether a coordinator may override every rule that excludes the candidate."""
     return all(rule["passed"] or rule["rule"] in OVERRIDABLE for rule in candidate["rules"])
+
+
+def rules_overridden(services: Iterable[Candidate]) -> list[str]:
+    """Return the rules that a placement with one of these services may override, each once."""
+    placeable = [one for one in services if may_be_placed(one)]
+    failed = [rule["rule"] for one in placeable for rule in one["rules"] if not rule["passed"]]
+    return list(dict.fromkeys(failed))
 
 
 def failed_rules(candidate: Candidate, language: str = "en") -> list[str]:

@@ -139,6 +139,7 @@ class Coordination(Connected):
         *,
         reason: str | None = None,
         offers: Sequence[str] | None = None,
+        overridden: Sequence[str] | None = None,
         idempotency_key: str | None = None,
     ) -> Accepted:
         """Offer a referral to an organisation, as a coordinator.
@@ -146,9 +147,13 @@ class Coordination(Connected):
         reason: required if open offers or an overdue acceptance are revoked for it: no_answer,
         agreed_with_organization, asked_by_sender, person_at_risk or other. offers: the ids of the open
         offers, or of the accepted one, that the coordinator saw: if the referral waits for another one when
-        the placement takes effect, it is refused. By default those of the moment of the request.
+        the placement takes effect, it is refused. By default those of the moment of the request. overridden:
+        the rules that the coordinator saw exclude the organisation: if another one does, it is refused. By
+        default those of the moment of the request.
         """
         body = {"organization": organization_id, **_given(reason=reason, offers=offers)}
+        if overridden is not None:
+            body["overridden"] = texts(overridden, "the overridden rules")
         return self._act(referral_id, "offer", body, idempotency_key)
 
     # organization, below: the holder of an open offer or the acceptor; by default all that are waited for.

@@ -60,6 +60,8 @@ class Mailbox(Connected):
     ) -> Iterator[Message]:
         """Yield messages as they arrive, forever or until none has arrived for `give_up_after` seconds.
 
+        An outage of the hub does not count as time without a message.
+
         Acknowledge each message once you have processed it; the next watch yields unacknowledged messages
         again. The transport's RetryPolicy decides how long an outage the watch survives; with
         `Transport(retry=RetryPolicy.lasting())` it survives any.
@@ -70,6 +72,7 @@ class Mailbox(Connected):
             wait=wait,
             give_up_after=give_up_after,
             clock=self._connection.clock,
+            lost=self._connection.lost,
         )
 
     @property

@@ -119,6 +119,15 @@ def recipients_of(fact_type: str, data: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(mailboxes)
 
 
+def recipients_of_any(fact_type: str) -> frozenset[str] | None:
+    """Return the mailboxes that receive every message of the type; None if the content names them."""
+    if RECIPIENTS.get(fact_type) != ():
+        return None
+    if fact_type not in COORDINATED:
+        return frozenset()
+    return frozenset({COORDINATORS}) if COORDINATED[fact_type] is None else None
+
+
 def _named_in(value: str | Iterable[str] | None) -> Iterable[str]:
     # A field is None when the referral ended before it was accepted.
     if value is None:

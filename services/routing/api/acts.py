@@ -9,7 +9,7 @@ from typing import Annotated
 from marshmallow.validate import Length
 
 from contracts.codes import CoordinatorAct, InterventionReason
-from contracts.facts import CoordinatorReason, InterventionSubmitted
+from contracts.facts import CoordinatorReason, InterventionSubmitted, RuleName
 from contracts.idempotency_key import HEADER, require_well_formed
 from contracts.identifiers import OfferId, OrganizationId
 from contracts.records import load
@@ -21,6 +21,7 @@ from services.routing.domain.open_offers import MOST_OPEN
 from services.routing.handlers.commands import RoutingCommands
 
 SeenOffers = Annotated[tuple[OfferId, ...], Length(max=MOST_OPEN)]
+SeenRules = Annotated[tuple[RuleName, ...], Length(max=100)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,12 +30,15 @@ class PlacementRequest:
 
     reason: required if an open offer or an overdue acceptance is revoked for the placement. offers: the ids
     of the offers that were open or accepted when the coordinator looked; by default those of now. If the
-    referral waits for another one when the placement takes effect, it is refused.
+    referral waits for another one when the placement takes effect, it is refused. overridden: the rules that
+    the coordinator overrides; by default those that exclude the organisation now. If another rule excludes it
+    when the placement takes effect, it is refused.
     """
 
     organization: OrganizationId
     reason: InterventionReason | None = None
     offers: SeenOffers | None = None
+    overridden: SeenRules | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +90,7 @@ def place(commands: RoutingCommands, request: Request, clock: Clock) -> Response
         clock.now(),
         reason=wanted.reason,
         offers=wanted.offers,
+        overridden=wanted.overridden,
         key=key,
     )
     return _submitted(submission_id)

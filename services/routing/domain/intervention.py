@@ -15,7 +15,7 @@ from services.routing.domain.decision import Trigger
 from services.routing.domain.offer import Offer
 from services.routing.domain.offer_closing import MOVED_ON
 from services.routing.domain.open_offers import ask_next, changed_since, revoke_acceptance, revoke_open
-from services.routing.domain.referral import Referral
+from services.routing.domain.referral import Referral, require_open
 from services.routing.domain.splitting import require_not_split
 from services.routing.domain.transition import Transition, TransitionContext
 
@@ -36,8 +36,7 @@ def intervene(
 
 def awaited(referral: Referral, submission: InterventionSubmitted) -> tuple[Offer, ...]:
     """Return the offers that the act concerns: open ones, or the accepted one. Raises Refused."""
-    if referral.is_closed:
-        raise Refused("not-in-this-state", f"The referral is {referral.status}.")
+    require_open(referral)
     require_not_split(referral)
     offers = referral.awaited_offers
     if not offers:

@@ -15,6 +15,7 @@ from contracts.facts import (
     ReferralUnplaced,
 )
 from services.routing.domain.decision import Decision, Trigger
+from services.routing.domain.history_rules import NOT_IN_CHAIN
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import ACCEPTOR_SUSPENDED, Offer, OfferEvent
 from services.routing.domain.offer_closing import (
@@ -24,7 +25,7 @@ from services.routing.domain.offer_closing import (
     close_offer,
 )
 from services.routing.domain.parts import Part
-from services.routing.domain.referral import Referral, ReferralEvent, next_status
+from services.routing.domain.referral import Referral, ReferralEvent, next_status, require_open
 from services.routing.domain.report_words import rule_label
 from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
 from services.routing.domain.splitting import is_divided, parts_now, require_not_split, split
@@ -40,8 +41,10 @@ def place(referral: Referral, placement: PlacementSubmitted, context: Transition
     """Offer a referral to the organisation that a coordinator chose. Raises Refused.
 
     The referral is unplaced, or has open offers, or its acceptor is suspended or overdue. The open offers or
-    the acceptance are revoked, if the coordinator saw them.
+    the acceptance are revoked, if the coordinator saw them. No rule is overridden that the coordinator did
+    not override.
     """
+    require_open(referral)
     require_not_split(referral)
     seen = placement.offers
     if seen is not None and any(offer.id not in seen for offer in referral.awaited_offers):
@@ -52,10 +55,26 @@ def place(referral: Referral, placement: PlacementSubmitted, context: Transition
     decision = context.decide(revoked.referral, Trigger.placed_by_coordinator, placement.organization)
     if not decision.ranked:
         raise Refused("conflict", _why_not(decision))
+    if placement.overridden is not None and (
+        more := [rule for rule in told_as_overridden(decision) if rule not in placement.overridden]
+    ):
+        raise Refused(
+            "conflict",
+            f"Rules that the coordinator did not override exclude the organisation now: {_labels(more)}. "
+            "Look at it again, and repeat the placement if it is still right.",
+        )
     after, opened = _open_offers(revoked.referral, decision, 1, context, placed_by=placement.coordinator)
     return Transition(
         referral=after, facts=(*revoked.facts, *opened), decisions=(decision,), observed=revoked.observed
     )
+
+
+def told_as_overridden(decision: Decision) -> tuple[str, ...]:
+    """Return the rules that a placement overrides, as its fact names them (`PlacementSubmitted`).
+
+    The chain of a referral never changes, so the rule that is left out cannot come later.
+    """
+    return tuple(rule for rule in decision.overridden if rule != NOT_IN_CHAIN)
 
 
 def changed_since(referral: Referral) -> Refused:
@@ -79,6 +98,9 @@ def _revoked_for(
 ) -> ClosedOffer:
     if not referral.open_offers:
         revoked = revoke_acceptance(referral, placement.coordinator, context)
+        if placement.organization == referral.acceptor:
+            # It would lose the case, and be asked about a referral that it has.
+            raise Refused("conflict", "The organisation has already accepted this referral.")
         if placement.reason is None and context.in_good_standing(referral.acceptor or ""):
             raise _reason_required("because the acceptance would be revoked")
         return revoked
@@ -131,8 +153,11 @@ def _why_not(decision: Decision) -> str:
         for candidate in decision.candidates
     ]
     fewest = min(forbidding, key=len)
-    rules = "; ".join(f"{rule_label(rule, 'en')} ({rule})" for rule in fewest)
-    return f"The organisation is excluded by rules that a coordinator cannot override: {rules}."
+    return f"The organisation is excluded by rules that a coordinator cannot override: {_labels(fewest)}."
+
+
+def _labels(rules: Iterable[str]) -> str:
+    return "; ".join(f"{rule_label(rule, 'en')} ({rule})" for rule in rules)
 
 
 def ask_next(

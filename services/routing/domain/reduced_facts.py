@@ -12,7 +12,7 @@ from contracts.referral import Consent, ReferralFacts
 from contracts.vocabularies import need_group
 
 # The members of a timeline entry's detail that say something about the person, or may quote such facts.
-DROPPED_DETAILS: Final = frozenset({"urgency", "region", "needs", "problem"})
+DROPPED_DETAILS: Final = frozenset({"urgency", "region", "needs", "problem", "overridden"})
 
 # The remaining members of ReferralFacts, which has no unknown value for all of them. They are never shown.
 _PLACEHOLDERS: Final[Mapping[str, Any]] = {

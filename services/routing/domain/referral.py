@@ -212,3 +212,9 @@ def next_status(status: ReferralStatus, event: ReferralEvent) -> ReferralStatus:
     if target is None:
         raise Refused("not-in-this-state", f"The event `{event}` is not allowed: the referral is {status}.")
     return target
+
+
+def require_open(referral: Referral) -> None:
+    """Raises Refused `not-in-this-state` for a referral that has ended, and says how."""
+    if referral.is_closed:
+        raise Refused("not-in-this-state", f"The referral is {referral.status}.")

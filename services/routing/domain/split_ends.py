@@ -29,7 +29,7 @@ from contracts.facts import (
 from services.routing.domain.consequences import CONSEQUENCES, declined_for_person
 from services.routing.domain.decision import Trigger
 from services.routing.domain.ending import fail, withdraw
-from services.routing.domain.offer import ALREADY_EXPIRED
+from services.routing.domain.offer import ACCEPTED_ELSEWHERE, ALREADY_EXPIRED
 from services.routing.domain.open_offers import ask_next, revoke_open
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.transition import Linked, Transition, TransitionContext
@@ -156,9 +156,12 @@ def rejoin(referral: Referral, context: TransitionContext) -> Transition:
 
 
 def _end_part(part_id: str, context: TransitionContext) -> Transition:
+    """End a part because the whole was accepted. Its sender has withdrawn nothing (`withdrawn_offers.py`)."""
     part = context.referral(part_id)
     assert part is not None
-    return withdraw(part, WithdrawalReason.placed_elsewhere, context)
+    part, revoked = revoke_open(part, ACCEPTED_ELSEWHERE, context.now)
+    ended = withdraw(part, WithdrawalReason.placed_elsewhere, context)
+    return replace(ended, facts=(*revoked, *ended.facts))
 
 
 def _withdrawals(

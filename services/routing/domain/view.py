@@ -10,6 +10,7 @@ from contracts.records import plain
 from contracts.responses.form import extended
 from contracts.responses.referrals import OfferView, PartView, ReferralSummary, ReferralView, Step
 from services.routing.domain.conditions import conditions_of
+from services.routing.domain.decision import Trigger
 from services.routing.domain.directory import Directory
 from services.routing.domain.fact_readers import end_of_part, may_read_facts
 from services.routing.domain.history_rules import NOT_IN_CHAIN
@@ -148,11 +149,14 @@ def decision_view(
     else null. The inputs are left out: they count other senders' offers. oversight: False for the sender, for
     whom other values are coarse for the same reason (`sender_view.py`). The sender does not see the
     organisations that have held the case earlier in the chain either, except the one from which it received
-    the person.
+    the person. It sees an organisation with which a coordinator placed the referral, but not whether
+    that one has held the case.
 
     directory: names the conditions of a service that the person does not meet (`conditions` of the rule), if
     it still holds the record that the decision read.
     """
+    if not oversight and stored.get("trigger") == Trigger.placed_by_coordinator:
+        stored = _without_earlier_holders(stored)
     evaluated = stored["rules"]
     turn = stored.get("turn")  # missing in decisions of earlier builds
     shown = (
@@ -188,8 +192,32 @@ def decision_view(
     }
 
 
+def _without_earlier_holders(placed: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the placement's decision without the rule about the chain, unless it names the previous sender.
+
+    Its organisation is known from the offer. Without the candidate, or with the rule in some decisions only,
+    the sender would know that the organisation has held the case.
+    """
+    failures = [failure for candidate in placed["candidates"] for failure in candidate["failures"]]
+    if any(failure["rule"] == NOT_IN_CHAIN and not _is_earlier(failure) for failure in failures):
+        return placed
+    return {
+        **placed,
+        "rules": [rule for rule in placed["rules"] if rule != NOT_IN_CHAIN],
+        "overridden": [rule for rule in placed["overridden"] if rule != NOT_IN_CHAIN],
+        "candidates": [
+            {**one, "failures": [failure for failure in one["failures"] if failure["rule"] != NOT_IN_CHAIN]}
+            for one in placed["candidates"]
+        ],
+    }
+
+
 def _is_held_earlier(failure: Mapping[str, Any]) -> bool:
-    return bool(failure["rule"] == NOT_IN_CHAIN and failure["detail"]["held"] != "previous")
+    return bool(failure["rule"] == NOT_IN_CHAIN and _is_earlier(failure))
+
+
+def _is_earlier(failure: Mapping[str, Any]) -> bool:
+    return bool(failure["detail"]["held"] != "previous")
 
 
 def _rules(

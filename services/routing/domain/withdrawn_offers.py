@@ -61,9 +61,12 @@ def withdrawn_between(before: Referral | None, after: Referral) -> dict[str, Wit
     """Return by organisation the offers that ended with their referral between two of its states.
 
     before: None for a new referral. These are the open offers, the accepted one, and those that were revoked
-    because of that acceptance. An offer opened more than LONGEST ago is left out.
+    because of that acceptance. An offer opened more than LONGEST ago is left out. None of a part that ends
+    because the whole is accepted.
     """
     if before is None or before.is_closed or after.status not in _WITHOUT_OUTCOME:
+        return {}
+    if any(_is_lost(after.offer(offer.id)) for offer in before.open_offers):
         return {}
     found: dict[str, dict[tuple[Urgency, dt.datetime], int]] = {}
     for offer in before.offers:
@@ -73,6 +76,10 @@ def withdrawn_between(before: Referral | None, after: Referral) -> dict[str, Wit
         key = (after.facts.urgency, counted_at(offer.opened_at))
         counts[key] = counts.get(key, 0) + 1
     return {organization: {after.sender: counts} for organization, counts in found.items()}
+
+
+def _is_lost(offer: Offer | None) -> bool:
+    return offer is not None and offer.reason == ACCEPTED_ELSEWHERE
 
 
 def _ends_with(referral: Referral, offer: Offer) -> bool:

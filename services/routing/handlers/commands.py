@@ -28,7 +28,7 @@ from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.decision import Decision
 from services.routing.domain.ending import withdraw_for
 from services.routing.domain.intervention import awaited, intervene
-from services.routing.domain.open_offers import place
+from services.routing.domain.open_offers import place, told_as_overridden
 from services.routing.domain.referral import Referral
 from services.routing.domain.standing import note_readmission, report_suspended_acceptor, revoke_suspended
 from services.routing.handlers.coordinator_submissions import CoordinatorSubmissions
@@ -205,11 +205,13 @@ class RoutingCommands:
         *,
         reason: InterventionReason | None = None,
         offers: tuple[str, ...] | None = None,
+        overridden: tuple[str, ...] | None = None,
         key: str | None = None,
     ) -> str:
         """Submit a coordinator's placement; return its id. See `CoordinatorSubmissions.submit`.
 
-        offers: see `PlacementSubmitted`; by default those for which the referral waits now.
+        offers, overridden: see `PlacementSubmitted`; by default those for which the referral waits now, and
+        the rules that exclude the organisation now.
         """
         placement = PlacementSubmitted(
             referral_id=referral_id,
@@ -217,14 +219,15 @@ class RoutingCommands:
             coordinator=coordinator,
             reason=reason,
             offers=offers,
+            overridden=overridden,
         )
 
         def attempt(referral: Referral) -> PlacementSubmitted:
             if self._network.directory.organization(organization) is None:
                 raise Refused("unknown-organization", "The directory has no organisation with this id.")
-            place(referral, placement, self._transactions.context(now))
+            tried = place(referral, placement, self._transactions.context(now))
             seen = tuple(offer.id for offer in referral.awaited_offers) if offers is None else offers
-            return replace(placement, offers=seen)
+            return replace(placement, offers=seen, overridden=told_as_overridden(tried.decisions[-1]))
 
         return self._coordinators.submit(placement, now, key, attempt)
 

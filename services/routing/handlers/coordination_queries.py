@@ -21,7 +21,7 @@ from services.routing.domain.decision import Decision
 from services.routing.domain.directory import Directory
 from services.routing.domain.needs_covered import needs_covered
 from services.routing.domain.parts import parts_of
-from services.routing.domain.referral import Referral
+from services.routing.domain.referral import Referral, require_open
 from services.routing.domain.splitting import require_not_split
 from services.routing.domain.view import decision_view
 from services.routing.handlers.turns import in_turns
@@ -87,7 +87,8 @@ class CoordinationQueries:
 
         organization: consider this organisation's services instead, even if no search would. Nothing is
         stored. Raises Refused: `not-found`, and `not-in-this-state` once the facts have been reduced, because
-        any answer would be about facts that nobody stated, or while the referral continues in parts.
+        any answer would be about facts that nobody stated, while the referral continues in parts, and about a
+        search for one that has ended, because nobody can be asked about it.
         """
         with self._database.read() as transaction:
             referral = self._store.view(transaction, [referral_id]).get(referral_id)
@@ -96,6 +97,8 @@ class CoordinationQueries:
         if not referral.has_facts:
             raise Refused("not-in-this-state", "The referral has ended, and its facts have been reduced.")
         require_not_split(referral)
+        if organization is None:
+            require_open(referral)
         is_divisible = organization is None and len(referral.facts.needs) > 1
         parts = parts_of(self._circumstances(referral, now), in_turns) if is_divisible else ()
         considered = decision_view(plain(self._consider(referral, now, organization)), self._directory)

@@ -7,7 +7,7 @@ from kopuro_client import DefectError, InvalidArgumentError, Kopuro
 from kopuro_client.paging import MOST_EMPTY, following, watching
 from kopuro_client.records import Message, Page
 from tests.unit.client.conftest import FakeClock
-from tests.unit.client.fake_hub import FakeHub, json_response
+from tests.unit.client.fake_hub import FakeHub, Response, json_response
 
 
 def page(*items: Any, after: str | None = None) -> Page[Any]:
@@ -112,7 +112,7 @@ def test_watch_keeps_its_cursor_over_empty_pages(fake_clock: FakeClock) -> None:
         asked.append(after)
         return next(pages)
 
-    watch = watching(fetch, after=None, wait=30.0, give_up_after=None, clock=fake_clock.clock)
+    watch = watching(fetch, after=None, wait=30.0, give_up_after=None, clock=fake_clock.clock, lost=float)
     assert [next(watch)["id"] for _ in range(3)] == ["1", "2", "3"]
     assert asked == [None, "2", "2"]
 
@@ -131,7 +131,7 @@ def test_watch_continues_from_resume_cursor_of_last_page(fake_clock: FakeClock) 
         asked.append(after)
         return next(pages)
 
-    watch = watching(fetch, after=None, wait=30.0, give_up_after=None, clock=fake_clock.clock)
+    watch = watching(fetch, after=None, wait=30.0, give_up_after=None, clock=fake_clock.clock, lost=float)
     assert [next(watch)["id"] for _ in range(2)] == ["1", "2"]
     assert asked == [None, "1", "1"]
 
@@ -145,7 +145,7 @@ def test_watch_gives_up_after_silence_that_each_message_restarts(fake_clock: Fak
         fake_clock.now += wait
         return next(pages)
 
-    watch = watching(fetch, after=None, wait=30.0, give_up_after=45.0, clock=fake_clock.clock)
+    watch = watching(fetch, after=None, wait=30.0, give_up_after=45.0, clock=fake_clock.clock, lost=float)
     assert [found["id"] for found in watch] == ["1"]
     assert waits == [30.0, 15.0, 30.0, 15.0]
 
@@ -156,9 +156,41 @@ def test_watch_with_short_wait_does_not_busy_loop(fake_clock: FakeClock) -> None
         fake_clock.now += wait - 0.5  # the hub responds slightly early
         return page()
 
-    assert list(watching(fetch, after=None, wait=2.0, give_up_after=2.0, clock=fake_clock.clock)) == []
+    assert (
+        list(watching(fetch, after=None, wait=2.0, give_up_after=2.0, clock=fake_clock.clock, lost=float))
+        == []
+    )
     with pytest.raises(InvalidArgumentError):
-        next(watching(fetch, after=None, wait=0.0, give_up_after=None, clock=fake_clock.clock))
+        next(watching(fetch, after=None, wait=0.0, give_up_after=None, clock=fake_clock.clock, lost=float))
+
+
+def test_watch_counts_only_the_time_in_which_the_hub_answered(fake_clock: FakeClock) -> None:
+    outage = 0.0
+    pages = iter([page(), page(message("1"), after="1"), page(), page()])
+    outages = iter([300.0, 0.0, 44.0, 0.0])
+    waits: list[float] = []
+
+    def fetch(after: str | None, wait: float) -> Page[Message]:
+        nonlocal outage
+        waits.append(wait)
+        lasted = next(outages)
+        outage += lasted
+        fake_clock.now += lasted + wait
+        return next(pages)
+
+    watch = watching(
+        fetch, after=None, wait=30.0, give_up_after=45.0, clock=fake_clock.clock, lost=lambda: outage
+    )
+    assert [found["id"] for found in watch] == ["1"]
+    assert waits == [30.0, 15.0, 30.0, 15.0]
+
+
+def test_client_watch_outlasts_an_outage_longer_than_its_quiet_time(hub: FakeHub, client: Kopuro) -> None:
+    mailbox = "/delivery/v1/mailbox"
+    busy = Response(status=503, headers={"Retry-After": "4"})
+    empty = json_response(page(after=None))
+    hub.script("GET", mailbox, busy, busy, empty, json_response(page({"id": "m1"}, after="7")))
+    assert next(client.watch(give_up_after=3))["id"] == "m1"
 
 
 def test_client_watch_uses_long_polling(hub: FakeHub, client: Kopuro) -> None:

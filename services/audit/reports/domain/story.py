@@ -188,12 +188,17 @@ def _sentence(entry: StoryEntry, words: Words, *, number: str) -> str:
         variants.append("in_custody")
     if fact == "referral.completed" and entry.data.get("organization") is None:
         variants.append("in_parts")
+    if fact == "placement.submitted" and entry.data.get("reason") is not None:
+        variants.append("with_reason")
     found = (words.phrases.get(f"{fact}.{variant}") for variant in variants if isinstance(variant, str))
     phrase = next(filter(None, found), None) or words.phrases.get(fact) or words.phrases["unknown"]
     values = {name: _value(name, value, words, inside=True) for name, value in entry.data.items()}
     message = clean(str(entry.data.get("message_type", ""))).removeprefix("kopuro.").rpartition(".")[0]
     known = {**values, "fact": clean(fact), "message": message or NOTHING, "number": number}
     text = phrase.format_map(defaultdict(lambda: NOTHING, known))
+    overridden = entry.data.get("overridden")
+    if isinstance(overridden, list | tuple) and overridden:
+        text += " " + words.phrases["overrode"].format_map({"overridden": values["overridden"]})
     note = entry.data.get("note")
     if isinstance(note, str) and note:
         text += " " + words.phrases["said"].format_map({"note": clean(note)})

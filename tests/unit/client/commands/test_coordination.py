@@ -374,7 +374,12 @@ def test_place_shows_what_it_revokes_and_overrides(hub: FakeHub, run: Run, termi
     assert "Its service does not cover the region: Moscow." in ran.err
     (request,) = hub.requests_to(f"{ADDRESS}/offer")
     (seen,) = [offer["id"] for offer in REFERRAL["offers"] if offer["state"] == "open"]
-    assert request.json() == {"organization": "ru.far", "reason": "no_answer", "offers": [seen]}
+    assert request.json() == {
+        "organization": "ru.far",
+        "reason": "no_answer",
+        "offers": [seen],
+        "overridden": ["area_served", "language_shared"],
+    }
 
 
 @pytest.mark.parametrize("act", ["move-on", "place"])
@@ -412,6 +417,29 @@ def test_act_that_would_take_a_referral_from_an_acceptor_in_time_says_that_the_h
     assert (refusal in err) is is_kept
     assert ("loses the referral" in err) is not is_kept
     assert ("ru.far: will be asked" in err) is (act == "place" and not is_kept)
+
+
+@pytest.mark.parametrize("status", ["offered", "accepted", "completed"])
+def test_place_says_that_the_hub_will_refuse_the_holder_and_a_referral_that_has_ended(
+    hub: FakeHub, run: Run, status: str
+) -> None:
+    state = "open" if status == "offered" else "accepted"
+    found = {
+        **REFERRAL,
+        "status": status,
+        "acceptor": None if status == "offered" else "ru.far",
+        "offers": [REFERRAL["offers"][0] | {"state": state, "organization": "ru.far"}],
+        "overdue_since": "2026-05-01T10:00:00Z",
+    }
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(found))
+    hub.script("GET", f"{ADDRESS}/candidates", json_response(CANDIDATES))
+    err = run("coordination", "place", ID, "ru.far", "--reason", "other", "--as", "coordinator").err
+    ended = "the referral has ended: the hub will refuse\n"
+    has_it = "ru.far has this referral or an open offer of it already: the hub will refuse\n"
+    assert (ended in err, has_it in err) == (status == "completed", status != "completed")
+    assert "will be asked" not in err
+    assert "loses the referral" not in err
+    assert "no longer be asked" not in err
 
 
 @pytest.mark.parametrize("act", ["nudge", "move-on"])

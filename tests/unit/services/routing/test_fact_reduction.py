@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from contracts.codes import Answer, Outcome, WithdrawalReason
+from contracts.codes import Answer, InterventionReason, Outcome, Stage, WithdrawalReason
 from contracts.errors import Refused
 from contracts.facts import (
     AnswerSubmitted,
@@ -18,13 +18,14 @@ from contracts.facts import (
     RevocationSubmitted,
     WithdrawalSubmitted,
 )
+from contracts.organization import Eligibility
 from contracts.records import plain
 from runtime.identifiers import new_id
 from services.routing.adapters.fact_reduction import SqlFactReduction
 from services.routing.adapters.tables import DECISIONS, REFERRALS, TIMELINE
 from services.routing.handlers import fact_reduction
 from services.routing.handlers.fact_reduction import ReduceFacts
-from tests.unit.services.routing.samples import DAY, NOW, SENDER
+from tests.unit.services.routing.samples import DAY, NOW, SENDER, organization, service
 from tests.unit.services.routing.workbench import Workbench, event, opened, submitted, workbench
 
 KEPT = 90 * DAY
@@ -130,12 +131,37 @@ def test_reduced_referral_is_shown_without_facts_and_decisions(bench: Workbench)
 
 def test_candidates_of_a_reduced_referral_are_refused(bench: Workbench) -> None:
     referral = completed(bench)
-    assert bench.coordination.candidates(referral, None, NOW).candidates
+    assert bench.coordination.candidates(referral, "ru.one", NOW).candidates
     turn(bench, after=KEPT)
-    for organization in (None, "ru.one"):
+    for only in (None, "ru.one"):
         with pytest.raises(Refused) as refused:
-            bench.coordination.candidates(referral, organization, NOW + KEPT)
+            bench.coordination.candidates(referral, only, NOW + KEPT)
         assert refused.value.slug == "not-in-this-state"
+
+
+def test_timeline_of_a_reduced_referral_does_not_say_which_rules_were_overridden(bench: Workbench) -> None:
+    """That the person meets no conditions of a service says something about the person."""
+    referral = new_id()
+    bench.take(submitted(referral))
+    bench.absorb([organization("ru.far", service(eligibility=Eligibility(stages=(Stage.returned,))))])
+    bench.commands.submit_placement(
+        referral, "ru.far", "kg.coordinator", NOW, reason=InterventionReason.other
+    )
+    bench.take(bench.published()[-1])
+    assert {"overridden": ["person_eligible"]}.items() <= _placed(bench, referral).items()
+    withdrawal = WithdrawalSubmitted(
+        referral_id=referral, organization=SENDER, reason=WithdrawalReason.person_declined
+    )
+    bench.take(event(withdrawal, referral))
+    turn(bench, after=KEPT)
+    kept = _placed(bench, referral)
+    assert "overridden" not in kept
+    assert kept["reason"] == "other"
+
+
+def _placed(bench: Workbench, referral: str) -> dict[str, Any]:
+    (detail,) = [detail for detail in stored(bench, referral)[2] if "offers" in detail]
+    return dict(detail)
 
 
 def test_timeline_of_a_reduced_referral_keeps_no_facts(bench: Workbench) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from contracts.codes import CoordinatorAct, InterventionReason, OfferState
+from contracts.codes import CoordinatorAct, InterventionReason, OfferState, Outcome
 from contracts.errors import Refused
 from contracts.facts import (
     InterventionApplied,
@@ -17,7 +17,9 @@ from contracts.facts import (
     InterventionSubmitted,
     OfferExpired,
     OfferReminded,
+    OutcomeSubmitted,
     PlacementRefused,
+    PlacementSubmitted,
     RevocationSubmitted,
 )
 from contracts.idempotency_key import HEADER
@@ -28,7 +30,15 @@ from runtime.web.request import Request
 from services.routing import api
 from services.routing.domain.refusals import OF_COORDINATORS, counted_with
 from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization, service
-from tests.unit.services.routing.workbench import Workbench, event, opened, sender, submitted, workbench
+from tests.unit.services.routing.workbench import (
+    Workbench,
+    accepted_by,
+    event,
+    opened,
+    sender,
+    submitted,
+    workbench,
+)
 
 
 @pytest.fixture
@@ -163,6 +173,60 @@ def test_placement_after_another_coordinators_is_refused(small: Workbench) -> No
     assert others[0] in str(refused.problem["detail"])
 
 
+def test_placement_records_the_rules_that_it_overrides(small: Workbench) -> None:
+    small.absorb([organization("ru.far", service(areas=("KZ",)))])
+    referral = new_id()
+    small.take(submitted(referral))
+    small.commands.submit_placement(
+        referral, "ru.far", "kg.coordinator", NOW, reason=InterventionReason.no_answer
+    )
+    placed = small.published()[-1]
+    assert isinstance(placed.data, PlacementSubmitted)
+    assert placed.data.overridden == ("area_served",)
+    assert [one.organization for one in opened(small.take(placed))] == ["ru.far"]
+    (step,) = [
+        entry
+        for entry in small.queries.referral(referral, SENDER, oversight=False).timeline
+        if entry.fact == "placement.submitted"
+    ]
+    assert step.detail["overridden"] == ["area_served"]
+
+
+def test_request_states_the_rules_that_the_coordinator_saw(small: Workbench) -> None:
+    referral = new_id()
+    small.take(submitted(referral))
+    small.clock.time = NOW
+    body = {"organization": "ru.far", "reason": "no_answer", "overridden": ["area_served"]}
+    with pytest.raises(Refused) as refused:
+        api.place(small.commands, request(referral, body), small.clock)
+    assert refused.value.slug == "conflict"
+    assert "language_shared" in refused.value.detail
+    seen = [*body["overridden"], "language_shared", "place_left"]
+    assert (
+        api.place(small.commands, request(referral, {**body, "overridden": seen}), small.clock).status == 202
+    )
+    placed = small.published()[-1].data
+    assert isinstance(placed, PlacementSubmitted)
+    assert placed.overridden == ("area_served", "language_shared")
+
+
+def test_placement_overrides_no_rule_that_the_coordinator_did_not_see(small: Workbench) -> None:
+    small.absorb([organization("ru.far", service(areas=("KZ",)))])
+    referral = new_id()
+    (offer,) = opened(small.take(submitted(referral)))
+    small.commands.submit_placement(
+        referral, "ru.far", "kg.coordinator", NOW, reason=InterventionReason.no_answer
+    )
+    placed = small.published()[-1]
+    small.absorb([organization("ru.far", service(areas=("KZ",), languages=("kk",)))])
+    (refused,) = small.take(placed)
+    assert isinstance(refused, PlacementRefused)
+    assert "language_shared" in str(refused.problem["detail"])
+    assert "area_served" not in str(refused.problem["detail"])
+    view = small.queries.referral(referral, SENDER, oversight=False)
+    assert {one.id: one.state for one in view.offers} == {offer.offer_id: OfferState.open}
+
+
 @pytest.mark.parametrize(
     ("act", "body", "pointer"),
     [
@@ -280,6 +344,23 @@ def test_candidates_show_the_parts_in_which_all_needs_could_be_taken(
     ]
     assert candidates(referral, organization="ru.all")["parts"] == []
     assert len(small.queries.decisions(referral, SENDER, oversight=False)) == 1
+
+
+def test_nobody_is_a_candidate_for_a_referral_that_has_ended(
+    small: Workbench, candidates: Callable[..., dict[str, Any]]
+) -> None:
+    referral = new_id()
+    (offer,) = opened(small.take(submitted(referral)))
+    small.take(accepted_by(offer))
+    assert candidates(referral)["candidates"]
+    done = OutcomeSubmitted(referral_id=referral, organization="ru.one", outcome=Outcome.resolved)
+    small.take(event(done, referral))
+    with pytest.raises(Refused) as refused:
+        candidates(referral)
+    assert (refused.value.slug, refused.value.detail) == ("not-in-this-state", "The referral is completed.")
+    # What excludes an organisation may be asked after the end, too.
+    (one,) = candidates(referral, organization="ru.far")["candidates"]
+    assert "area_served" in failed(one)
 
 
 def test_candidates_of_an_unknown_referral_are_refused(candidates: Callable[..., dict[str, Any]]) -> None:

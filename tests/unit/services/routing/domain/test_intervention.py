@@ -30,6 +30,7 @@ from contracts.facts import (
     PlacementSubmitted,
     ProgressSubmitted,
     ReferralUnplaced,
+    RevocationSubmitted,
 )
 from services.routing.domain.decision import Trigger
 from services.routing.domain.lifecycle import act_when_due, remind
@@ -404,6 +405,25 @@ def test_placement_of_an_overdue_referral_requires_a_reason(driver: ReferralDriv
     assert isinstance(revoked, AcceptanceRevoked)
     assert isinstance(opened, OfferOpened)
     assert [offer.state for offer in driver.known.offers] == [OfferState.revoked, OfferState.open]
+
+
+def test_placement_with_the_overdue_acceptor_itself_keeps_the_acceptance(driver: ReferralDriver) -> None:
+    acceptor = overdue(driver)
+    before = driver.known
+    published = place(driver, acceptor)
+    assert refused(published) == "conflict"
+    (fact,) = published
+    assert isinstance(fact, PlacementRefused)
+    assert fact.problem["detail"] == "The organisation has already accepted this referral."
+    assert driver.known == before
+
+
+def test_placement_of_a_referral_that_has_ended_says_how_it_ended(driver: ReferralDriver) -> None:
+    driver.submit()
+    driver.apply(RevocationSubmitted(referral_id=REFERRAL, organization=SENDER))
+    (fact,) = place(driver, "ru.one")
+    assert isinstance(fact, PlacementRefused)
+    assert fact.problem["detail"] == "The referral is withdrawn."
 
 
 def test_moving_on_from_a_placement_reports_its_end(driver: ReferralDriver) -> None:

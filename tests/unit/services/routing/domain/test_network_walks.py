@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 )
 
 from contracts.codes import (
+    CONSENT_REVOKED,
     Answer,
     CapacityStatus,
     CoordinatorAct,
@@ -42,6 +43,8 @@ from contracts.codes import (
 from contracts.facts import (
     AcceptanceRevoked,
     AnswerSubmitted,
+    CaseRefused,
+    CoordinatorWithdrawalSubmitted,
     Fact,
     HandBackSubmitted,
     InterventionSubmitted,
@@ -52,6 +55,7 @@ from contracts.facts import (
     PlacementSubmitted,
     ProgressSubmitted,
     ReferralHandedBack,
+    ReferralRejoined,
     ReferralSubmitted,
     ReferralUnplaced,
     RevocationSubmitted,
@@ -63,10 +67,12 @@ from services.routing.domain import rules
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.consequences import CONSEQUENCES, declined_for_person
 from services.routing.domain.decision import Decision, Trigger, decide
+from services.routing.domain.ending import FAILED, WITHDRAWN
 from services.routing.domain.escalation_steps import Escalation, EscalationStep, StepAct
 from services.routing.domain.lifecycle import act_when_due, apply, remind
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, load_between
-from services.routing.domain.offer import Offer
+from services.routing.domain.offer import ACCEPTED_ELSEWHERE, Offer
+from services.routing.domain.offer_closing import AFTER_ACCEPTANCE
 from services.routing.domain.open_approval import is_approved
 from services.routing.domain.open_offers import ask_again
 from services.routing.domain.parts import parts_of
@@ -75,6 +81,7 @@ from services.routing.domain.referral import Referral
 from services.routing.domain.referral_circumstances import circumstances_of
 from services.routing.domain.standing import revoke_suspended
 from services.routing.domain.transition import Transition, TransitionContext
+from services.routing.domain.withdrawn_offers import LONGEST, counted_at
 from tests.long_run import times
 from tests.support.events import message_of
 from tests.support.walks import quarters_of
@@ -94,6 +101,11 @@ NAMES = ("ru.one", "ru.two", "ru.three", "ru.four")
 LEGAL, SHELTER = "legal.wage_claim", "basic_needs"
 # Which needs each organisation meets. One of them covers both in some walks.
 MET = {"ru.one": (LEGAL,), "ru.two": (LEGAL,), "ru.three": (LEGAL,), "ru.four": (SHELTER,)}
+# A sender without a live client, so a coordinator may withdraw for it.
+OTHER = "kg.other"
+WITHOUT_OUTCOME = {ReferralStatus.withdrawn, ReferralStatus.entered_in_error, ReferralStatus.failed}
+# The reasons of offers that end with their referral, or had lost to an acceptance before.
+ENDED_WITH_IT = {WITHDRAWN, FAILED, CONSENT_REVOKED, ACCEPTED_ELSEWHERE}
 HELD = {ReferralStatus.accepted, ReferralStatus.in_progress, ReferralStatus.on_hold}
 ASK_TWICE = (EscalationStep(at=0.3, act=StepAct.ask_another), EscalationStep(at=0.6, act=StepAct.ask_another))
 POLICIES = (
@@ -126,7 +138,10 @@ class NetworkWalk(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.met: dict[str, tuple[str, ...]] = {**MET}
-        self.directory = network(*(organization(name, service(needs=MET[name])) for name in NAMES))
+        self.directory = network(
+            *(organization(name, service(needs=MET[name])) for name in NAMES),
+            replace(organization(OTHER), services=()),
+        )
         self.vetting = dict.fromkeys(NAMES, Vetting.vetted)
         self.policy = POLICIES[0]
         self.now = NOW
@@ -136,6 +151,8 @@ class NetworkWalk(RuleBasedStateMachine):
         # Which organisation has ever accepted which referral.
         self.accepted: set[tuple[str, str]] = set()
         self.unplaced: set[str] = set()
+        # The parts whose open offers ended because an acceptance of the whole was read late.
+        self.taken_together: set[str] = set()
         # Keyed by the id of a referral or the whole of a part: those that gave a reason about the person.
         self.out_of_question = defaultdict[str, set[str]](set)
         # The causes on which the timer acts: organisations with other loads, and with other records; the day
@@ -172,7 +189,7 @@ class NetworkWalk(RuleBasedStateMachine):
             policy=self.policy,
             decide=decide_now,
             in_good_standing=self.directory.in_good_standing,
-            can_submit=self.directory.in_good_standing,
+            can_submit=lambda name: name != OTHER and self.directory.in_good_standing(name),
             is_approved=lambda referral, offer: is_approved(offer, self.given(referral)),
             referral=self.referrals.get,
             parts=lambda referral: parts_of(self.given(referral)),
@@ -186,6 +203,9 @@ class NetworkWalk(RuleBasedStateMachine):
         after = step.referral
         assert after is not None
         before = self.referrals.get(after.id)
+        for fact in step.facts:
+            if isinstance(fact, ReferralRejoined):
+                self.taken_together |= {id_ for id_ in fact.parts if self.referrals[id_].open_offers}
         whole = after.id if after.part is None else after.part.referral_id
         for fact in step.facts:
             if (
@@ -262,12 +282,17 @@ class NetworkWalk(RuleBasedStateMachine):
             self.admit(organization("ru.two", service(needs=self.met["ru.two"])))
         self.submit(urgency, to, needs)
 
-    @rule(urgency=st.sampled_from(Urgency), to=st.sampled_from([None, None, None, *NAMES]), needs=wanted)
-    def submit(self, urgency: Urgency, to: str | None, needs: tuple[str, ...]) -> None:
+    @rule(
+        urgency=st.sampled_from(Urgency),
+        to=st.sampled_from([None, None, None, *NAMES]),
+        needs=wanted,
+        by=st.sampled_from([SENDER, OTHER]),
+    )
+    def submit(self, urgency: Urgency, to: str | None, needs: tuple[str, ...], by: str = SENDER) -> None:
         referral_id = self.new_id()
         several = consent(several_organizations=len(needs) > 1)
         stated = facts(urgency=urgency, to=to, needs=needs, consent=several)
-        self.apply(ReferralSubmitted(referral_id=referral_id, sender=SENDER, facts=stated), referral_id)
+        self.apply(ReferralSubmitted(referral_id=referral_id, sender=by, facts=stated), referral_id)
 
     @rule(index=indexes, reason=st.sampled_from([None, None, *DeclineReason]), in_time=st.booleans())
     def answer(self, index: int, reason: DeclineReason | None, in_time: bool) -> None:
@@ -352,9 +377,28 @@ class NetworkWalk(RuleBasedStateMachine):
             return
         reason = WithdrawalReason.placed_elsewhere
         self.apply(
-            RevocationSubmitted(referral_id=one.id, organization=SENDER)
+            RevocationSubmitted(referral_id=one.id, organization=one.sender)
             if consent
-            else WithdrawalSubmitted(referral_id=one.id, organization=SENDER, reason=reason),
+            else WithdrawalSubmitted(referral_id=one.id, organization=one.sender, reason=reason),
+            one.id,
+        )
+
+    @rule(index=indexes)
+    def refuse_case(self, index: int) -> None:
+        """The vault cannot read the case of the whole, and nothing can continue."""
+        if (one := self.some(index, lambda one: one.part is None and not one.is_closed)) is not None:
+            self.apply(CaseRefused(referral_id=one.id, organization=one.sender, problem={}), one.id)
+
+    @rule(index=indexes, void=st.booleans())
+    def withdraw_for(self, index: int, void: bool) -> None:
+        """A coordinator withdraws a referral whose sender cannot."""
+        if (one := self.some(index, lambda one: one.part is None and one.sender == OTHER)) is None:
+            return
+        reason = WithdrawalReason.entered_in_error if void else WithdrawalReason.person_declined
+        self.apply(
+            CoordinatorWithdrawalSubmitted(
+                referral_id=one.id, organization=OTHER, coordinator="kg.desk", reason=reason
+            ),
             one.id,
         )
 
@@ -518,11 +562,76 @@ class NetworkWalk(RuleBasedStateMachine):
 
     @invariant()
     def observations_equal_the_referrals(self) -> None:
-        held = Counter(one.acceptor for one in self.referrals.values() if one.status in HELD)
-        pending = Counter(o.organization for one in self.referrals.values() for o in one.open_offers)
+        """Each place counts once, for its service, sender and urgency, until its offer or case ends."""
+        held = Counter[tuple[str, str]]()
+        demand = defaultdict[tuple[str, str], Counter[tuple[str, Urgency, str]]](Counter)
+        for one in self.referrals.values():
+            by = (one.sender, one.facts.urgency)
+            for offer in one.offers:
+                place = (offer.organization, offer.service)
+                if offer.state is OfferState.open:
+                    demand[place][(*by, "offers")] += 1
+                elif offer.state is OfferState.accepted and one.status in HELD:
+                    held[place] += 1
+            if one.status is ReferralStatus.unplaced:
+                for place in one.waits_for:
+                    demand[place][(*by, "waiting")] += 1
+        counted = set(held) | set(demand)
+        seen = {
+            (name, service_id): at_service
+            for name, observed in self.observed.items()
+            for service_id, at_service in observed.services.items()
+        }
+        assert set(seen) == counted
+        for place, at_service in seen.items():
+            assert at_service.accepted == held[place]
+            assert {
+                (*by, what): number
+                for by, one in at_service.demand.items()
+                for what, number in (("offers", one.offers), ("waiting", one.waiting))
+                if number
+            } == demand[place]
+
+    @invariant()
+    def answers_and_expiries_equal_the_offers(self) -> None:
+        offers = [offer for one in self.referrals.values() for offer in one.offers]
         for name in NAMES:
+            states = Counter(offer.state for offer in offers if offer.organization == name)
+            # An acceptance that a coordinator revoked was answered, too.
+            lost = [
+                offer
+                for offer in offers
+                if offer.organization == name
+                and offer.state is OfferState.revoked
+                and offer.reason in AFTER_ACCEPTANCE
+            ]
             seen = self.observation(name)
-            assert (seen.accepted, seen.pending) == (held[name], pending[name])
+            returned = states[OfferState.returned] + len(lost)
+            assert seen.returned == returned
+            assert seen.answered == states[OfferState.accepted] + states[OfferState.declined] + returned
+            assert seen.expired == states[OfferState.expired]
+
+    @invariant()
+    def offers_that_ended_with_their_referral_are_counted_once(self) -> None:
+        ends: Counter[tuple[str, str, Urgency, dt.datetime]] = Counter()
+        for one in self.referrals.values():
+            if one.status not in WITHOUT_OUTCOME or one.id in self.taken_together:
+                continue
+            for offer in one.offers:
+                with_it = offer.state is OfferState.accepted or offer.reason in ENDED_WITH_IT
+                if with_it and one.updated_at - offer.opened_at <= LONGEST:
+                    key = (offer.organization, one.sender, one.facts.urgency, counted_at(offer.opened_at))
+                    ends[key] += 1
+        for name in NAMES:
+            counted = {
+                (name, sender_id, urgency, at): number
+                for sender_id, counts in self.observation(name).withdrawn.items()
+                for (urgency, at), number in counts.items()
+            }
+            latest = max((key[3] for key in ends if key[0] == name), default=NOW)
+            # Those opened more than a day before the latest one are dropped sooner or later.
+            kept = {k: n for k, n in ends.items() if k[0] == name and k[3] >= latest - LONGEST}
+            assert counted == kept
 
 
 @pytest.mark.parametrize("quarter", quarters_of(NetworkWalk))

@@ -36,6 +36,7 @@ from services.routing.domain.directory import Directory
 from services.routing.domain.lifecycle import apply
 from services.routing.domain.offer import Offer
 from services.routing.domain.onward import MOST_ONWARD, continued
+from services.routing.domain.open_offers import told_as_overridden
 from services.routing.domain.recomputation import made_again
 from services.routing.domain.referral import Referral
 from services.routing.domain.transition import Transition
@@ -303,6 +304,37 @@ def test_sender_sees_no_organization_that_held_the_case_before_it_was_asked() ->
 
     assert shown(oversight=True) == {"kg.first", SENDER, "ru.one", "ru.two"}
     assert shown(oversight=False) == {SENDER, "ru.one", "ru.two"}
+
+
+@pytest.mark.parametrize("with_it", ["kg.first", "ru.two", SENDER])
+def test_sender_does_not_see_that_an_organization_placed_with_held_the_case(with_it: str) -> None:
+    driver = held()
+    driver.referral = replace(
+        driver.known,
+        chain=Chain(onward_from=ONWARD, previous="kg.first", length=1, holders=("kg.first", SENDER)),
+    )
+    for name in ("kg.first", SENDER):
+        driver.directory.put_organization(organization(name))
+    driver.referral = sent(onward(driver))
+    assert driver.known.status is ReferralStatus.unplaced
+    driver.directory.put_organization(organization("ru.two"))
+    driver.apply(
+        PlacementSubmitted(
+            referral_id=driver.known.id, organization=with_it, coordinator="kg.coordinator", reason=None
+        )
+    )
+    stored = plain(driver.decisions[-1])
+    assert driver.decisions[-1].overridden == (() if with_it == "ru.two" else ("not_in_chain",))
+    told = told_as_overridden(driver.decisions[-1])
+    assert told == ()
+    shown = decision_view(stored, Directory(), oversight=False)
+    (candidate,) = shown["candidates"]
+    assert candidate["organization"] == with_it
+    rules = {rule["rule"]: rule["overridden"] for rule in candidate["rules"]}
+    # It has received the person from the previous sender itself.
+    known = with_it == SENDER
+    assert ("not_in_chain" in rules, shown["overridden"]) == (known, ["not_in_chain"] if known else [])
+    assert not any(overridden for rule, overridden in rules.items() if rule != "not_in_chain")
 
 
 @pytest.mark.parametrize(

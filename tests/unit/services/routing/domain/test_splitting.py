@@ -55,12 +55,14 @@ from contracts.part_id import part_id
 from contracts.records import dump, plain
 from services.routing.domain.decision import Trigger
 from services.routing.domain.lifecycle import act_when_due, apply
+from services.routing.domain.observation import load_between
 from services.routing.domain.offer import ALREADY_EXPIRED, Offer
 from services.routing.domain.open_offers import ask_again
 from services.routing.domain.recomputation import made_again
 from services.routing.domain.referral import Referral
 from services.routing.domain.split_ends import ended_by, outcome_of
 from services.routing.domain.view import referral_view
+from services.routing.domain.withdrawn_offers import withdrawn_between
 from tests.support.events import message_of
 from tests.unit.services.routing.families import LEGAL, SHELTER, WORK, Families
 from tests.unit.services.routing.samples import (
@@ -428,6 +430,37 @@ def conflicted_family() -> tuple[Families, Offer]:
     family.now = offer.deadline
     family.take(act_when_due(family.whole, offer.id, offer.deadline, family.context()))
     return family, offer
+
+
+def test_offers_of_parts_that_end_because_the_whole_is_accepted_do_not_count_as_withdrawn() -> None:
+    family, offer = conflicted_family()
+    before = family.parts
+    (lost,) = before[0].open_offers
+    family.now = offer.opened_at
+    published = family.apply(
+        AnswerSubmitted(referral_id=REFERRAL, offer_id=offer.id, organization="ru.both", answer=Answer.accept)
+    )
+    assert all(part.status is ReferralStatus.withdrawn for part in family.parts)
+    for part, after in zip(before, family.parts, strict=True):
+        assert withdrawn_between(part, after) == {}
+        assert load_between(part, after)
+    revoked = [fact for _, fact in published if isinstance(fact, OfferRevoked)]
+    assert {(one.organization, one.reason) for one in revoked} == {
+        (lost.organization, "accepted_elsewhere"),
+        ("ru.home", "accepted_elsewhere"),
+    }
+
+
+def test_offers_of_parts_that_their_sender_withdraws_count_as_withdrawn() -> None:
+    family, _ = conflicted_family()
+    before = family.parts
+    family.apply(
+        WithdrawalSubmitted(
+            referral_id=REFERRAL, organization=SENDER, reason=WithdrawalReason.placed_elsewhere
+        )
+    )
+    counted = [withdrawn_between(part, after) for part, after in zip(before, family.parts, strict=True)]
+    assert [list(one) for one in counted] == [["ru.legal"], ["ru.home"]]
 
 
 def test_rejoined_referral_is_not_offered_to_an_organization_that_declined_a_part_for_the_person() -> None:

@@ -17,10 +17,12 @@ from contracts.facts import CATALOGUE
 from contracts.topology import EVENTS
 from contracts.vocabularies import rows
 from contracts.vocabularies.uzbek_cyrillic import cyrillic
+from kopuro_client.commands.code_words import WORDS
 from services.audit.reports.domain.readers import READ_TYPES
 from services.audit.reports.domain.story import Story, StoryEntry, build_story, inside_sentence
 from services.audit.reports.story_text import RENDERERS, as_html, as_markdown, as_text
 from services.audit.reports.story_words import LANGUAGES, words_of
+from services.routing.domain.rules import COORDINATOR_MAY_OVERRIDE
 from tests.unit.contracts.test_vocabulary_files import ALPHABETS
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
@@ -73,6 +75,45 @@ def test_story_numbers_offers_in_order(language: str, numbered: str) -> None:
     first, _, third = build_story("r1", entries, words_of(language)).sentences
     assert numbered.format(1) in first.text
     assert numbered.format(3) in third.text
+
+
+PLACED: dict[str, str] = {
+    "en": "(the person is at risk). The coordinator decided this although: the region is not covered, it was "
+    "asked before.",
+    "ru": "(человек в опасности). Координатор так решил, хотя: регион не охвачен, уже запрошена.",
+    "ky": "(адам коркунучта). Координатор төмөнкүлөргө карабай чечти: аймак камтылган эмес, мурда суралган.",
+    "tg": "(шахс дар хатар аст). Ҳамоҳангсоз бо вуҷуди ин чунин қарор кард: минтақа фаро гирифта нашудааст, "
+    "пештар пурсида шудааст.",
+    "uz": "(shaxs xavf ostida). Koordinator bunga qaramay shunday qaror qildi: hudud qamrab olinmagan, "
+    "avval soʻralgan.",
+    "uz-Cyrl": "(шахс хавф остида). Координатор бунга қарамай шундай қарор қилди: ҳудуд қамраб олинмаган, "
+    "аввал сўралган.",
+    "kk": "(адам қауіп астында). Үйлестіруші бұған қарамастан осылай шешті: аймақ қамтылмаған, "
+    "бұрын сұралған.",
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_story_says_who_placed_a_referral_why_and_against_which_rules(language: str) -> None:
+    data = {"organization": MOSCOW, "coordinator": "kg.desk", "offers": []}
+    entries = [
+        story_entry("placement.submitted", 1, reason="person_at_risk", overridden=RULES, **data),
+        story_entry("placement.submitted", 2, overridden=[], **data),
+    ]
+    with_reason, without = (one.text for one in build_story("r1", entries, words_of(language)).sentences)
+    assert with_reason.endswith(PLACED[language])
+    assert with_reason.startswith(without.removesuffix("."))
+    assert MOSCOW in without
+    assert "kg.desk" in without
+
+
+RULES = ["area_served", "not_asked_before"]
+
+
+def test_story_and_timeline_name_every_rule_that_a_coordinator_may_override() -> None:
+    codes = {f"overridden.{rule}" for rule in COORDINATOR_MAY_OVERRIDE - {"not_in_chain"}}
+    assert {code for code in words_of("en").phrases if code.startswith("overridden.")} == codes
+    assert {f"overridden.{rule}" for rule in WORDS["overridden"]} == codes
 
 
 REFUSALS = [
