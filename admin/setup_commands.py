@@ -273,7 +273,8 @@ def load(
     if not files:
         raise typer.BadParameter("Name at least one file.")
     place = hub_databases(env_dir, data_dir, os.environ)["directory"]
+    code = hub_of("directory", hub, env_dir, data_dir, os.environ)
     with service_database(place.url, place.tls) as database:
-        status = load_files(database, hub or hub_of(env_dir), files, sys.stdout, sys.stderr)
+        status = load_files(database, code, files, sys.stdout, sys.stderr)
     if status:
         raise typer.Exit(ExitCode.REFUSED)
