@@ -140,6 +140,18 @@ def _takes(read: Callable[[Any], object], value: Any) -> bool:
     return True
 
 
+@pytest.mark.parametrize("line", [f"referral withdraw {ID}", f"coordination withdraw {ID} {OSH}"])
+def test_withdrawal_for_a_withdrawn_consent_is_refused_with_the_command_for_it(
+    run: Run, hub: FakeHub, line: str
+) -> None:
+    """The preview of a withdrawal does not say that the case is erased."""
+    ran = run(*line.split(), "--reason", "consent_revoked", "--yes")
+    assert ran.code == 2
+    assert "`revoke-consent`" in ran.err
+    assert hub.received == []
+    assert run(line.split()[0], "revoke-consent", "--help").code == 0
+
+
 @pytest.mark.parametrize(
     "line",
     [
