@@ -35,8 +35,8 @@ def test_hub_of_a_named_folder_wins_over_the_variable_of_another_hub(tmp_path: P
     assert hub_of("routing", None, None, tmp_path, OTHER_HUB) == EMBEDDED_HUB == HUB
     assert hub_of("routing", None, None, None, OTHER_HUB) == "kz"
     assert hub_of("routing", None, None, None, {}) == EMBEDDED_HUB
-    for folders in ((tmp_path, None), (None, tmp_path), (None, None)):
-        assert hub_of("routing", "tj", *folders, OTHER_HUB) == "tj"
+    for env_dir, data_dir in ((tmp_path, None), (None, tmp_path), (None, None)):
+        assert hub_of("routing", "tj", env_dir, data_dir, OTHER_HUB) == "tj"
 
 
 def test_databases_of_a_template_are_opened_with_the_files_for_tls(
