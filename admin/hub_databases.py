@@ -63,12 +63,19 @@ def database_of(
 ) -> ServiceDatabase:
     """Return the database of one service, for a command that needs no other.
 
-    url: of --database. env_dir: may lack the files of services that run elsewhere. Raises
-    InvalidArgumentError when nothing, or several of the options, name one.
+    url: of --database. Raises InvalidArgumentError when nothing, or several of the options, name one.
     """
     named = _named(service, url, env_dir, data_dir, environment)
-    if named is not None:
-        return named
+    return hub_database(service, env_dir, data_dir, environment) if named is None else named
+
+
+def hub_database(
+    service: str, env_dir: Path | None, data_dir: Path | None, environment: Mapping[str, str]
+) -> ServiceDatabase:
+    """Return the database of one service, as `hub_databases` does.
+
+    env_dir: may lack the files of services that run elsewhere.
+    """
     if env_dir is not None and data_dir is None:
         return service_database_in(service, read_resolved(env_dir / f"{service}.env"))
     return hub_databases(env_dir, data_dir, environment)[service]
