@@ -18,7 +18,8 @@ EnvironmentDir = Annotated[
 HubCode = Annotated[
     str | None,
     typer.Option(
-        "--hub", envvar="KOPURO_HUB", help="The hub's country code; by default the one in --env, else kg."
+        "--hub",
+        help="The hub's country code; by default that of --data-dir (kg), of --env, KOPURO_HUB or kg.",
     ),
 ]
 Documents = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]

@@ -211,9 +211,10 @@ def keep_role(
     from kopuro_client.commands.output import Output
 
     place = database_of("directory", database, env_dir, data_dir, os.environ)
+    code = hub_of("directory", hub, env_dir, data_dir, os.environ)
     try:
         with service_database(place.url, place.tls) as opened:
-            changed = keep_role_in(opened, hub or hub_of(env_dir), principal, role, client)
+            changed = keep_role_in(opened, code, principal, role, client)
     except (Refused, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
     out = Output(as_json=False)

@@ -52,11 +52,15 @@ def manifest_for(keys: Path | None, env_dir: Path | None, data_dir: Path | None)
     if data_dir is not None:
         env_dir = data_dir / EMBEDDED
     if env_dir is None:
-        raise InvalidArgumentError("give --keys, --env or --data-dir, which name the hub's manifest")
-    variables = read_environment(env_dir / "vault.env")
-    return manifest_of(
-        *(Path(variables.get(name, "").strip()) for name in ("KOPURO_HUB_KEY", "KOPURO_MANIFEST"))
-    )
+        raise InvalidArgumentError(
+            "give --keys, which names the hub's manifest, or --env or --data-dir in place of --database"
+        )
+    file = env_dir / "vault.env"
+    variables = read_environment(file)
+    key, manifest = (variables.get(name, "").strip() for name in ("KOPURO_HUB_KEY", "KOPURO_MANIFEST"))
+    if not key or not manifest:
+        raise InvalidArgumentError(f"{file} lacks KOPURO_HUB_KEY or KOPURO_MANIFEST: give --keys")
+    return manifest_of(Path(key), Path(manifest))
 
 
 def evidence_of(referral_id: str, database: Database, manifest: Manifest) -> list[VaultFact]:

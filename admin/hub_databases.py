@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
-from admin.environment_files import read_environment, read_environments
+from admin.environment_files import read_environment, read_environments, read_resolved
 from admin.reconciliation.reconcile import database_urls
 from contracts.topology import SERVICES
 from kopuro_client.errors import InvalidArgumentError
 from runtime.tls import DATABASE, TlsFiles, UnusableTlsFiles, tls_files
+
+# The code of a hub that `kopuro up` started.
+EMBEDDED_HUB: Final = "kg"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,11 +65,23 @@ def database_of(
 
     url: of --database. Raises InvalidArgumentError when nothing, or several of the options, name one.
     """
-    named = named_database(service, url, env_dir, data_dir, environment)
-    return hub_databases(env_dir, data_dir, environment)[service] if named is None else named
+    named = _named(service, url, env_dir, data_dir, environment)
+    return hub_database(service, env_dir, data_dir, environment) if named is None else named
 
 
-def named_database(
+def hub_database(
+    service: str, env_dir: Path | None, data_dir: Path | None, environment: Mapping[str, str]
+) -> ServiceDatabase:
+    """Return the database of one service, as `hub_databases` does.
+
+    env_dir: may lack the files of services that run elsewhere.
+    """
+    if env_dir is not None and data_dir is None:
+        return service_database_in(service, read_resolved(env_dir / f"{service}.env"))
+    return hub_databases(env_dir, data_dir, environment)[service]
+
+
+def _named(
     service: str, url: str | None, env_dir: Path | None, data_dir: Path | None, environment: Mapping[str, str]
 ) -> ServiceDatabase | None:
     """Return the database that --database names, or, without --env and --data-dir, KOPURO_DATABASE_URL.
@@ -80,11 +96,25 @@ def named_database(
     return None if url is None else ServiceDatabase(service=service, url=url, tls=_tls(environment))
 
 
-def hub_of(env_dir: Path | None) -> str:
-    """Return the hub that the environment files name; `kg`, an embedded hub's, without a directory."""
-    if env_dir is None:
-        return "kg"
-    return read_environment(env_dir / "directory.env").get("KOPURO_HUB", "kg")
+def hub_of(
+    service: str,
+    hub: str | None,
+    env_dir: Path | None,
+    data_dir: Path | None,
+    environment: Mapping[str, str],
+) -> str:
+    """Return the hub's code: `hub`, of --hub, or else that of the hub which --env or --data-dir names.
+
+    service: of which the environment file is read. Without these options KOPURO_HUB names the hub, or else it
+    is `kg`, as an embedded hub always is.
+    """
+    if hub is not None:
+        return hub
+    if env_dir is not None:
+        environment = read_environment(env_dir / f"{service}.env")
+    elif data_dir is not None:
+        return EMBEDDED_HUB
+    return environment.get("KOPURO_HUB", "").strip() or EMBEDDED_HUB
 
 
 def service_database_in(service: str, variables: Mapping[str, str]) -> ServiceDatabase:

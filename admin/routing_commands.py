@@ -170,12 +170,13 @@ def apply_policy_file(
     if asks:
         require_terminal()
     document = policy_in(file)
+    code = hub_of("routing", hub, env_dir, data_dir, os.environ)
     out = Output(as_json=as_json)
     simulation = _simulated(document.policy, simulated, (env_dir, data_dir), out)
     if asks:
         confirm(out, [], f"apply the policy {document.version}?")
     with _routing_database(database, env_dir, data_dir) as opened:
-        applied = apply_policy(opened, hub or hub_of(env_dir), document)
+        applied = apply_policy(opened, code, document)
     if as_json:
         number = None if applied is None else applied.number
         out.document({"version": document.version, "digest": document.digest, "number": number, **simulation})
@@ -189,12 +190,13 @@ def _routing_database(
     database: str | None, env_dir: Path | None, data_dir: Path | None
 ) -> AbstractContextManager[Database]:
     """Return routing's database, opened for the block. Raises InvalidArgumentError if nothing names it."""
-    from admin.hub_databases import named_database
+    from admin.hub_databases import database_of
     from admin.routing.databases import decision_databases
     from admin.service_database import service_database
 
-    found = named_database("routing", database, env_dir, data_dir, os.environ)
-    if found is None:
+    if data_dir is None or database is not None:
+        found = database_of("routing", database, env_dir, data_dir, os.environ)
+    else:  # such a folder may contain copies of two databases only
         found = decision_databases(env_dir, data_dir)["routing"]
     return service_database(found.url, found.tls)
 

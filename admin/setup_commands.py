@@ -263,7 +263,7 @@ def load(
     A record that is unchanged makes no revision, so loading again is harmless. Loading needs no second
     person, unlike a change over HTTP; its facts name the author `load`.
     """
-    from admin.hub_databases import hub_databases, hub_of
+    from admin.hub_databases import hub_database, hub_of
     from admin.service_database import service_database
     from kopuro_client.commands.exit_codes import ExitCode
     from services.directory.load import load as load_files
@@ -272,8 +272,9 @@ def load(
     files = {name: file for name, file in given.items() if file is not None}
     if not files:
         raise typer.BadParameter("Name at least one file.")
-    place = hub_databases(env_dir, data_dir, os.environ)["directory"]
+    place = hub_database("directory", env_dir, data_dir, os.environ)
+    code = hub_of("directory", hub, env_dir, data_dir, os.environ)
     with service_database(place.url, place.tls) as database:
-        status = load_files(database, hub or hub_of(env_dir), files, sys.stdout, sys.stderr)
+        status = load_files(database, code, files, sys.stdout, sys.stderr)
     if status:
         raise typer.Exit(ExitCode.REFUSED)

@@ -13,7 +13,8 @@ from typing import Any
 import orjson
 
 from contracts.errors import PointerError, Refused, path_to_show, pointer
-from contracts.json_names import Path, walk
+from contracts.json_limits import is_too_deep
+from contracts.json_names import find
 
 
 def malformed_json(
@@ -46,31 +47,37 @@ def malformed_json(
 
 
 def _impossible_value(text: str) -> PointerError | None:
-    """Return the first value that JSON or UTF-8 does not have; None if the text has another fault."""
+    """Return the first value that JSON or UTF-8 does not have; None if the text has another fault.
+
+    A document nested more than MAXIMUM_DEPTH levels deep has one: its pointers would be as long as it is.
+    """
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    for path, value in walk(document):
-        if isinstance(value, float) and not math.isfinite(value):
-            return _error(path, "Must be a finite number.", "A number in here is not finite.")
-        if isinstance(value, str) and not _is_unicode(value):
-            return _error(path, "Must be valid Unicode.", "A text in here is not valid Unicode.")
-        if isinstance(value, dict) and not all(map(_is_unicode, value)):
-            return _error(path, in_here := "A name in here is not valid Unicode.", in_here)
+    found = None if is_too_deep(document) else find(document, _fault)
+    if found is None:
+        return None
+    path, (detail, in_here) = found
+    shown = path_to_show(path)
+    return PointerError(pointer=pointer(shown), detail=detail if len(shown) == len(path) else in_here)
+
+
+def _fault(value: Any) -> tuple[str, str] | None:
+    """Return what is wrong with a value, and how to say it at the pointer of what contains the value."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "Must be a finite number.", "A number in here is not finite."
+    if isinstance(value, str) and not _is_unicode(value):
+        return "Must be valid Unicode.", "A text in here is not valid Unicode."
+    if isinstance(value, dict) and not all(map(_is_unicode, value)):
+        return (in_here := "A name in here is not valid Unicode."), in_here
     return None
 
 
-def _is_unicode(text: Any) -> bool:
+def _is_unicode(text: str) -> bool:
     # `json` parses half of a surrogate pair, which UTF-8 cannot encode.
     try:
         text.encode()
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _error(path: Path, detail: str, in_here: str) -> PointerError:
-    """Return the error with as much of the path as has the form of the contract's names."""
-    shown = path_to_show(path)
-    return PointerError(pointer=pointer(shown), detail=detail if len(shown) == len(path) else in_here)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import orjson
 
 _BACKSLASH = ord("\\")
 
 Path = tuple[str | int, ...]
+T = TypeVar("T")
 
 
 def repeated_name(text: bytes, document: Any) -> Path | None:
@@ -32,19 +33,40 @@ def repeated_name(text: bytes, document: Any) -> Path | None:
         parsed = json.loads(text, object_pairs_hook=_object)
     except (TypeError, RecursionError):
         raise ValueError("the document is nested too deep") from None
-    return next((path for path, value in walk(parsed) if isinstance(value, _Repeated)), None)
+    found = find(parsed, lambda value: value if isinstance(value, _Repeated) else None)
+    return None if found is None else found[0]
 
 
-def walk(document: Any) -> Iterator[tuple[Path, Any]]:
-    """Yield every value of a JSON document with its path, in the order of the document."""
-    pending: list[tuple[Path, Any]] = [((), document)]
-    while pending:
-        path, value = pending.pop()
-        yield path, value
-        if isinstance(value, dict):
-            pending.extend(((*path, name), value[name]) for name in reversed(value))
-        elif isinstance(value, list):
-            pending.extend(((*path, index), value[index]) for index in reversed(range(len(value))))
+def find(document: Any, judge: Callable[[Any], T | None]) -> tuple[Path, T] | None:
+    """Return the path of the first value for which `judge` does not return None, and what it returns.
+
+    The order is that of the document, a container before its values. The time is that of one call for each
+    value, however deep the values are: a path is built only for the one that is found.
+    """
+    if (found := judge(document)) is not None:
+        return (), found
+    path: list[str | int] = []
+    open_containers = [_members(document)]
+    while open_containers:
+        for name, value in open_containers[-1]:
+            if (found := judge(value)) is not None:
+                return (*path, name), found
+            if value and isinstance(value, dict | list):
+                path.append(name)
+                open_containers.append(_members(value))
+                break
+        else:
+            open_containers.pop()
+            if path:
+                path.pop()
+    return None
+
+
+def _members(value: Any) -> Iterator[tuple[str | int, Any]]:
+    """Return the names and values in an object, the indexes and values in an array; nothing for a scalar."""
+    if isinstance(value, dict):
+        return iter(value.items())
+    return enumerate(value if isinstance(value, list) else ())
 
 
 class _Repeated:

@@ -81,6 +81,6 @@ class NoTelephoneNumber(Validator):
                 digits = 0
             if digits == _DIGITS_OF_A_NUMBER:
                 raise ValidationError(
-                    "Must contain no telephone number, nor another number of nine digits or more."
+                    "Must contain no telephone number, nor nine digits or more without a letter between them."
                 )
         return value

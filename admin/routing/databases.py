@@ -16,34 +16,19 @@ _SERVICES = ("routing", "directory")
 def decision_databases(env_dir: Path | None, data_dir: Path | None) -> Mapping[str, ServiceDatabase]:
     """Return routing's and the directory's database.
 
-    env_dir: with the services' environment files; None: as `database_urls`. Raises InvalidArgumentError.
+    env_dir: with the services' environment files; data_dir: of an embedded hub, or with copies of these two
+    databases; neither: KOPURO_DATABASE_TEMPLATE names them. Raises InvalidArgumentError.
     """
-    if env_dir is not None:
+    if env_dir is not None or data_dir is None:
         found = hub_databases(env_dir, data_dir, os.environ)
         return {service: found[service] for service in _SERVICES}
-    return {
-        service: ServiceDatabase(service=service, url=url) for service, url in database_urls(data_dir).items()
-    }
-
-
-def database_urls(data_dir: Path | None) -> Mapping[str, str]:
-    """Return the URLs of routing's and the directory's database.
-
-    data_dir: of an embedded hub; None: KOPURO_DATABASE_TEMPLATE names the databases. Raises
-    InvalidArgumentError when neither or both name them, and when a file is missing.
-    """
-    template = os.environ.get("KOPURO_DATABASE_TEMPLATE")
-    if data_dir is None:
-        if not template or "{service}" not in template:
-            raise InvalidArgumentError(
-                "give --env or --data-dir, or set KOPURO_DATABASE_TEMPLATE to a URL that contains {service}"
-            )
-        return {service: template.replace("{service}", service) for service in _SERVICES}
-    if template:
+    if os.environ.get("KOPURO_DATABASE_TEMPLATE"):
         raise InvalidArgumentError(
             "KOPURO_DATABASE_TEMPLATE names other databases: unset it, or omit --data-dir"
         )
     files = {service: data_dir.resolve() / "data" / f"{service}.sqlite" for service in _SERVICES}
     if missing := [service for service, file in files.items() if not file.is_file()]:
         raise InvalidArgumentError(f"{data_dir} has no database of {', '.join(missing)}")
-    return {service: sqlite_url(file) for service, file in files.items()}
+    return {
+        service: ServiceDatabase(service=service, url=sqlite_url(file)) for service, file in files.items()
+    }

@@ -19,7 +19,7 @@ from contracts.json_limits import (
     is_too_large,
     separators,
 )
-from contracts.json_names import repeated_name, walk
+from contracts.json_names import find, repeated_name
 from runtime.access.tokens import Principal
 
 _MAXIMUM_PARAMETERS: Final = 64
@@ -83,8 +83,9 @@ def parse_json(
     most_values: in all its arrays and objects together; None for a file of the operator's own. lines_before:
     how many lines of the whole body are before this document. called: what a problem calls the document.
     Raises Refused `malformed-json`, `duplicate-name`, and `body-too-large` for too many values, before they
-    are parsed if the commas and brackets show it; the detail never repeats a part of the body. `errors` names
-    a number that is not finite, and text that is not valid Unicode (`\\ud800`), which `orjson` refuses.
+    are parsed if the commas and brackets show it; the detail never repeats a part of the body. Unless the
+    document is nested deeper or has more values, `errors` names a number that is not finite, and text that is
+    not valid Unicode (`\\ud800`), which `orjson` refuses.
     """
     marks = separators(body)
     if most_values is not None and marks > (most := most_values * SEPARATORS_PER_VALUE):
@@ -104,14 +105,15 @@ def parse_json(
         raise Refused("malformed-json", f"{called} is nested more than {MAXIMUM_DEPTH} levels deep.")
     # Most bodies contain no escape at all, and one byte is found much faster than several.
     if _BACKSLASH in body and b"\\u0000" in body:
-        for path, value in walk(document):
-            if _has_nul(value):
-                shown = path_to_show(path)
-                detail = "Must not contain a NUL character."
-                if len(shown) < len(path):
-                    detail = "A text in here must not contain a NUL character."
-                where = PointerError(pointer=pointer(shown), detail=detail)
-                raise Refused("malformed-json", "A text contains a NUL character.", errors=(where,))
+        found = find(document, lambda value: True if _has_nul(value) else None)
+        if found is not None:
+            path, _ = found
+            shown = path_to_show(path)
+            detail = "Must not contain a NUL character."
+            if len(shown) < len(path):
+                detail = "A text in here must not contain a NUL character."
+            where = PointerError(pointer=pointer(shown), detail=detail)
+            raise Refused("malformed-json", "A text contains a NUL character.", errors=(where,))
     repeated = repeated_name(body, document)
     if repeated is not None:
         *parents, name = repeated

@@ -17,6 +17,7 @@ from kopuro_client.commands.coordination_report import report, statistics
 from kopuro_client.commands.covered_needs import covered_needs
 from kopuro_client.commands.effect_words import effect
 from kopuro_client.commands.fixed_values import (
+    CONSENT_INSTEAD,
     INTERVENTION_REASONS,
     QUEUES,
     WITHDRAWAL_REASONS,
@@ -347,7 +348,11 @@ def withdraw(
     referral: REFERRAL,
     organization: ACTS_FOR,
     reason: Annotated[
-        str, typer.Option(callback=one_of(WITHDRAWAL_REASONS), help=f"{listed(WITHDRAWAL_REASONS)}.")
+        str,
+        typer.Option(
+            callback=one_of(WITHDRAWAL_REASONS, instead=CONSENT_INSTEAD),
+            help=f"{listed(WITHDRAWAL_REASONS)}{CONSENT_INSTEAD}.",
+        ),
     ],
     yes: YES = False,
     language: LANGUAGE = "en",

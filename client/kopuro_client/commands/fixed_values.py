@@ -45,6 +45,7 @@ SUSPENSION_REASONS: Final = (
 )
 UNREADABLE_REASONS: Final = ("cannot_decrypt", "not_understood", "key_lost")
 WITHDRAWAL_REASONS: Final = ("person_declined", "placed_elsewhere", "entered_in_error", "other")
+CONSENT_INSTEAD: Final = "; for a withdrawn consent use `revoke-consent`"
 WITHDRAWALS_OF_APPROVAL: Final = (
     *("person_at_risk", "agreement_breached", "data_misused", "service_changed"),
     *("asked_by_organization", "other"),
@@ -56,12 +57,15 @@ def listed(values: tuple[str, ...]) -> str:
     return f"{', '.join(values[:-1])} or {values[-1]}"
 
 
-def one_of(values: tuple[str, ...]) -> Callable[[V], V]:
-    """Return the callback of a parameter with one of these values. It raises BadParameter for another."""
+def one_of(values: tuple[str, ...], *, instead: str = "") -> Callable[[V], V]:
+    """Return the callback of a parameter with one of these values. It raises BadParameter for another.
+
+    instead: what the refusal says about a value that another command sends.
+    """
 
     def checked(value: V) -> V:
         if value is not None and value not in values:
-            raise typer.BadParameter(f"must be {listed(values)}")
+            raise typer.BadParameter(f"must be {listed(values)}{instead}")
         return value
 
     return checked

@@ -10,8 +10,12 @@ import typer
 
 T = TypeVar("T", str, str | None)
 
-_RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MINUTES: Final = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+# As the hub reads it: without a leap second, and with `T`.
+_RFC_3339: Final = re.compile(
+    rf"{_DATE.pattern}[Tt]{_MINUTES}:[0-5][0-9](\.[0-9]+)?([Zz]|[+-]{_MINUTES})",
+)
 
 
 def checked_moment(value: T) -> T:

@@ -13,6 +13,7 @@ from kopuro_client.commands.candidates import show_candidates
 from kopuro_client.commands.confirmation import YES, ask
 from kopuro_client.commands.explanation import show_decisions
 from kopuro_client.commands.fixed_values import (
+    CONSENT_INSTEAD,
     HAND_BACK_REASONS,
     OUTCOMES,
     PROGRESS,
@@ -155,7 +156,11 @@ def withdraw(
     session: Session,
     referral: REFERRAL,
     reason: Annotated[
-        str, typer.Option(callback=one_of(WITHDRAWAL_REASONS), help=f"{listed(WITHDRAWAL_REASONS)}.")
+        str,
+        typer.Option(
+            callback=one_of(WITHDRAWAL_REASONS, instead=CONSENT_INSTEAD),
+            help=f"{listed(WITHDRAWAL_REASONS)}{CONSENT_INSTEAD}.",
+        ),
     ],
     yes: YES = False,
     idempotency_key: IDEMPOTENCY_KEY = None,

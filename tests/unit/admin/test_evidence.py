@@ -79,13 +79,21 @@ def test_changed_evidence_is_reported(
     assert (shown["author"], shown["problem"]) == (None, "the signature of routing covers other bytes")
 
 
+def test_environment_file_that_names_no_manifest_is_refused_with_its_name(
+    tmp_path: Path, sqlite_database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_environment(tmp_path / "vault.env", {"KOPURO_DATABASE_URL": sqlite_database})
+    assert main(["admin", "evidence", REFERRAL, "--env", str(tmp_path)]) == ExitCode.USAGE
+    assert "vault.env lacks KOPURO_HUB_KEY or KOPURO_MANIFEST" in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
         (["--database", "sqlite:///x", "--data-dir", "."], "give --database, --env or --data-dir"),
         (["--env", ".", "--data-dir", "."], "give --env or --data-dir, not both"),
         (["--keys", "."], "give --env or --data-dir, or set KOPURO_DATABASE_TEMPLATE"),
-        (["--database", "sqlite:///x"], "give --keys, --env or --data-dir"),
+        (["--database", "sqlite:///x"], "give --keys, which names the hub's manifest, or"),
     ],
 )
 def test_hub_that_is_named_twice_or_not_at_all_is_refused(

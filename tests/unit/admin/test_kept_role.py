@@ -55,6 +55,7 @@ def test_directory_and_hub_are_those_of_the_named_folder(
     kept.unlink()
     kept.symlink_to(sqlite_database.removeprefix("sqlite:///"))
     monkeypatch.setenv("KOPURO_DATABASE_URL", "sqlite:////nowhere/of-another-hub.sqlite")
+    monkeypatch.setenv("KOPURO_HUB", "kz")
     assert main(["admin", "keep-role", "uz.ann", "auditor", option, str(tmp_path)]) == 0
     url, hub = (sqlite_database, "uz") if option == "--env" else (sqlite_url(kept), "kg")
     changed = Database.open(url)

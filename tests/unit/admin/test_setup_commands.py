@@ -7,11 +7,13 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from sqlalchemy import select
 
 from admin.database_roles import script
 from admin.environment_files import read_environment
 from kopuro_client.commands import ExitCode, main
 from runtime.storage.database import Database
+from services.directory.adapters.tables import MESSAGING
 from tests.servers import PostgresServer
 
 
@@ -58,6 +60,23 @@ def test_migrate_refuses_a_database_of_a_newer_build(hub: Path, capsys: pytest.C
     assert admin(hub, "migrate", "vault") == ExitCode.REFUSED
     assert "which this build does not know" in capsys.readouterr().err
     assert admin(hub, "migrate", "vault", "--status") == 1
+
+
+def test_records_are_loaded_where_the_directory_runs_alone_as_facts_of_its_hub(
+    hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert admin(hub, "migrate", "directory") == ExitCode.OK
+    for file in (hub / "env").iterdir():
+        if file.name != "directory.env":
+            file.unlink()
+    monkeypatch.setenv("KOPURO_HUB", "kz")
+    assert admin(hub, "load", "--credentials", str(hub / "operators.json")) == ExitCode.OK
+    database = Database.open(read_environment(hub / "env" / "directory.env")["KOPURO_DATABASE_URL"])
+    with database.read() as transaction:
+        bodies = list(transaction.execute(select(MESSAGING.outbox.c.body)).scalars())
+    database.close()
+    assert bodies
+    assert all(b'"/kg/directory"' in bytes(body) for body in bodies)
 
 
 def test_first_operator_is_loaded_once(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -132,6 +132,19 @@ def test_telephone_number_is_found_however_its_digits_are_separated(hidden: str)
 
 
 @pytest.mark.parametrize(
+    ("text", "mended"),
+    [
+        ("01.03.2026 - 01.04.2026", "01.03.2026 to 01.04.2026"),
+        ("2026-03-01: 15 000", "2026-03-01: KGS 15 000"),
+    ],
+)
+def test_refusal_of_dates_without_a_letter_between_them_says_what_to_change(text: str, mended: str) -> None:
+    with pytest.raises(ValidationError, match="nine digits or more without a letter between them"):
+        NoTelephoneNumber()(text)
+    assert NoTelephoneNumber()(mended) == mended
+
+
+@pytest.mark.parametrize(
     "text", ["+996 312", "Order 12345678 of 01.03.2026", "5 1Ⅻ 2026 — 12½%", "Зд. 12, кв. 34, 720001"]
 )
 def test_dates_and_short_numbers_are_no_telephone_number(text: str) -> None:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final
 
 import pytest
+import typer
 
 from contracts import codes
+from contracts.errors import Refused
+from contracts.records import load
 from kopuro_client.commands import _application, fixed_values
+from kopuro_client.commands.given_times import checked_moment
 from services.directory.domain.approval import State
 from services.directory.domain.client import Role
+from services.routing.api.acts import ExtensionRequest
 from services.routing.domain.coordination_queue import QueueKind
 from tests.unit.client.commands.conftest import Run, answering
 from tests.unit.client.fake_hub import FakeHub
@@ -100,11 +106,58 @@ def test_other_value_is_refused_before_any_request_and_question(
 
 
 @pytest.mark.parametrize(
+    ("text", "is_taken"),
+    [
+        *(
+            (text, True)
+            for text in (
+                *("2027-01-01T00:00:00Z", "2027-01-01t23:59:59.123456789z", "2027-01-01T00:00:00+06:00"),
+                "2027-01-01T00:00:00-23:59",
+            )
+        ),
+        *(
+            (text, False)
+            for text in (
+                *("2027-02-30T00:00:00Z", "2027-01-01T24:00:00Z", "2027-01-01T25:61:61Z"),
+                *("2027-01-01T23:59:60Z", "2027-01-01T00:00:00+24:00", "2027-01-01T00:00:00+0600"),
+                *("2027-01-01T00:00:00", "2027-01-01 00:00:00Z", "2027-01-01T00:00Z"),
+                *("0000-01-01T00:00:00Z", "2027-1-1T00:00:00Z", "\uff12027-01-01T00:00:00Z"),
+            )
+        ),
+    ],
+)
+def test_command_takes_the_times_that_the_hub_takes(text: str, is_taken: bool) -> None:
+    body = {"until": text, "reason": "other"}
+    assert _takes(partial(load, ExtensionRequest), body) == is_taken
+    assert _takes(checked_moment, text) == is_taken
+
+
+def _takes(read: Callable[[Any], object], value: Any) -> bool:
+    try:
+        read(value)
+    except (Refused, typer.BadParameter):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("line", [f"referral withdraw {ID}", f"coordination withdraw {ID} {OSH}"])
+def test_withdrawal_for_a_withdrawn_consent_is_refused_with_the_command_for_it(
+    run: Run, hub: FakeHub, line: str
+) -> None:
+    """The preview of a withdrawal does not say that the case is erased."""
+    ran = run(*line.split(), "--reason", "consent_revoked", "--yes")
+    assert ran.code == 2
+    assert "`revoke-consent`" in ran.err
+    assert hub.received == []
+    assert run(line.split()[0], "revoke-consent", "--help").code == 0
+
+
+@pytest.mark.parametrize(
     "line",
     [
         *(
             f"coordination extend {ID} --reason other --until {text}"
-            for text in ("tomorrow", "2027-01-01", "2027-01-01T00:00:00", "2027-02-30T00:00:00Z")
+            for text in ("tomorrow", "2027-01-01", "2027-01-01T00:00:00", "2027-01-01T24:00:00Z")
         ),
         *(f"organization vet {OSH} --vetted-on {text}" for text in ("yesterday", "2026-3-7", "2026-02-30")),
     ],
