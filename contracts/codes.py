@@ -162,7 +162,11 @@ class ApprovalKind(StrEnum):
 
 
 class ApprovalRefusal(StrEnum):
-    """The end of a request without effect. stale: the record has changed since the request."""
+    """The end of a request without effect.
+
+    stale: the record has changed since the request, its requester made another one, or the client of its
+    requester or endorser was revoked, has another role or was issued again.
+    """
 
     refused = "refused"
     expired = "expired"

@@ -34,7 +34,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "idempotency-conflict": "Repeat the first body under this key, or send this body under a new key.",
     "idempotency-key-unsupported": "Send the request without the key; use a precondition if there is one.",
     "offer-closed": "Do nothing: the offer has ended.",
-    "not-in-this-state": "Read the referral; its state does not permit the request.",
+    "not-in-this-state": "Read `detail` and the referral; its state does not permit the request.",
     "not-a-party": "Do not repeat it: only another organisation may do this.",
     "precondition-failed": "Read the record again, and send the change with its present revision.",
     "body-too-large": "Send a smaller body: fewer lines, or fewer and smaller documents.",

@@ -54,12 +54,17 @@ class LoggedEnd:
     data: Mapping[str, Any] | None
 
 
+def needs_entries(message: StoredMessage) -> bool:
+    """Return whether `hidden_messages` compares the message with the log: most messages it does not."""
+    return message.type in RECORDED or message.closed_at is not None
+
+
 def hidden_messages(
     stored: Sequence[StoredMessage], logged: Mapping[str, Sequence[LoggedEnd]], settled: dt.datetime
 ) -> Iterator[Difference]:
     """Yield messages that were closed or acknowledged, and not so in the log, and the reverse.
 
-    logged: by referral. settled: ignore later changes.
+    logged: by referral, of each that a message which `needs_entries` is about. settled: ignore later changes.
     """
     for message in stored:
         entries = logged.get(message.referral_id, ())

@@ -45,7 +45,7 @@ from admin.reconciliation.mailbox_differences import (
     undelivered_messages,
 )
 from admin.reconciliation.mailbox_states import MailboxStates
-from admin.reconciliation.message_ends import hidden_messages
+from admin.reconciliation.message_ends import hidden_messages, needs_entries
 from admin.reconciliation.replica_differences import replica_differences
 from admin.reconciliation.service_states import SERVICES, ServiceStates
 from admin.reconciliation.statement_differences import statement_differences
@@ -170,7 +170,7 @@ def _mailbox_differences(
         settled_messages = [
             message for message in page if message.referral_id and message.queued_at <= settled
         ]
-        ends = mailboxes.ends({message.referral_id for message in settled_messages})
+        ends = mailboxes.ends({message.referral_id for message in settled_messages if needs_entries(message)})
         yield from hidden_messages(settled_messages, ends, settled)
     for entries in mailboxes.delivered(DELIVERED_TYPES, PAGE, since=settled - MAILBOX_WINDOW):
         old = [entry for entry in entries if entry.time is not None and entry.time <= settled]

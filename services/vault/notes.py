@@ -20,6 +20,8 @@ PausedUntil = Callable[[str, dt.datetime], dt.datetime | None]
 _PAUSED: Final = (
     "The receiver's sealing key was replaced without proof of the earlier key; no note goes to it yet."
 )
+# Intake has admitted this one: it answers a repetition under the same key as before, and nothing happens.
+_AGAIN: Final = "Send the note again after {until}, with another Idempotency-Key."
 
 
 def receive_note(
@@ -37,7 +39,7 @@ def receive_note(
                 raise Unavailable("The case or its acceptance may not have reached the vault yet.")
             raise Refused("not-in-this-state", "No organisation has accepted the referral.")
         if (until := paused_until(receiver, batch.now)) is not None:
-            raise Refused("not-in-this-state", f"{_PAUSED} Send the note after {until.isoformat()}.")
+            raise Refused("not-in-this-state", f"{_PAUSED} {_AGAIN.format(until=until.isoformat())}")
     except Refused as refused:
         batch.refuse_submission(message, fact.referral_id, fact.author, refused)
     else:

@@ -25,6 +25,8 @@ from services.vault.releases import Releases
 _PAUSED: Final = (
     "The acceptor's sealing key was replaced without proof of the earlier key; no case is sealed to it yet."
 )
+# Intake has admitted this one: it answers a repetition under the same key as before, and nothing happens.
+_AGAIN: Final = "Replace the case again after {until}, with another Idempotency-Key."
 
 
 class Replacements:
@@ -72,7 +74,7 @@ class Replacements:
             replaced = replace_for_acceptor(custody, fact.sender, acceptor, kid)
             self._releases.require_key_of(acceptor, kid, batch.now, waited=waited)
             if (until := self._releases.paused_until(acceptor, batch.now)) is not None:
-                raise Refused("not-in-this-state", f"{_PAUSED} Replace the case after {until.isoformat()}.")
+                raise Refused("not-in-this-state", f"{_PAUSED} {_AGAIN.format(until=until.isoformat())}")
         except Refused as refused:
             batch.refuse_submission(message, fact.referral_id, fact.sender, refused)
             return

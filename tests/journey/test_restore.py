@@ -93,6 +93,11 @@ def test_destroyed_hub_is_restored_and_continues(
         # The erased case had been released; delivery's backup had it.
         with pytest.raises(RefusedError):
             running.organization(receiver.id).hub.sealed_case(erased)
+        until(
+            lambda: _named_by_reconciliation(data, capsys) == {erased},
+            "the agreement of the log and the services, but for the erased case",
+            within=60,
+        )
         # The log is published within a second of a commit: these loops may have taken less.
         until(lambda: _longer(checkpoint, data), "a longer published log", within=10)
     finally:
@@ -100,6 +105,15 @@ def test_destroyed_hub_is_restored_and_continues(
         broker.remove_vhost(vhost)
     _assert_continues(databases["audit"], data, checkpoint)
     assert not BrokerFiles(root=data / "broker").identity.exists()
+
+
+def _named_by_reconciliation(data: Path, capsys: pytest.CaptureFixture[str]) -> set[str]:
+    """Return the referrals and records that differ from the log, while the hub is running."""
+    capsys.readouterr()
+    main(["admin", "reconcile", "--data-dir", str(data), "--settled", "0"])
+    *differences, counts = capsys.readouterr().out.splitlines()
+    assert "compared" in counts
+    return {line.split()[0] for line in differences}
 
 
 def _erase(vault: str, keys: Path, referral_id: str) -> None:

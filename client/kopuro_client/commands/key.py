@@ -60,7 +60,8 @@ def replace(
 ) -> None:
     """Replace your sealing key: at once with the old key, or else after two operators have approved it.
 
-    After an approval the hub pauses the release of cases to the new key, so that you can object.
+    After an approval the hub pauses the release of cases to the new key and refuses notes to it, so that you
+    can object.
     """
     if (old is None) != lost:
         raise typer.BadParameter("Give either --old FILE or --lost.")

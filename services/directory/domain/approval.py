@@ -41,8 +41,8 @@ class State(StrEnum):
 
 
 class ApprovalStep(StrEnum):
-    """The events of an approval. overtake: the record, or the requester's request, has changed,
-    or its client was revoked.
+    """The events of an approval. overtake: the record, or the requester's request, has changed, or the client
+    of the requester or the endorser was revoked, has another role or was issued again.
 
     endorse: the first of two members of the staff approves.
     """
@@ -77,6 +77,12 @@ REFUSALS: Final[Mapping[State, ApprovalRefusal]] = {
     State.expired: ApprovalRefusal.expired,
     State.stale: ApprovalRefusal.stale,
 }
+# What the approver of a stale request is told.
+STALE: Final = (
+    "The request is stale: the record has changed since, the requester has made another request, or the "
+    "client of its requester or endorser was revoked, has another role or was issued again. It must be "
+    "requested again."
+)
 # The roles that may decide about each kind of change.
 APPROVERS: Final[Mapping[ApprovalKind, frozenset[str]]] = {
     ApprovalKind.credential: frozenset({"operator"}),
@@ -127,7 +133,8 @@ class Approval:
         """Return the approval after the step. Raises Refused `conflict` if its state does not permit it."""
         following = TRANSITIONS[self.state].get(step)
         if following is None:
-            raise Refused("conflict", f"The request is already {self.state}.")
+            is_stale = self.state is State.stale
+            raise Refused("conflict", STALE if is_stale else f"The request is already {self.state}.")
         if step is ApprovalStep.endorse:
             return replace(self, state=following, endorsed_by=by, endorsed_at=at)
         return replace(self, state=following, decided_by=by, decided_at=at)

@@ -221,17 +221,17 @@ def client_with_digest(
 
 
 def was_issued_again(before: Client, after: Client) -> bool:
-    """Return whether a change replaced every secret and key, and ended the tokens: somebody else may have
-    had them.
+    """Return whether a change removed a secret or key and ended all tokens: somebody else may have had it.
 
-    An owner that rotates its secret or replaces its keys ends no other tokens than those of removed keys.
+    An owner that rotates its secret or replaces its keys ends no other tokens than those of removed keys,
+    except where `with_keys` says so: with a key that returns, or with too many removed keys.
     """
     had, has = (
         {*(key.thumbprint for key in one.keys), one.secret_sha256, one.retiring and one.retiring.sha256}
         - {"", None}
         for one in (before, after)
     )
-    return after.token_epoch != before.token_epoch and had.isdisjoint(has)
+    return after.token_epoch != before.token_epoch and not had <= has
 
 
 def next_second(moment: dt.datetime) -> dt.datetime:

@@ -21,6 +21,7 @@ from services.directory.domain.approval import (
     MOST_OPEN_ABOUT_SUBJECT,
     MOST_OPEN_BY_REQUESTER,
     REFUSALS,
+    STALE,
     VALID_FOR,
     Approval,
     ApprovalStep,
@@ -164,11 +165,7 @@ class Approvals:
         if approval.state is State.expired:
             raise Refused("conflict", "The request has expired.")
         if approval.state is State.stale:
-            raise Refused(
-                "conflict",
-                "The record has changed since the request, or the requester's client was revoked. It must be "
-                "requested again.",
-            )
+            raise Refused("conflict", STALE)
         return approval
 
     def refuse(self, approval_id: str, by: Decider) -> Approval:
@@ -210,10 +207,11 @@ class Approvals:
         member of the staff has one client. Requests of earlier builds do not say which client made them; they
         end with the last one.
         """
-        if isinstance(before, Client) and isinstance(after, Client):
-            if not before.live or (
-                after.live and after.roles == before.roles and not was_issued_again(before, after)
-            ):
+        if isinstance(after, Client) and not (isinstance(before, Client) and before.live):
+            if after.live:
+                self._end_endorsements_of_earlier_builds(writing, after, by)
+        elif isinstance(before, Client) and isinstance(after, Client):
+            if after.live and after.roles == before.roles and not was_issued_again(before, after):
                 return
             clients = writing.ledger.register.clients_of(writing.transaction, [after.principal])
             is_last = not any(one.live and one.roles == before.roles for one in clients if one.id != after.id)
@@ -237,6 +235,18 @@ class Approvals:
         ):
             self._overtake(writing, self._store.open_by(writing.transaction, after.id), lambda _: True, by)
             writing.ledger.keys.close_challenges(writing.transaction, after.id)
+
+    def _end_endorsements_of_earlier_builds(self, writing: Writing, new: Client, by: str) -> None:
+        """End what a principal has endorsed whose only live client is a new one.
+
+        Earlier builds left the endorsements of a revoked client: they would count again with this one.
+        """
+        endorsed = self._store.endorsed_by(writing.transaction, new.principal)
+        if not endorsed:
+            return
+        clients = writing.ledger.register.clients_of(writing.transaction, [new.principal])
+        if not any(one.live for one in clients if one.id != new.id):
+            self._overtake(writing, endorsed, lambda _: True, by)
 
     def _overtake(
         self, writing: Writing, requests: Sequence[Approval], ends: Callable[[Approval], bool], by: str

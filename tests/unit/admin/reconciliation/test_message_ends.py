@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from admin.reconciliation.mailbox_differences import StoredMessage
-from admin.reconciliation.message_ends import LoggedEnd, hidden_messages
+from admin.reconciliation.message_ends import LoggedEnd, hidden_messages, needs_entries
 
 SETTLED = dt.datetime(2026, 11, 29, 12, tzinfo=dt.UTC)
 THEN = SETTLED - dt.timedelta(hours=1)
@@ -148,3 +148,28 @@ def test_acknowledged_offer_or_case_has_its_entry(type: str) -> None:
 
 def test_acknowledgement_of_another_message_has_no_entry() -> None:
     assert named(stored(NOTE, state="acknowledged", acknowledged_at=THEN)) == []
+
+
+@pytest.mark.parametrize(
+    ("message", "needs"),
+    [
+        (stored(), True),
+        (stored(CASE), True),
+        (closed("completed", NOTE), True),
+        (stored(NOTE), False),
+        (stored(NOTE, state="acknowledged", acknowledged_at=THEN), False),
+        (stored(NOTE, ending="completed"), False),
+        (stored(UNPLACED, ending=None), False),
+    ],
+)
+def test_entries_are_read_only_for_what_is_compared_with_them(message: StoredMessage, needs: bool) -> None:
+    """Each entry that is read is compared with the log's commitment, which takes most of the time."""
+    assert needs_entries(message) is needs
+    without = [one.what for one in hidden_messages([message], {}, SETTLED)]
+    logged = [
+        entry("referral.completed", {}),
+        entry("delivery.acknowledged", {"message_id": "message", "organization": ME}),
+        OPENED,
+    ]
+    compared = [one.what for one in hidden_messages([message], {REFERRAL: logged}, SETTLED)]
+    assert needs or compared == without

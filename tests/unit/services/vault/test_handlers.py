@@ -1027,7 +1027,7 @@ def test_replaced_case_for_a_replaced_key_is_refused_during_the_pause(vault: Wor
     vault.receive(event(SealedCaseReplaced(referral_id=REFERRAL, sender=SENDER, to=ACCEPTOR, case=again)))
     refused = only(SubmissionRefused, vault.sent())
     assert refused.problem["type"].endswith("not-in-this-state")
-    assert "2026-03-02T12:00:00+00:00" in refused.problem["detail"]
+    assert "again after 2026-03-02T12:00:00+00:00, with another Idempotency-Key" in refused.problem["detail"]
 
 
 @pytest.mark.parametrize(("author", "receiver"), [(SENDER, ACCEPTOR), (ACCEPTOR, SENDER)])
@@ -1040,7 +1040,7 @@ def test_note_to_a_replaced_key_is_refused_during_the_pause(
     refused = only(SubmissionRefused, vault.sent())
     assert (refused.organization, refused.submission_id) == (author, "submission-1")
     assert refused.problem["type"].endswith("not-in-this-state")
-    assert until.isoformat() in refused.problem["detail"]
+    assert f"again after {until.isoformat()}, with another Idempotency-Key" in refused.problem["detail"]
     assert not [one for one in vault.sent() if isinstance(one.data, SealedNoteReleased)]
     vault.clock.time = until
     vault.receive(note(author))

@@ -17,7 +17,8 @@ from runtime.access.tokens import Principal
 from runtime.storage.database import Database
 from services.directory import admission
 from services.directory.domain.approval import Approval, Decider, Policy, State
-from services.directory.domain.client import Client, Role, client
+from services.directory.domain.client import Client, Role, client, digest
+from services.directory.domain.client_key import client_keys
 from services.directory.domain.precondition import ANY_REVISION, at_revision
 from services.directory.handlers.approvals import ApprovalReader
 from services.directory.handlers.kept_role import keep_role
@@ -26,6 +27,7 @@ from tests.support import migrated
 from tests.support.client_assertions import new_key, public_set
 from tests.unit.services.directory.application_samples import request as application
 from tests.unit.services.directory.samples import (
+    NOON,
     OPERATOR,
     OSH,
     Directory,
@@ -112,18 +114,26 @@ def _role_changed(hub: Hub) -> None:
     keep_role(hub.two.ledger, ANN, Role.auditor, by="admin")
 
 
-def _issued_again(client_id: str, principal: str, role: Role) -> Callable[[Hub], None]:
+def _issued_again(client_id: str, principal: str, role: Role, **credential: Any) -> Callable[[Hub], None]:
     def lose(hub: Hub) -> None:
         hub.quick.credentials.issue(
             "second",
             client_id=client_id,
             principal=principal,
             roles=(role,),
-            secret_sha256="c" * 64,
             precondition=ANY_REVISION,
+            **(credential or {"secret_sha256": "c" * 64}),
         )
 
     return lose
+
+
+KEYS = admission.key_set(public_set(new_key()))
+OTHER_KEYS = admission.key_set(public_set(new_key()))
+
+
+def _with_key(one: Client) -> Client:
+    return replace(one, keys=client_keys(KEYS, NOON))
 
 
 STAFF_WAYS: dict[str, tuple[tuple[Client, ...], Callable[[Hub], None]]] = {
@@ -134,6 +144,14 @@ STAFF_WAYS: dict[str, tuple[tuple[Client, ...], Callable[[Hub], None]]] = {
         _role_changed,
     ),
     "issued again": ((member(ANN, Role.operator),), _issued_again(ANN, ANN, Role.operator)),
+    "issued again with its key": (
+        (_with_key(member(ANN, Role.operator)),),
+        _issued_again(ANN, ANN, Role.operator, secret_sha256="c" * 64, jwks=KEYS),
+    ),
+    "issued again with its secret": (
+        (_with_key(member(ANN, Role.operator)),),
+        _issued_again(ANN, ANN, Role.operator, secret_sha256=digest(SECRET), jwks=OTHER_KEYS),
+    ),
 }
 
 
@@ -153,8 +171,19 @@ def test_request_that_a_member_of_the_staff_endorsed_ends_with_its_standing(hub:
     with pytest.raises(Refused) as refused:
         hub.two.approvals.approve(endorsed.id, Decider(id="second", roles=frozenset({"operator"})))
     assert refused.value.slug == "conflict"
+    assert "endorser was revoked, has another role or was issued again" in str(refused.value)
     found = hub.two.keys.history(OSH)
     assert [one.key for one in found] == [FIRST_KEY]
+
+
+def test_endorsement_by_an_operator_that_an_earlier_build_revoked_ends_with_its_next_client(hub: Hub) -> None:
+    """Earlier builds revoked the client and left the endorsement, which did not count without a client."""
+    hub.clients(member("desk", Role.partner, principal=OSH), replace(member(ANN, Role.operator), live=False))
+    endorsed, other = (asked(publish(hub, new_sealing_key(), "desk", without_proof=True)) for _ in range(2))
+    for request, by in ((endorsed, ANN), (other, "third")):
+        hub.two.approvals.approve(request.id, Decider(id=by, roles=frozenset({"operator"})))
+    hub.clients(member("ann-2", Role.auditor))
+    assert (hub.state(endorsed), hub.state(other)) == (State.stale, State.requested)
 
 
 @pytest.mark.parametrize("way", STAFF_WAYS)
@@ -287,5 +316,10 @@ def test_standing_that_is_not_lost_ends_nothing(hub: Hub) -> None:
         hub.two.own_credentials.rotate(client_id, "c" * 64, by=by)
         hub.two.own_credentials.revoke_tokens(client_id, by=by, operator=False)
         hub.two.own_credentials.replace_keys(client_id, admission.key_set(public_set(new_key())), by=by)
+    kept = admission.key_set(public_set(new_key(), new_key(kid="k-2")))
+    hub.clients(replace(member("spare", Role.partner, principal=OSH), secret_sha256="d" * 64))
+    spare = asked(publish(hub, new_sealing_key(), "spare", without_proof=True))
+    _issued_again("spare", OSH, Role.partner, secret_sha256="d" * 64, jwks=kept)(hub)
+    assert hub.state(spare) is State.requested
     _excluded(name="Another name")(hub)
     assert (hub.state(partners), hub.state(staffs)) == (State.requested, State.requested)
