@@ -527,6 +527,28 @@ def test_excluded_organization_has_a_sentence_for_each_failed_rule(
     assert run(*line, "--language", "fr", "--as", "coordinator").code == 2
 
 
+@pytest.mark.parametrize(
+    ("members", "placeable"),
+    [
+        ({"acceptor": "ru.near"}, ["ru.far"]),
+        ({"acceptor": "ru.near", "may_be_placed": True}, ["ru.far"]),
+        ({"acceptor": "ru.near", "may_be_placed": False}, []),
+        ({"acceptor": None, "may_be_placed": False}, []),
+        ({"acceptor": None, "may_be_placed": True}, ["ru.far", "ru.near"]),
+    ],
+)
+def test_candidate_is_not_marked_for_a_placement_that_the_hub_refuses(
+    hub: FakeHub, run: Run, members: dict[str, Any], placeable: list[str]
+) -> None:
+    [far] = CANDIDATES["candidates"]
+    found = {**CANDIDATES, "candidates": [far, {**far, "organization": "ru.near"}], **members}
+    hub.script("GET", f"{ADDRESS}/candidates", json_response(found))
+    shown = run("coordination", "candidates", ID, "--as", "coordinator").out
+    marked = re.findall(r"- (\S+), service legal; a coordinator may place it there", shown)
+    assert marked == placeable
+    assert ("Accepted by ru.near." in shown) is (members["acceptor"] is not None)
+
+
 @pytest.mark.parametrize("elsewhere", [0, 10])
 def test_candidates_name_the_command_that_lists_who_offers_the_need_elsewhere(
     hub: FakeHub, run: Run, elsewhere: int

@@ -363,6 +363,33 @@ def test_nobody_is_a_candidate_for_a_referral_that_has_ended(
     assert "area_served" in failed(one)
 
 
+def test_candidates_say_whether_the_referral_may_be_placed(
+    small: Workbench, candidates: Callable[..., dict[str, Any]]
+) -> None:
+    def shown() -> tuple[str | None, bool]:
+        found = candidates(referral, organization="ru.far")
+        return found["acceptor"], found["may_be_placed"]
+
+    def placed() -> None:
+        reason = InterventionReason.no_answer
+        small.commands.submit_placement(referral, "ru.far", "kg.coordinator", small.clock.time, reason=reason)
+
+    referral = new_id()
+    (offer,) = opened(small.take(submitted(referral)))
+    assert shown() == (None, True)
+    small.take(accepted_by(offer))
+    assert shown() == ("ru.one", False)
+    with pytest.raises(Refused, match="only if it is unplaced"):
+        placed()
+    small.fire(NOW + 60 * DAY)
+    small.clock.time = NOW + 60 * DAY
+    assert shown() == ("ru.one", True), "the report is overdue"
+    placed()
+    done = OutcomeSubmitted(referral_id=referral, organization="ru.one", outcome=Outcome.resolved)
+    small.take(event(done, referral, small.clock.time))
+    assert shown() == ("ru.one", False), "the referral has ended"
+
+
 def test_candidates_of_an_unknown_referral_are_refused(candidates: Callable[..., dict[str, Any]]) -> None:
     with pytest.raises(Refused) as refused:
         candidates(new_id())
