@@ -106,7 +106,9 @@ class HubWithOutages(Desk):
         self.lost = 0.0
         self.waits: list[int] = []
 
-    def mailbox(self, *, wait: int, **_: object) -> Mapping[str, Any]:
+    def mailbox(
+        self, *, after: str | None, limit: int, types: Sequence[str], wait: int = 0, **_: object
+    ) -> Mapping[str, Any]:
         self.waits.append(wait)
         outage, found = next(self.reads)
         self.lost += outage
