@@ -210,6 +210,27 @@ def test_request_states_the_rules_that_the_coordinator_saw(small: Workbench) -> 
     assert placed.overridden == ("area_served", "language_shared")
 
 
+def test_repeated_placement_has_one_effect_in_whatever_order_it_states_the_rules(small: Workbench) -> None:
+    referral = new_id()
+    small.take(submitted(referral))
+    rules = ["area_served", "language_shared"]
+
+    def place(*overridden: str) -> str:
+        body = {"organization": "ru.far", "reason": "no_answer", "overridden": overridden}
+        made = api.place(small.commands, request(referral, body, key="k"), small.clock)
+        number: str = json.loads(made.body)["id"]
+        return number
+
+    small.clock.time = NOW
+    first = place(*rules)
+    before = len(small.published())
+    assert place(*reversed(rules), *rules) == first
+    with pytest.raises(Refused) as refused:
+        place(*rules, "place_left")
+    assert refused.value.slug == "idempotency-conflict"
+    assert len(small.published()) == before
+
+
 def test_placement_overrides_no_rule_that_the_coordinator_did_not_see(small: Workbench) -> None:
     small.absorb([organization("ru.far", service(areas=("KZ",)))])
     referral = new_id()
