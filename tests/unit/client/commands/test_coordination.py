@@ -363,9 +363,14 @@ def test_act_without_a_terminal_shows_whom_it_affects_and_requires_yes(hub: Fake
     assert run(*line, "--yes").out == "s1\n"
 
 
-def test_place_shows_what_it_revokes_and_overrides(hub: FakeHub, run: Run, terminal: io.StringIO) -> None:
+@pytest.mark.parametrize("is_older", [False, True])
+def test_place_shows_what_it_revokes_and_overrides(
+    hub: FakeHub, run: Run, terminal: io.StringIO, is_older: bool
+) -> None:
+    """It states the rules that it has shown, unless the hub would refuse a request with this member."""
+    found = CANDIDATES if is_older else {**CANDIDATES, "acceptor": None, "may_be_placed": True}
     hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(REFERRAL))
-    hub.script("GET", f"{ADDRESS}/candidates", json_response(CANDIDATES))
+    hub.script("GET", f"{ADDRESS}/candidates", json_response(found))
     hub.script("POST", f"{ADDRESS}/offer", json_response({"id": "s1", "status": "submitted"}, status=202))
     answering(terminal, "y")
     ran = run("coordination", "place", ID, "ru.far", "--reason", "no_answer", "--as", "coordinator")
@@ -378,7 +383,7 @@ def test_place_shows_what_it_revokes_and_overrides(hub: FakeHub, run: Run, termi
         "organization": "ru.far",
         "reason": "no_answer",
         "offers": [seen],
-        "overridden": ["area_served", "language_shared"],
+        **({} if is_older else {"overridden": ["area_served", "language_shared"]}),
     }
 
 
