@@ -107,7 +107,7 @@ class HubWithOutages(Desk):
         self.waits: list[int] = []
 
     def mailbox(
-        self, *, after: str | None, limit: int, types: Sequence[str], wait: int = 0, **_: object
+        self, *, after: str | None, limit: int, types: Sequence[str], wait: Any = 0, **_: object
     ) -> Mapping[str, Any]:
         self.waits.append(wait)
         outage, found = next(self.reads)
