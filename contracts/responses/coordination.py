@@ -215,7 +215,9 @@ class Considered:
     organization: the organisation that was asked about, null for a search. parts: the fewest groups of needs
     that one organisation each could take now; empty for a single need and for one organisation. open_offers:
     the offers of the referral that await an answer now. covers: of each candidate's organisation, the needs
-    that it meets; empty for a single need.
+    that it meets; empty for a single need. acceptor: the organisation that has accepted the referral, with
+    which it cannot be placed, or null. may_be_placed: whether a coordinator may place the referral now: it
+    has not ended, and its acceptor, if it has one, is suspended or has missed a report.
     """
 
     referral_id: ReferralId
@@ -228,6 +230,8 @@ class Considered:
     parts: tuple[NeedsPart, ...] = ()
     open_offers: tuple[OpenOffer, ...] = ()
     covers: tuple[NeedsCovered, ...] = ()
+    acceptor: OrganizationId | None = None
+    may_be_placed: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -95,8 +95,10 @@ class PartView:
 class OfferView:
     """An offer of a referral to an organisation. reason: why it was not accepted.
 
-    state: open, accepted, declined, expired, revoked or returned (handed back). late_answer: the first answer
-    of the organisation that came too late and had no effect, or null. late_at: when it arrived.
+    state: open, accepted, declined, expired, revoked or returned (handed back). closed_at: since when the
+    offer has this state, null while it is open; of an accepted one, when the API received the acceptance.
+    late_answer: the first answer of the organisation that came too late and had no effect, or null. late_at:
+    when it arrived.
     """
 
     id: OfferId

@@ -625,4 +625,19 @@ MUTATIONS = (
         ),
         reason="test_end_of_an_application_ends_the_request_to_vet_it",
     ),
+    Mutation(
+        name="a placement overrides rules that the coordinator did not see",
+        edits=(
+            Edit(
+                path="services/routing/domain/open_offers.py",
+                old="if rule not in placement.overridden",
+                new="if not rule",
+            ),
+        ),
+        tests=(
+            "tests/unit/services/routing/test_interventions.py"
+            "::test_placement_overrides_no_rule_that_the_coordinator_did_not_see",
+        ),
+        reason="test_placement_overrides_no_rule_that_the_coordinator_did_not_see",
+    ),
 )

@@ -131,6 +131,7 @@ def test_every_message_arrives_over_a_link_that_is_cut_and_random_failures(
                 HttpTarget(endpoint.url),
                 stopping=stopping,
                 note=notes.append,
+                lost=float,
                 consumer="case-system",
                 lanes=Lanes(jitter=lambda: 0.2),
             )

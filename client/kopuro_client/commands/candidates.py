@@ -9,8 +9,9 @@ from kopuro_client.commands.explanation import named, show_excluded
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment
 from kopuro_client.commands.queue_words import word
+from kopuro_client.commands.rule_sentences import may_be_placed
 from kopuro_client.commands.sentence_lines import show_wrapped
-from kopuro_client.records import CandidatesNow, NeedsPart, OpenOffer
+from kopuro_client.records import Candidate, CandidatesNow, NeedsPart, OpenOffer
 
 
 def show_candidates(out: Output, found: CandidatesNow, language: str) -> None:
@@ -33,13 +34,23 @@ def show_candidates(out: Output, found: CandidatesNow, language: str) -> None:
     _show_parts(out, found.get("parts", []), language)
     offers = found.get("open_offers", [])
     _show_asked_now(out, offers, language)
+    if (acceptor := found.get("acceptor")) is not None:
+        out.blank()
+        show_wrapped(out, phrase("accepted_by", language, organization=acceptor))
     asked = {offer["organization"] for offer in offers}
     others = (one for one in found["candidates"] if one["organization"] not in asked)
-    show_excluded(out, others, language, for_placement=True, covered=covered)
+    show_excluded(out, others, language, placeable=lambda one: _may_be_placed(one, found), covered=covered)
     nobody = found["nobody"]
     if nobody is not None and nobody["elsewhere"]:
         command = f"kopuro organization list --need {nobody['need']}"
         out.note(word("elsewhere", language, command=command))
+
+
+def _may_be_placed(candidate: Candidate, found: CandidatesNow) -> bool:
+    # An older hub does not say whether it would refuse every placement.
+    if not found.get("may_be_placed", True) or candidate["organization"] == found.get("acceptor"):
+        return False
+    return may_be_placed(candidate)
 
 
 def _show_asked_now(out: Output, offers: list[OpenOffer], language: str) -> None:

@@ -265,7 +265,8 @@ def place(
         considered = session.hub.candidates(referral, organization=organization)
         services = considered["candidates"]
         refused = bool(services) and not any(map(may_be_placed, services))
-        overridden = rules_overridden(services)
+        # An older hub, which does not say whether it would refuse, refuses a request that states the rules.
+        overridden = rules_overridden(services) if "may_be_placed" in considered else None
         if kept or refused:
             effects = [effects[0], *kept]  # a refused placement changes nothing
         if refused or not kept:

@@ -34,6 +34,11 @@ PHRASES: Final[Mapping[str, Texts]] = {
         "{organization}, до {time}",
         "{organization}, {time} чейин",
     ),
+    "accepted_by": (
+        "Accepted by {organization}.",
+        "Направление приняла {organization}.",
+        "Жолдомону {organization} кабыл алган.",
+    ),
     "nobody_takes": ("nobody", "никто", "эч ким"),
     "service": (
         "{organization}, service {service}",

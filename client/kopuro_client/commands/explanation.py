@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from kopuro_client.commands.decision_sentences import (
@@ -15,7 +15,7 @@ from kopuro_client.commands.decision_sentences import (
 )
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import moment
-from kopuro_client.commands.rule_sentences import failed_rules, may_be_placed
+from kopuro_client.commands.rule_sentences import failed_rules
 from kopuro_client.commands.sentence_lines import NO_BREAK, show_wrapped
 from kopuro_client.records import Candidate, Contribution, Decision, Decisions
 
@@ -91,13 +91,13 @@ def show_excluded(
     candidates: Iterable[Candidate],
     language: str,
     *,
-    for_placement: bool = False,
+    placeable: Callable[[Candidate], bool] = lambda _: False,
     covered: Mapping[str, str] = _NOTHING,
 ) -> None:
     """Print each excluded candidate with a sentence for each rule that excludes it.
 
-    for_placement: say which candidates a coordinator may ask nevertheless. covered: by organisation, what to
-    say of the needs that it covers.
+    placeable: whether to say that a coordinator may ask the candidate nevertheless. covered: by organisation,
+    what to say of the needs that it covers.
     """
     if excluded := [one for one in candidates if not one["eligible"]]:
         out.blank()
@@ -106,7 +106,7 @@ def show_excluded(
             phrase("excluded", language),
             excluded,
             language,
-            for_placement=for_placement,
+            placeable=placeable,
             covered=covered,
         )
 
@@ -117,13 +117,13 @@ def _show_rules(
     candidates: Iterable[Candidate],
     language: str,
     *,
-    for_placement: bool = False,
+    placeable: Callable[[Candidate], bool] = lambda _: False,
     covered: Mapping[str, str] = _NOTHING,
 ) -> None:
     out.text(heading)
     for candidate in candidates:
         parts = [named(candidate, language)]
-        if for_placement and may_be_placed(candidate):
+        if placeable(candidate):
             parts.append(phrase("may_be_placed", language))
         parts.append(covered.get(candidate["organization"], ""))
         show_wrapped(out, "; ".join(filter(None, parts)), first="- ")

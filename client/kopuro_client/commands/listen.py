@@ -49,15 +49,21 @@ def listen(
     tried again, after half a second at first and a minute at most: nothing is skipped. The messages of one
     referral arrive in order; a refused one holds back the later ones of its referral only, stays in the
     mailbox and is reported on stderr. A message may arrive twice, with the same id. Runs until SIGTERM,
-    through any outage of the hub (with --for, one that is no longer than that). Run one listener for each
-    consumer.
+    through any outage of the hub (with --for, one that is no longer than that). For --for, an outage does not
+    count as time without a message. Run one listener for each consumer.
     """
     stopping = session.stopping or Stopping()
     target = target_of(url, queue, AmqpTarget)
     wanted = types or []
     with contextlib.closing(target), stopping.handling():
         listener = Listener(
-            session.hub, target, stopping=stopping, note=session.out.note, consumer=consumer, types=wanted
+            session.hub,
+            target,
+            stopping=stopping,
+            note=session.out.note,
+            lost=session.lost,
+            consumer=consumer,
+            types=wanted,
         )
         with contextlib.suppress(Stopped):
             if consumer is not None:

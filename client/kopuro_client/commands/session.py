@@ -39,6 +39,7 @@ class Session:
     out: Output
     organization: str | None  # the organisation that the command acts for, if known
     stopping: Stopping | None = None  # of a command that SIGTERM ends in an orderly way
+    lost: Callable[[], float] = float  # seconds that outages have taken so far; of a lasting command
 
 
 def connected(
@@ -75,6 +76,7 @@ def connected(
             identity = _identity(acting_as, credentials, sealing_key, given=given)
         out = Output(as_json=as_json)
         stopping = Stopping() if stoppable else None
+        transport = _lasting_transport(arguments.get("quiet_for"), out, stopping) if lasting else None
         with Kopuro.discover(
             discovery,
             identity.client_id,
@@ -82,9 +84,15 @@ def connected(
             client_key=identity.client_key,
             sealing_key=identity.sealing_key,
             previous_keys=identity.previous_keys,
-            transport=_lasting_transport(arguments.get("quiet_for"), out, stopping) if lasting else None,
+            transport=transport,
         ) as hub:
-            session = Session(hub=hub, out=out, organization=identity.organization, stopping=stopping)
+            session = Session(
+                hub=hub,
+                out=out,
+                organization=identity.organization,
+                stopping=stopping,
+                lost=float if transport is None else transport.lost,
+            )
             given_values = given_of(context, arguments)
             with (
                 _contracted_responses(),

@@ -30,7 +30,8 @@ class Listener:
     At least once: if this process or a link fails between the two, the message is delivered again, with the
     same id. A message that is not accepted stays in the mailbox, and a restart delivers it again. hub: a
     client whose retries outlast any outage and whose sleep is `stopping.sleep`. note: called with a sentence
-    for people. clock: seconds, monotonic.
+    for people. clock: seconds, monotonic. lost: returns how many of them outages of the hub have taken so far
+    (`Transport.lost`): an outage does not count as time without a message.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Listener:
         *,
         stopping: Stopping,
         note: Callable[[str], None],
+        lost: Callable[[], float],
         consumer: str | None = None,
         types: Sequence[str] = (),
         lanes: Lanes | None = None,
@@ -53,8 +55,9 @@ class Listener:
         self._types = types
         self._lanes = Lanes() if lanes is None else lanes
         self._clock = clock
+        self._lost = lost
         self._after: str | None = None
-        self._quiet_since = clock()
+        self._quiet_since = self._answering()
         self._read_at = -math.inf
         # Offers that were read ahead and are not accepted, and where they are read next.
         self._ahead: set[str] = set()
@@ -68,16 +71,21 @@ class Listener:
     def run(self, *, quiet_for: float = math.inf) -> None:
         """Carry messages until none has come for `quiet_for` seconds and all that came are accepted.
 
+        Only the time counts in which the hub answered: during an outage nobody knows whether messages wait.
         Raises Stopped on SIGTERM, between two messages, and what the client raises.
         """
-        self._quiet_since = self._clock()
-        while self.held or self._clock() - self._quiet_since < quiet_for:
+        self._quiet_since = self._answering()
+        while self.held or self._answering() - self._quiet_since < quiet_for:
             now = self._clock()
             message = self._lanes.due(now)
             if message is None or now - self._read_at > _LONGEST_UNREAD:
                 self._read(quiet_for)
             else:
                 self._carry(message)
+
+    def _answering(self) -> float:
+        """Return the clock without the seconds that outages of the hub have taken."""
+        return self._clock() - self._lost()
 
     def _carry(self, message: Message) -> None:
         """Deliver one message and acknowledge it; SIGTERM waits meanwhile."""
@@ -107,7 +115,8 @@ class Listener:
     def _read(self, quiet_for: float) -> None:
         """Read more messages; wait for them for as long as nothing can be sent."""
         now = self._clock()
-        longest = LONGEST_WAIT if self.held else min(LONGEST_WAIT, self._quiet_since + quiet_for - now)
+        left = self._quiet_since + quiet_for - self._answering()
+        longest = LONGEST_WAIT if self.held else min(LONGEST_WAIT, left)
         wait = self._lanes.wait(now, max(0.0, longest))
         hold = int(wait)
         if self._lanes.free:
@@ -125,7 +134,7 @@ class Listener:
                 if message["id"] not in self._ahead:
                     self._lanes.add(message)
             if page["items"]:
-                self._quiet_since = self._clock()
+                self._quiet_since = self._answering()
             if page["items"] or hold or not wait:
                 return
         else:

@@ -152,7 +152,8 @@ class CandidatesNow(TypedDict):
 
     parts: the fewest groups of needs that one organisation each could take; empty for a single need.
     open_offers: those of the referral now. covers: of each candidate's organisation, the needs that it meets;
-    empty for a single need. These three are missing from older hubs.
+    empty for a single need. acceptor: who has accepted it, or null. may_be_placed: whether a coordinator may
+    place it now, with any other organisation. These five are missing from older hubs.
     """
 
     referral_id: str
@@ -165,3 +166,5 @@ class CandidatesNow(TypedDict):
     parts: NotRequired[list[NeedsPart]]
     open_offers: NotRequired[list[OpenOffer]]
     covers: NotRequired[list[NeedsCovered]]
+    acceptor: NotRequired[str | None]
+    may_be_placed: NotRequired[bool]

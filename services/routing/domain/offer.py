@@ -69,7 +69,8 @@ OFFER_TRANSITIONS: Mapping[OfferState, Mapping[OfferEvent, OfferState]] = {
 class Offer:
     """One organisation's offer for a referral.
 
-    rank: the candidate's rank in its decision, from 1. reason: why the offer was not accepted. placed_by: the
+    rank: the candidate's rank in its decision, from 1. closed_at: when the offer got its present state; of an
+    accepted one, when the API received the acceptance. reason: why the offer was not accepted. placed_by: the
     coordinator who placed the referral, None if routing opened the offer. nudged_at: when a coordinator last
     reminded the organisation. step_at: when the policy's next step is due; None if no step is left before the
     deadline. late_answer, late_at: the organisation's first answer that came too late, and when it arrived.

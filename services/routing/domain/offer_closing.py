@@ -55,7 +55,10 @@ def close_offer(
     answered_at: when the API received the answer; an acceptance and a decline need it. coordinator: who
     revokes an accepted offer. Raises Refused `offer-closed`.
     """
-    closed = close(offer, event, now, reason)
+    # An acceptance is dated when the API received it, so that what its answer time adds to the observations
+    # can be subtracted exactly, however late it was read.
+    at = _answered_by(offer, answered_at, now) if event is OfferEvent.accept else now
+    closed = close(offer, event, at, reason)
     return ClosedOffer(
         referral=_with_offer(referral, closed, now),
         facts=(
@@ -63,7 +66,7 @@ def close_offer(
             *_placement_answered(closed),
             *suggested_correction(referral, closed),
         ),
-        observed=_observed(offer, closed, event, answered_at),
+        observed=_observed(offer, closed, event, answered_at, now),
     )
 
 
@@ -139,16 +142,23 @@ def _placement_answered(closed: Offer) -> tuple[Fact, ...]:
     )
 
 
+def _answered_by(offer: Offer, answered_at: dt.datetime | None, now: dt.datetime) -> dt.datetime:
+    """Return when the API received the answer, between the opening and now: two machines' clocks differ."""
+    return now if answered_at is None else min(now, max(offer.opened_at, answered_at))
+
+
+def _seconds_until(offer: Offer, moment: dt.datetime) -> int:
+    return max(0, round((moment - offer.opened_at).total_seconds()))
+
+
 def _observed(
-    offer: Offer, closed: Offer, event: OfferEvent, answered_at: dt.datetime | None
+    offer: Offer, closed: Offer, event: OfferEvent, answered_at: dt.datetime | None, now: dt.datetime
 ) -> Mapping[str, Observation]:
     full_since: Mapping[str, dt.datetime] = {}
     if consequence_of(closed).is_full and (since := answered_at or closed.closed_at) is not None:
         full_since = {offer.service: since}
     if offer.state is OfferState.accepted and offer.closed_at is not None:
-        # The acceptance is subtracted with its answer time, as far as the offer states it: up to the moment
-        # when the acceptance took effect.
-        seconds = max(0, round((offer.closed_at - offer.opened_at).total_seconds()))
+        seconds = _seconds_until(offer, offer.closed_at)
         taken_back = Observation(returned=1, answer_seconds=-seconds, full_since=full_since)
         return {offer.organization: taken_back}
     if event is OfferEvent.revoke:
@@ -159,7 +169,7 @@ def _observed(
     observation = Observation(
         answered=1,
         # Measured up to the API: time in our own queues says nothing about the organisation.
-        answer_seconds=max(0, round((answered_at - offer.opened_at).total_seconds())),
+        answer_seconds=_seconds_until(offer, _answered_by(offer, answered_at, now)),
         # An answer in time to an offer that had expired takes the expiry back.
         expired=0 if offer.is_open else -1,
         full_since=full_since,

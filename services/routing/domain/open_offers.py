@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from contracts.codes import ReferralStatus
@@ -112,19 +112,31 @@ def _revoked_for(
     return ClosedOffer(referral=after, facts=facts)
 
 
+def may_be_placed(referral: Referral, in_good_standing: Callable[[str], bool]) -> bool:
+    """Return whether a placement can take effect, if the organisation can be asked.
+
+    Not if the referral has ended or continues in parts, nor while its acceptor is in good standing and has
+    missed no report.
+    """
+    if referral.is_closed or referral.status is ReferralStatus.split:
+        return False
+    acceptor = referral.acceptor
+    return acceptor is None or referral.overdue_since is not None or not in_good_standing(acceptor)
+
+
 def revoke_acceptance(referral: Referral, coordinator: str, context: TransitionContext) -> ClosedOffer:
     """Revoke the acceptance of a suspended or overdue acceptor; the referral is unplaced then.
 
     Raises Refused `not-in-this-state` for any other referral.
     """
     acceptor = referral.acceptor
-    is_suspended = acceptor is not None and not context.in_good_standing(acceptor)
-    if acceptor is None or referral.is_closed or not (is_suspended or referral.overdue_since is not None):
+    if acceptor is None or not may_be_placed(referral, context.in_good_standing):
         raise Refused(
             "not-in-this-state",
             "A coordinator can move a referral only if it is unplaced or has an open offer, or if its "
             "acceptor is suspended or has missed a report.",
         )
+    is_suspended = not context.in_good_standing(acceptor)
     (accepted,) = referral.awaited_offers
     revoked = close_offer(
         referral,

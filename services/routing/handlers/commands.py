@@ -219,7 +219,8 @@ class RoutingCommands:
             coordinator=coordinator,
             reason=reason,
             offers=offers,
-            overridden=overridden,
+            # In order, so that a repetition is known by its digest.
+            overridden=None if overridden is None else tuple(sorted(set(overridden))),
         )
 
         def attempt(referral: Referral) -> PlacementSubmitted:

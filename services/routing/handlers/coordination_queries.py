@@ -20,6 +20,7 @@ from services.routing.domain.coordination_queue import (
 from services.routing.domain.decision import Decision
 from services.routing.domain.directory import Directory
 from services.routing.domain.needs_covered import needs_covered
+from services.routing.domain.open_offers import may_be_placed
 from services.routing.domain.parts import parts_of
 from services.routing.domain.referral import Referral, require_open
 from services.routing.domain.splitting import require_not_split
@@ -117,6 +118,8 @@ class CoordinationQueries:
                 OpenOffer(organization=offer.organization, deadline=offer.deadline)
                 for offer in referral.open_offers
             ),
+            acceptor=referral.acceptor,
+            may_be_placed=may_be_placed(referral, self._directory.in_good_standing),
             covers=needs_covered(
                 [one["organization"] for one in considered["candidates"]],
                 referral.facts.needs,

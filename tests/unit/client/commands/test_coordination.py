@@ -363,9 +363,14 @@ def test_act_without_a_terminal_shows_whom_it_affects_and_requires_yes(hub: Fake
     assert run(*line, "--yes").out == "s1\n"
 
 
-def test_place_shows_what_it_revokes_and_overrides(hub: FakeHub, run: Run, terminal: io.StringIO) -> None:
+@pytest.mark.parametrize("is_older", [False, True])
+def test_place_shows_what_it_revokes_and_overrides(
+    hub: FakeHub, run: Run, terminal: io.StringIO, is_older: bool
+) -> None:
+    """It states the rules that it has shown, unless the hub would refuse a request with this member."""
+    found = CANDIDATES if is_older else {**CANDIDATES, "acceptor": None, "may_be_placed": True}
     hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(REFERRAL))
-    hub.script("GET", f"{ADDRESS}/candidates", json_response(CANDIDATES))
+    hub.script("GET", f"{ADDRESS}/candidates", json_response(found))
     hub.script("POST", f"{ADDRESS}/offer", json_response({"id": "s1", "status": "submitted"}, status=202))
     answering(terminal, "y")
     ran = run("coordination", "place", ID, "ru.far", "--reason", "no_answer", "--as", "coordinator")
@@ -378,7 +383,7 @@ def test_place_shows_what_it_revokes_and_overrides(hub: FakeHub, run: Run, termi
         "organization": "ru.far",
         "reason": "no_answer",
         "offers": [seen],
-        "overridden": ["area_served", "language_shared"],
+        **({} if is_older else {"overridden": ["area_served", "language_shared"]}),
     }
 
 
@@ -525,6 +530,28 @@ def test_excluded_organization_has_a_sentence_for_each_failed_rule(
     assert "Excluded" not in kyrgyz
     assert run(*line, "--json", "--as", "coordinator").json() == CANDIDATES
     assert run(*line, "--language", "fr", "--as", "coordinator").code == 2
+
+
+@pytest.mark.parametrize(
+    ("members", "placeable"),
+    [
+        ({"acceptor": "ru.near"}, ["ru.far"]),
+        ({"acceptor": "ru.near", "may_be_placed": True}, ["ru.far"]),
+        ({"acceptor": "ru.near", "may_be_placed": False}, []),
+        ({"acceptor": None, "may_be_placed": False}, []),
+        ({"acceptor": None, "may_be_placed": True}, ["ru.far", "ru.near"]),
+    ],
+)
+def test_candidate_is_not_marked_for_a_placement_that_the_hub_refuses(
+    hub: FakeHub, run: Run, members: dict[str, Any], placeable: list[str]
+) -> None:
+    [far] = CANDIDATES["candidates"]
+    found = {**CANDIDATES, "candidates": [far, {**far, "organization": "ru.near"}], **members}
+    hub.script("GET", f"{ADDRESS}/candidates", json_response(found))
+    shown = run("coordination", "candidates", ID, "--as", "coordinator").out
+    marked = re.findall(r"- (\S+), service legal; a coordinator may place it there", shown)
+    assert marked == placeable
+    assert ("Accepted by ru.near." in shown) is (members["acceptor"] is not None)
 
 
 @pytest.mark.parametrize("elsewhere", [0, 10])

@@ -75,6 +75,23 @@ def test_message_is_acknowledged_only_after_success_and_order_of_its_referral_is
     assert hub.requests_to(MAILBOX)[-1].query["after"] in ("1", "2")
 
 
+def test_outage_of_the_hub_is_no_time_without_a_message(hub: FakeHub, credentials: Path) -> None:
+    busy = Response(status=503, headers={"Retry-After": "1"})
+
+    def longer_silence() -> Response:
+        time.sleep(1.2)
+        return EMPTY
+
+    # With the outage, more than two seconds have passed before the third read.
+    hub.script("GET", MAILBOX, busy, longer_silence, page(OFFER_OPENED), slow_silence)
+    hub.script("POST", "/mine", Response(status=204))
+    hub.script("POST", ACKNOWLEDGE, Response(status=204))
+    process = started(hub, credentials, "--for", "2")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert [request.json()["id"] for request in hub.requests_to("/mine")] == [OFFER_OPENED["id"]]
+
+
 def test_sigterm_ends_a_long_poll_at_once_and_a_delivery_after_its_acknowledgement(
     hub: FakeHub, credentials: Path
 ) -> None:

@@ -74,7 +74,13 @@ class Desk:
 def test_refused_messages_do_not_keep_an_emergency_from_being_read(refused: int) -> None:
     desk: Any = Desk(refused)
     listener = Listener(
-        desk, desk, stopping=desk, note=lambda _: None, lanes=Lanes(jitter=lambda: 1), clock=lambda: desk.time
+        desk,
+        desk,
+        stopping=desk,
+        note=lambda _: None,
+        lost=float,
+        lanes=Lanes(jitter=lambda: 1),
+        clock=lambda: desk.time,
     )
     with pytest.raises(Stopped):
         listener.run()
@@ -86,5 +92,39 @@ def test_full_listener_of_a_consumer_that_reads_no_offers_continues() -> None:
     desk: Any = Desk(MOST_HELD + 1)
     desk.reads_offers = False
     with pytest.raises(Stopped):
-        Listener(desk, desk, stopping=desk, note=lambda _: None, clock=lambda: desk.time).run()
+        Listener(desk, desk, stopping=desk, note=lambda _: None, lost=float, clock=lambda: desk.time).run()
     assert desk.accepted_at == {}
+
+
+class HubWithOutages(Desk):
+    """A mailbox that answers each read after an outage and the time for which it was asked to wait."""
+
+    def __init__(self, *reads: tuple[float, str | None]) -> None:
+        """reads: for each read the seconds of the outage, and the id of the message that it returns."""
+        super().__init__(0)
+        self.reads = iter(reads)
+        self.lost = 0.0
+        self.waits: list[int] = []
+
+    def mailbox(
+        self, *, after: str | None, limit: int, types: Sequence[str], wait: Any = 0, **_: object
+    ) -> Mapping[str, Any]:
+        self.waits.append(wait)
+        outage, found = next(self.reads)
+        self.lost += outage
+        self.time += outage + wait
+        items = [] if found is None else [{"id": found, "type": "kopuro.offer.opened.v1"}]
+        return {"items": items, "resume": None}
+
+    def deliver(self, message: Mapping[str, Any]) -> None:
+        pass
+
+
+def test_outage_does_not_count_as_time_without_a_message() -> None:
+    hub: Any = HubWithOutages((300.0, None), (0.0, "late"), (44.0, None), (0.0, None))
+    listener = Listener(
+        hub, hub, stopping=hub, note=lambda _: None, lost=lambda: hub.lost, clock=lambda: hub.time
+    )
+    listener.run(quiet_for=45.0)
+    assert list(hub.accepted_at) == ["late"]
+    assert hub.waits == [30, 15, 30, 15]

@@ -856,17 +856,24 @@ def test_observations_are_summed(bench: Workbench) -> None:
     assert {name: bench.network.observed(name) for name in seen} == seen
 
 
-def test_answer_time_of_an_acceptance_that_is_handed_back_is_taken_back(bench: Workbench) -> None:
+@pytest.mark.parametrize("read_after", [0 * HOUR, 30 * MINUTE, 2 * DAY], ids=["at once", "late", "expired"])
+def test_answer_time_of_an_acceptance_that_is_handed_back_is_taken_back(
+    database_url: str, read_after: dt.timedelta
+) -> None:
+    bench = workbench(database_url, organization("ru.one"))
     referral = new_id()
     (offer,) = opened(bench.take(submitted(referral)))
-    bench.clock.time = NOW + HOUR
+    # What was added is subtracted, however late routing read the acceptance.
+    read_at = NOW + HOUR + read_after
+    bench.fire(read_at)
+    bench.clock.time = read_at
     bench.take(answer(offer, at=NOW + HOUR))
     assert bench.observations()[offer.organization].answer_seconds == 3600
-    bench.clock.time = NOW + 2 * HOUR
+    bench.clock.time = read_at + HOUR
     back = HandBackSubmitted(
         referral_id=referral, organization=offer.organization, reason=HandBackReason.person_prefers_another
     )
-    bench.take(event(back, referral, NOW + 2 * HOUR))
+    bench.take(event(back, referral, read_at + HOUR))
     seen = bench.observations()[offer.organization]
     assert (seen.answered, seen.returned, seen.answer_seconds) == (1, 1, 0)
     assert bench.network.observed(offer.organization) == seen

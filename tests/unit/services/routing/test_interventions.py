@@ -210,6 +210,27 @@ def test_request_states_the_rules_that_the_coordinator_saw(small: Workbench) -> 
     assert placed.overridden == ("area_served", "language_shared")
 
 
+def test_repeated_placement_has_one_effect_in_whatever_order_it_states_the_rules(small: Workbench) -> None:
+    referral = new_id()
+    small.take(submitted(referral))
+    rules = ["area_served", "language_shared"]
+
+    def place(*overridden: str) -> str:
+        body = {"organization": "ru.far", "reason": "no_answer", "overridden": overridden}
+        made = api.place(small.commands, request(referral, body, key="k"), small.clock)
+        number: str = json.loads(made.body)["id"]
+        return number
+
+    small.clock.time = NOW
+    first = place(*rules)
+    before = len(small.published())
+    assert place(*reversed(rules), *rules) == first
+    with pytest.raises(Refused) as refused:
+        place(*rules, "place_left")
+    assert refused.value.slug == "idempotency-conflict"
+    assert len(small.published()) == before
+
+
 def test_placement_overrides_no_rule_that_the_coordinator_did_not_see(small: Workbench) -> None:
     small.absorb([organization("ru.far", service(areas=("KZ",)))])
     referral = new_id()
@@ -361,6 +382,33 @@ def test_nobody_is_a_candidate_for_a_referral_that_has_ended(
     # What excludes an organisation may be asked after the end, too.
     (one,) = candidates(referral, organization="ru.far")["candidates"]
     assert "area_served" in failed(one)
+
+
+def test_candidates_say_whether_the_referral_may_be_placed(
+    small: Workbench, candidates: Callable[..., dict[str, Any]]
+) -> None:
+    def shown() -> tuple[str | None, bool]:
+        found = candidates(referral, organization="ru.far")
+        return found["acceptor"], found["may_be_placed"]
+
+    def placed() -> None:
+        reason = InterventionReason.no_answer
+        small.commands.submit_placement(referral, "ru.far", "kg.coordinator", small.clock.time, reason=reason)
+
+    referral = new_id()
+    (offer,) = opened(small.take(submitted(referral)))
+    assert shown() == (None, True)
+    small.take(accepted_by(offer))
+    assert shown() == ("ru.one", False)
+    with pytest.raises(Refused, match="only if it is unplaced"):
+        placed()
+    small.fire(NOW + 60 * DAY)
+    small.clock.time = NOW + 60 * DAY
+    assert shown() == ("ru.one", True), "the report is overdue"
+    placed()
+    done = OutcomeSubmitted(referral_id=referral, organization="ru.one", outcome=Outcome.resolved)
+    small.take(event(done, referral, small.clock.time))
+    assert shown() == ("ru.one", False), "the referral has ended"
 
 
 def test_candidates_of_an_unknown_referral_are_refused(candidates: Callable[..., dict[str, Any]]) -> None:

@@ -151,6 +151,8 @@ class NetworkWalk(RuleBasedStateMachine):
         # Which organisation has ever accepted which referral.
         self.accepted: set[tuple[str, str]] = set()
         self.unplaced: set[str] = set()
+        # Keyed by offer: how long its answer took until the API received it.
+        self.answer_seconds: dict[str, int] = {}
         # The parts whose open offers ended because an acceptance of the whole was read late.
         self.taken_together: set[str] = set()
         # Keyed by the id of a referral or the whole of a part: those that gave a reason about the person.
@@ -198,6 +200,12 @@ class NetworkWalk(RuleBasedStateMachine):
     def apply(self, fact: Fact, referral_id: str, admitted_at: dt.datetime | None = None) -> None:
         event = message_of(fact, referral_id, time=admitted_at or self.now, id_=self.new_id())
         self.take(apply(self.referrals.get(referral_id), event, self.context()))
+        if isinstance(fact, AnswerSubmitted):
+            offer = self.referrals[referral_id].offer(fact.offer_id)
+            assert offer is not None
+            if offer.state in (OfferState.accepted, OfferState.declined):
+                waited = (admitted_at or self.now) - offer.opened_at
+                self.answer_seconds.setdefault(offer.id, round(waited.total_seconds()))
 
     def take(self, step: Transition) -> None:
         after = step.referral
@@ -309,6 +317,20 @@ class NetworkWalk(RuleBasedStateMachine):
             )
             after = self.referrals[one.id]
             assert one.is_closed or after.acceptor is None
+
+    @rule(index=indexes, hours=moments)
+    def hand_back_what_was_read_late(self, index: int, hours: int) -> None:
+        """An acceptance in time that the hub reads some hours later, and its end, in one step."""
+        if (one := self.some(index, lambda one: bool(one.open_offers))) is None:
+            return
+        offer = one.open_offers[0]
+        self.time_passes(hours)
+        self.apply(answer_to(offer), one.id, offer.opened_at)
+        if self.referrals[one.id].acceptor == offer.organization:
+            back = HandBackSubmitted(
+                referral_id=one.id, organization=offer.organization, reason=HandBackReason.other
+            )
+            self.apply(back, one.id)
 
     @rule(index=indexes, urgency=st.sampled_from(Urgency), needs=wanted)
     def refer_onward(self, index: int, urgency: Urgency, needs: tuple[str, ...]) -> None:
@@ -610,6 +632,12 @@ class NetworkWalk(RuleBasedStateMachine):
             assert seen.returned == returned
             assert seen.answered == states[OfferState.accepted] + states[OfferState.declined] + returned
             assert seen.expired == states[OfferState.expired]
+            # However late an answer was read, what it added is subtracted when an acceptance ends.
+            assert seen.answer_seconds == sum(
+                self.answer_seconds[offer.id]
+                for offer in offers
+                if offer.organization == name and offer.state in (OfferState.accepted, OfferState.declined)
+            )
 
     @invariant()
     def offers_that_ended_with_their_referral_are_counted_once(self) -> None:
