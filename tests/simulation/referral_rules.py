@@ -240,13 +240,13 @@ def observations_add_up(routing: MemoryDatabase, history: Sequence[PublishedFact
                 counts = expected[one.data["organization"]]
                 counts["answered"] += 1
                 began = dt.datetime.fromisoformat(opened[one.data["offer_id"]].data["opened_at"])
-                answered = messages[one.message.causation_id or ""].message.time
+                answered = min(messages[one.message.causation_id or ""].message.time, one.message.time)
                 if one.data["offer_id"] in silent:
                     counts["expired"] -= 1
-                counts["answer_seconds"] += max(0, round((answered - began).total_seconds()))
+                taken = max(0, round((answered - began).total_seconds()))
+                counts["answer_seconds"] += taken
                 if one.fact == "offer.accepted":
-                    taken = round((one.message.time - began).total_seconds())
-                    accepted_after[one.data["offer_id"]] = max(0, taken)
+                    accepted_after[one.data["offer_id"]] = taken
             case "acceptance.revoked" | "referral.handed_back":
                 counts = expected[one.data["organization"]]
                 counts["returned"] += 1
