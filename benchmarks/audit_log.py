@@ -165,7 +165,7 @@ def table(measured: Sequence[Mapping[str, Mapping[str, float]]], effort: LogPlan
         "aim",
         "kopuro",
         "pymerkle on SQLite",
-        "so many times as fast, or cheap",
+        "this many times as fast, or cheap",
     ]
     return report.table(head, rows)
 

@@ -85,9 +85,9 @@ def comparison(measured: Sequence[Mapping[str, Any]]) -> str:
     head = [
         "at saturation",
         "closed loops/s",
-        "kopuro is so many times as fast",
+        "kopuro's rate to this",
         "CPU ms a loop",
-        "and so many times as cheap",
+        "this CPU to kopuro's",
         "messages",
         "commits",
     ]

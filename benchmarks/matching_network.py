@@ -98,7 +98,7 @@ class GeneratedNetwork:
 
 
 def generated_network(services: int, drawn: random.Random, now: dt.datetime) -> GeneratedNetwork:
-    """Return the sample network with so many more services."""
+    """Return the sample network with this many more services."""
     organizations, agreements = sample_network()
     generated = list(_organizations(services, drawn, now))
     return GeneratedNetwork(

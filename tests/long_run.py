@@ -29,7 +29,7 @@ def times(short: int, long: int) -> int:
 
 
 def combinations(*axes: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Return every combination of the values in a long run, otherwise so many that each value is in one."""
+    """Return every combination of the values in a long run, otherwise the fewest that contain each value."""
     if LONG:
         return list(itertools.product(*axes))
     return [

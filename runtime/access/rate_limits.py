@@ -24,7 +24,7 @@ IDLE_COST: Final = 0.1
 # The cost of an invalid one: to find its faults takes intake longer than to admit a valid one, but the other
 # services have no work.
 REFUSED_COST: Final = 0.5
-# An address may send so many times the requests of one organisation without a token. Several organisations
+# An address may send this multiple of one organisation's requests without a token. Several organisations
 # share an address, and a reader of the whole log asks for thousands of tiles.
 _OF_ADDRESS: Final = 4
 

@@ -95,7 +95,7 @@ class DeadlineTimer:
         return self._same >= POLLS_BETWEEN_STANDINGS and self._clock.now() < self._idle_until
 
     def _note_idleness(self) -> None:
-        """Count the polls since a change: after so many, each step was taken at least once."""
+        """Count the polls since a change: after this many, each step was taken at least once."""
         self._same += 1
         self._idle_until = self._clock.now()
         if self._has_failed:

@@ -71,7 +71,7 @@ class Loops:
         self._thread.join(60)
 
     def await_more(self, number: int) -> None:
-        """Wait until so many more loops are closed, or one has failed."""
+        """Wait until this many more loops are closed, or one has failed."""
         wanted = self.closed + number
         self._awaited.set()
         until(lambda: self.closed >= wanted or bool(self.faults), f"{number} closed loops", within=90)

@@ -50,7 +50,7 @@ class Ticking:
         return self._depth(transaction)
 
     def ticks(self, number: int) -> int:
-        """Return how many of so many ticks have looked."""
+        """Return how many of this number of ticks have looked."""
         before = self.looks
         for _ in range(number):
             self.messenger.tick()

@@ -53,7 +53,7 @@ def event(fact: Fact | None = None, *, source: str = "/kg/routing") -> Event[Fac
 
 
 def batch(count: int) -> tuple[Outgoing, list[bytes]]:
-    """Return a message of so many events, and their bodies."""
+    """Return a message of this number of events, and their bodies."""
     (message,) = encode_batch([outgoing(event()) for _ in range(count)])
     return message, decode_batch(message.body)
 

@@ -112,7 +112,7 @@ class Circle:
         )
 
     def say(self, count: int = 1) -> list[str]:
-        """Publish so many events; return their ids."""
+        """Publish this number of events; return their ids."""
         events = [_event() for _ in range(count)]
         with self._database.write() as transaction:
             self._outbox.add(transaction, [outgoing(event) for event in events])

@@ -31,7 +31,7 @@ from runtime.messaging.signatures import statement
 from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
 
-# Receipts without a copy are remembered this long, and at most so many: the copy may be written next.
+# Receipts without a copy are remembered this long, and at most this many: the copy may be written next.
 EARLY_KEPT: Final = dt.timedelta(minutes=1)
 MOST_EARLY: Final = 20_000
 # The messages whose digests are kept in memory until their receipt; each has 64 events at most.

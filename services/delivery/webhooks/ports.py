@@ -100,7 +100,7 @@ class Notices(Protocol):
     def refused(
         self, transaction: Connection, endpoint_id: str, *, attempts: int, later_than: dt.datetime
     ) -> int:
-        """Return how many notices of an endpoint wait that have failed at least so many times.
+        """Return how many notices of an endpoint wait that have failed at least this many times.
 
         later_than: those that are claimed for the last of these attempts are not due later.
         """

@@ -15,7 +15,7 @@ from contracts.records import dump
 # Some 130 services of the usual size.
 MOST_RECORD_BYTES: Final = 64 * 1024
 _KIB: Final = 1024
-# A larger one of an earlier build may grow by so many bytes, so that it can be made inactive or full.
+# A larger one of an earlier build may grow by this many bytes, so that it can be made inactive or full.
 _SLACK: Final = 64
 # The least that a change counts: a revision and a message have members of their own, at every service.
 _LEAST_KIB: Final = 4

@@ -21,7 +21,9 @@ class ExpiryNotices:
     def __init__(
         self, ledger: Ledger, store: ExpiryNoticeStore, count: Callable[[Mapping[int, int]], object]
     ) -> None:
-        """count: called after each run with the credentials that expire within so many days (0: expired)."""
+        """count: called after each run. For each number of days it gets how many credentials expire within
+        them (0: have expired).
+        """
         self._ledger = ledger
         self._store = store
         self._count = count

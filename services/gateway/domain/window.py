@@ -15,9 +15,9 @@ from typing import Final
 
 # The most messages that wait in an organisation's queue; the queue itself refuses more.
 CAPACITY: Final = 500
-# Refill when so many places are free: a page of the mailbox costs the same for one message as for many.
+# Refill when this many places are free: a page of the mailbox costs the same for one message as for many.
 LEAST_FREE: Final = 100
-# If so many copied messages have no proved acknowledgement, copying pauses until the queue is empty...
+# If this many copied messages have no proved acknowledgement, copying pauses until the queue is empty...
 MOST_UNPROVED: Final = 2 * CAPACITY
 # ...but no longer than this: an emergency must not wait for a message that a consumer never acknowledges.
 LONGEST_PAUSE: Final = 60.0

@@ -196,7 +196,7 @@ def statements_of(
 
 
 def shown_answers(answers: PublishedFigures, organization: str) -> int:
-    """Return how many answers of an organisation the rows show: at least so many exist."""
+    """Return how many answers of an organisation the rows show: at least that many exist."""
     return sum(count for path, count in answers.rows.items() if path[:1] == (organization,))
 
 

@@ -137,5 +137,5 @@ def _is_shown(count: int, hidden: int) -> bool:
 
 
 def _most(hidden: int) -> int:
-    """Return how much so many cells or branches without a row can hold."""
+    """Return how much this number of cells or branches without a row can hold."""
     return hidden * (THRESHOLD - 1)

@@ -30,7 +30,7 @@ _DELAYS: Final[Mapping[Haste, tuple[int, ...]]] = {
 SENT_FOR: Final = dt.timedelta(days=5)
 # Retries of many notices that failed together spread over this share of their delay.
 JITTER: Final = 0.1
-# The owner is notified of a message after so many failed attempts, at 0, 5, 60 and 300 s.
+# The owner is notified of a message after this many failed attempts, at 0, 5, 60 and 300 s.
 TOLD_AFTER: Final = 4
 _SHORTEST_PAUSE: Final = dt.timedelta(seconds=1)
 

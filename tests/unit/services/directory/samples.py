@@ -234,7 +234,7 @@ class Directory:
         self.snapshots = Snapshots(register, SOURCE)
 
     def most_applications(self, number: int) -> None:
-        """Take so many applications at most."""
+        """Take at most this number of applications."""
         self.applications = Applications(
             self.ledger,
             SqlApplicationStore(),

@@ -33,7 +33,7 @@ CASE = 100_000  # bytes
 
 
 def case(size: int = CASE) -> str:
-    """Return a sealed case of so many bytes."""
+    """Return a sealed case of this many bytes."""
     short = sealed()
     rest, _, tag = short.rpartition(".")
     return f"{rest}{'c' * (size - len(short))}.{tag}"
@@ -126,7 +126,7 @@ def test_replacement_counts_by_the_larger_case(small: IntakeBench) -> None:
 
 
 def replaced(bench: IntakeBench, referral_id: str, size: int, **facts: Any) -> None:
-    """Replace the case of the sender's referral by one of so many bytes."""
+    """Replace the case of the sender's referral by one of this many bytes."""
     view = {"sender": OSH, "acceptor": None, "facts": {"to": None, **facts}}
     bench.routing.answers[ReferralQuery(id=referral_id, viewer=OSH, oversight=False)] = view
     bench.routing.answers[PartyQuery(id=referral_id, organization=OSH)] = True

@@ -148,7 +148,7 @@ def _steps(count: int, party: str | None, status: str | None) -> int:
 
 @functools.cache
 def _filled(count: int) -> sqlite3.Connection:
-    """A database of so many referrals, forty of them under way, which all queries of a page read."""
+    """A database of this number of referrals, forty of them under way, which all queries of a page read."""
     connection = sqlite3.connect(":memory:", check_same_thread=False)
     fill(Database(create_engine("sqlite://", creator=lambda: connection)), sample(count, under_way=40))
     return connection

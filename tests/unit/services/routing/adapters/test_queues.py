@@ -131,7 +131,7 @@ def _steps(count: int, kind: QueueKind, wanted: QueueFilter) -> int:
 
 @functools.cache
 def _filled(count: int) -> sqlite3.Connection:
-    """A database of so many referrals, which all queries of a page read."""
+    """A database of this number of referrals, which all queries of a page read."""
     connection = sqlite3.connect(":memory:", check_same_thread=False)
     fill(Database(create_engine("sqlite://", creator=lambda: connection)), count)
     return connection

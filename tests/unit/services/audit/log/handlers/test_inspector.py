@@ -69,7 +69,7 @@ class Process:
         self.inspector.begin(head)
 
     def turns(self, count: int) -> list[int]:
-        """The entries that so many turns read."""
+        """The entries that this number of turns read."""
         self.log.rows.clear()
         for _ in range(count):
             self.inspector.turn()
