@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -233,13 +234,20 @@ def _replace_signing_keys(hub: RunningHub, loops: Loops) -> None:
         used = current_key_file(directory, service)
         before = json.loads(used.read_text(encoding="utf-8"))["kid"]
         _, new = add_key(directory, service)
+        after = json.loads(new.read_text(encoding="utf-8"))["kid"]
         copy = used.with_suffix(".new")
         copy.write_bytes(new.read_bytes())
         copy.replace(used)
+        until(partial(_signs_with, hub, service, after), f"the new key of {service}", within=60)
+        # The loops in which the earlier key signed are closed.
         loops.await_more(3)
         remove_key(directory, service, before)
     # Their new messages are accepted, so they sign with the new keys.
     loops.await_more(2)
+
+
+def _signs_with(hub: RunningHub, service: str, kid: str) -> bool:
+    return f"signing with the key {kid} from now on" in hub.files.log(service).read_text(encoding="utf-8")
 
 
 def _transit_keys(hub: RunningHub) -> set[str]:

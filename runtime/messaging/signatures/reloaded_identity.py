@@ -75,6 +75,8 @@ class ReloadedIdentity:
                 _log.error("manifest refused", extra={"reason": "; ".join(fault.problems)})
                 return
             self._remembered = self.present.manifest.version
+            if self.present.key.kid != self.key.kid:
+                _log.info("signing with the key %s from now on", self.present.key.kid)
             self.key = self.present.key
 
     def _read(self) -> None:

@@ -117,6 +117,17 @@ def test_key_is_replaced_without_a_restart_and_every_message_verifies(
     assert not reader.accepts(earlier)
 
 
+def test_log_says_once_which_key_signs(author: Process, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    author.install(listing(2, NEW, OLD))
+    author.tick()
+    assert caplog.messages == []
+    author.take(NEW)
+    for _ in range(2):
+        author.tick()
+    assert caplog.messages == [f"signing with the key {public_key(NEW).kid} from now on"]
+
+
 @pytest.mark.parametrize("key_first", [True, False])
 def test_author_signs_with_the_new_key_when_both_files_are_there(author: Process, *, key_first: bool) -> None:
     for takes_key in (key_first, not key_first):
