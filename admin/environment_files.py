@@ -71,9 +71,8 @@ def read_environment(file: Path) -> dict[str, str]:
 def read_environments(directory: Path) -> dict[str, dict[str, str]]:
     """Return the variables of each service, from `<service>.env`.
 
-    `KOPURO_AMQP_URI_FILE` and similar variables are replaced by the variable with the file's content, because
-    services read them so.
-    Raises InvalidArgumentError.
+    `KOPURO_AMQP_URI_FILE` and similar variables are replaced by the variable with the file's content, as
+    services read them. Raises InvalidArgumentError.
     """
     files = {service: directory / f"{service}.env" for service in SERVICES}
     if missing := [file.name for file in files.values() if not file.is_file()]:

@@ -101,6 +101,16 @@ def path_to_show(path: Sequence[str | int]) -> Sequence[str | int]:
     return path
 
 
+def error_at(path: Sequence[str | int], *, value: str, inside: str) -> PointerError:
+    """Return the error of the value at a path in a caller's document.
+
+    value: what is wrong with the value. inside: how to say it of what contains the value, if the names on the
+    way to the value may not be shown.
+    """
+    shown = path_to_show(path)
+    return PointerError(pointer=pointer(shown), detail=value if len(shown) == len(path) else inside)
+
+
 def _segment(part: str | int) -> str:
     return str(part)[:_LONGEST_SEGMENT].replace("~", "~0").replace("/", "~1")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from contracts.errors import PointerError, Refused, path_to_show, pointer
+from contracts.errors import PointerError, Refused, error_at
 from contracts.json_limits import is_too_deep
 from contracts.json_names import find
 
@@ -58,9 +58,8 @@ def _impossible_value(text: str) -> PointerError | None:
     found = None if is_too_deep(document) else find(document, _fault)
     if found is None:
         return None
-    path, (detail, in_here) = found
-    shown = path_to_show(path)
-    return PointerError(pointer=pointer(shown), detail=detail if len(shown) == len(path) else in_here)
+    path, (value, inside) = found
+    return error_at(path, value=value, inside=inside)
 
 
 def _fault(value: Any) -> tuple[str, str] | None:
@@ -70,7 +69,7 @@ def _fault(value: Any) -> tuple[str, str] | None:
     if isinstance(value, str) and not _is_unicode(value):
         return "Must be valid Unicode.", "A text in here is not valid Unicode."
     if isinstance(value, dict) and not all(map(_is_unicode, value)):
-        return (in_here := "A name in here is not valid Unicode."), in_here
+        return (inside := "A name in here is not valid Unicode."), inside
     return None
 
 

@@ -17,8 +17,8 @@ class StoredMessage:
     """A message in a mailbox. sequence: its position among all messages of delivery.
 
     organization: whose mailbox it is in. content: the digest of the data; None once it is erased.
-    state, acknowledged_at: as delivery moves it. ending: whether it is still to be closed, or why it was;
-    closed_at: when. offer_id: of an offer.
+    state: of the delivery; acknowledged_at: when it was acknowledged. ending: `open` if it is still to be
+    closed, why it was closed, or None if it never is; closed_at: when it was closed. offer_id: of an offer.
     """
 
     sequence: int
@@ -91,7 +91,7 @@ def misplaced_messages(
 
 
 def _is_about(message: StoredMessage, entry: LoggedMessage) -> bool:
-    """Return whether the message is about the referral of the log: with another one's end it is closed."""
+    """Return whether the message is about the referral of the log. The end of another one would close it."""
     if entry.about is not None:
         return message.referral_id == entry.about
     return not message.referral_id or entry.referral_id in (None, message.referral_id)

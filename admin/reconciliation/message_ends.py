@@ -1,7 +1,7 @@
 """Differences between what was taken from the mailboxes and the log.
 
-A closed message has lost its content, and an acknowledged one is not sent again: whoever writes to delivery's
-database hides an offer or a case in either way. The log has each end of an offer, an acceptance or a
+A closed message has lost its content, and an acknowledged one is not sent again. A writer to delivery's
+database can hide an offer or a case in either way. The log has each end of an offer, an acceptance or a
 referral, each end of an alert, and each acknowledgement of an offer or a case.
 
 Not compared: alerts and watch reports that concern no referral, and acknowledgements of other messages, of
@@ -39,7 +39,7 @@ _ENDS: Final[Mapping[str, frozenset[str]]] = {
     ACTED_ON: frozenset({facts.AlertClosed.type, *ACCEPTANCE_ENDS}),
 }
 ACKNOWLEDGED: Final = facts.DeliveryAcknowledged.type
-# What the log is asked for.
+# The types of the entries that `hidden_messages` needs.
 TYPES: Final = frozenset({ACKNOWLEDGED, facts.OfferOpened.type}).union(*_ENDS.values())
 
 
@@ -55,16 +55,16 @@ class LoggedEnd:
 
 
 def needs_entries(message: StoredMessage) -> bool:
-    """Return whether `hidden_messages` compares the message with the log: most messages it does not."""
+    """Return whether `hidden_messages` compares the message with the log. It does not for most messages."""
     return message.type in RECORDED or message.closed_at is not None
 
 
 def hidden_messages(
     stored: Sequence[StoredMessage], logged: Mapping[str, Sequence[LoggedEnd]], settled: dt.datetime
 ) -> Iterator[Difference]:
-    """Yield messages that were closed or acknowledged, and not so in the log, and the reverse.
+    """Yield messages that were closed or acknowledged although the log does not say so, and the reverse.
 
-    logged: by referral, of each that a message which `needs_entries` is about. settled: ignore later changes.
+    logged: by referral, for the messages of which `needs_entries` is true. settled: ignore later changes.
     """
     for message in stored:
         entries = logged.get(message.referral_id, ())
@@ -82,9 +82,9 @@ def hidden_messages(
 
 
 def _offer(message: StoredMessage, entries: Sequence[LoggedEnd]) -> tuple[str, int | None] | None:
-    """Return that an offer has another id than in the log: with the end of another offer it is closed.
+    """Return a difference if an offer has another id than in the log: another offer's end would close it.
 
-    An offer that ended before its id was stored has none.
+    An offer that ended in a build that did not store the id has none.
     """
     opened, was_closed = _opening(message, entries), message.closed_at is not None
     if opened is None or message.offer_id == _offer_of(message, entries):

@@ -111,8 +111,8 @@ class AlertsCounted(Fact):
     sender, the acceptor without a report, or the organisation of the revoked offer, the answer or the changed
     record. message_type: the type of the alerts. since: the beginning of the hour. messages: how many there
     have been so far, the first of which are in the mailbox. urgency: of their referrals, None for a type that
-    does not state it. Written again when the number has doubled. The referrals that need somebody are in the
-    coordinators' queues.
+    does not state it. The message is written again when the number has doubled. The referrals that need
+    somebody are in the coordinators' queues.
     """
 
     organization: OrganizationId

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from contracts.errors import Defect, PointerError, Refused, path_to_show, pointer
+from contracts.errors import Defect, PointerError, Refused, error_at, path_to_show, pointer
 from contracts.json_faults import malformed_json
 from contracts.json_limits import (
     MAXIMUM_DEPTH,
@@ -107,12 +107,11 @@ def parse_json(
     if _BACKSLASH in body and b"\\u0000" in body:
         found = find(document, lambda value: True if _has_nul(value) else None)
         if found is not None:
-            path, _ = found
-            shown = path_to_show(path)
-            detail = "Must not contain a NUL character."
-            if len(shown) < len(path):
-                detail = "A text in here must not contain a NUL character."
-            where = PointerError(pointer=pointer(shown), detail=detail)
+            where = error_at(
+                found[0],
+                value="Must not contain a NUL character.",
+                inside="A text in here must not contain a NUL character.",
+            )
             raise Refused("malformed-json", "A text contains a NUL character.", errors=(where,))
     repeated = repeated_name(body, document)
     if repeated is not None:

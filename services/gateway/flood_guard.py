@@ -20,8 +20,7 @@ _log = logging.getLogger(__name__)
 # How often the broker counts.
 LOOK_SECONDS: Final = 5.0
 # How many bans of an organisation may end early because it has replaced its password, and within how many
-# seconds.
-# Each of its clients may replace it, so the directory's bound of each client is not enough.
+# seconds. Each of its clients may replace it, so the directory's bound of each client is not enough.
 EARLY_ENDS: Final = 2
 EARLY_ENDS_SECONDS: Final = LONGEST_BAN
 

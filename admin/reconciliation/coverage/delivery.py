@@ -18,7 +18,7 @@ DELIVERY: Final[Tables] = {
         **omitted(Reason.bookkeeping, "the order and the cursor", "sequence"),
         "referral_id": Compared("offer.accepted", "referral_id"),
         **omitted(Reason.bookkeeping, "tracing", "correlation_id"),
-        # Of an offer or a case. No entry says that another message was acknowledged.
+        # The log has an entry for each acknowledged offer or case, and for no other message.
         "state": Compared("delivery.acknowledged", "message_id"),
         **omitted(
             Reason.uncompared,

@@ -77,7 +77,7 @@ REFUSALS: Final[Mapping[State, ApprovalRefusal]] = {
     State.expired: ApprovalRefusal.expired,
     State.stale: ApprovalRefusal.stale,
 }
-# What the approver of a stale request is told.
+# The refusal of a decision on a stale request.
 STALE: Final = (
     "The request is stale: the record has changed since, the requester has made another request, or the "
     "client of its requester or endorser was revoked, has another role or was issued again. It must be "

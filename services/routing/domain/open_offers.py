@@ -56,7 +56,7 @@ def place(referral: Referral, placement: PlacementSubmitted, context: Transition
     if not decision.ranked:
         raise Refused("conflict", _why_not(decision))
     if placement.overridden is not None and (
-        more := [rule for rule in told_as_overridden(decision) if rule not in placement.overridden]
+        more := [rule for rule in recorded_as_overridden(decision) if rule not in placement.overridden]
     ):
         raise Refused(
             "conflict",
@@ -69,8 +69,8 @@ def place(referral: Referral, placement: PlacementSubmitted, context: Transition
     )
 
 
-def told_as_overridden(decision: Decision) -> tuple[str, ...]:
-    """Return the rules that a placement overrides, as its fact names them (`PlacementSubmitted`).
+def recorded_as_overridden(decision: Decision) -> tuple[str, ...]:
+    """Return the rules that a placement overrides, as its fact records them (`PlacementSubmitted`).
 
     The chain of a referral never changes, so the rule that is left out cannot come later.
     """

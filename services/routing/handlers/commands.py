@@ -28,7 +28,7 @@ from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.decision import Decision
 from services.routing.domain.ending import withdraw_for
 from services.routing.domain.intervention import awaited, intervene
-from services.routing.domain.open_offers import place, told_as_overridden
+from services.routing.domain.open_offers import place, recorded_as_overridden
 from services.routing.domain.referral import Referral
 from services.routing.domain.standing import note_readmission, report_suspended_acceptor, revoke_suspended
 from services.routing.handlers.coordinator_submissions import CoordinatorSubmissions
@@ -228,7 +228,7 @@ class RoutingCommands:
                 raise Refused("unknown-organization", "The directory has no organisation with this id.")
             tried = place(referral, placement, self._transactions.context(now))
             seen = tuple(offer.id for offer in referral.awaited_offers) if offers is None else offers
-            return replace(placement, offers=seen, overridden=told_as_overridden(tried.decisions[-1]))
+            return replace(placement, offers=seen, overridden=recorded_as_overridden(tried.decisions[-1]))
 
         return self._coordinators.submit(placement, now, key, attempt)
 

@@ -36,7 +36,7 @@ from services.routing.domain.directory import Directory
 from services.routing.domain.lifecycle import apply
 from services.routing.domain.offer import Offer
 from services.routing.domain.onward import MOST_ONWARD, continued
-from services.routing.domain.open_offers import told_as_overridden
+from services.routing.domain.open_offers import recorded_as_overridden
 from services.routing.domain.recomputation import made_again
 from services.routing.domain.referral import Referral
 from services.routing.domain.transition import Transition
@@ -64,6 +64,18 @@ def held() -> ReferralDriver:
     driver.apply(
         AnswerSubmitted(referral_id=REFERRAL, offer_id=offer.id, organization="ru.one", answer=Answer.accept)
     )
+    return driver
+
+
+def held_onward() -> ReferralDriver:
+    """Return a referral that its sender has received from `kg.first`, and `ru.one` has accepted."""
+    driver = held()
+    driver.referral = replace(
+        driver.known,
+        chain=Chain(onward_from=ONWARD, previous="kg.first", length=1, holders=("kg.first", SENDER)),
+    )
+    for name in ("kg.first", SENDER):
+        driver.directory.put_organization(organization(name))
     return driver
 
 
@@ -286,13 +298,7 @@ def test_decision_of_an_onward_referral_is_made_again_from_its_record() -> None:
 
 
 def test_sender_sees_no_organization_that_held_the_case_before_it_was_asked() -> None:
-    driver = held()
-    driver.referral = replace(
-        driver.known,
-        chain=Chain(onward_from=ONWARD, previous="kg.first", length=1, holders=("kg.first", SENDER)),
-    )
-    for name in ("kg.first", SENDER):
-        driver.directory.put_organization(organization(name))
+    driver = held_onward()
     (decision,) = onward(driver, "ru.two").decisions
     stored = plain(decision)
 
@@ -308,13 +314,7 @@ def test_sender_sees_no_organization_that_held_the_case_before_it_was_asked() ->
 
 @pytest.mark.parametrize("with_it", ["kg.first", "ru.two", SENDER])
 def test_sender_does_not_see_that_an_organization_placed_with_held_the_case(with_it: str) -> None:
-    driver = held()
-    driver.referral = replace(
-        driver.known,
-        chain=Chain(onward_from=ONWARD, previous="kg.first", length=1, holders=("kg.first", SENDER)),
-    )
-    for name in ("kg.first", SENDER):
-        driver.directory.put_organization(organization(name))
+    driver = held_onward()
     driver.referral = sent(onward(driver))
     assert driver.known.status is ReferralStatus.unplaced
     driver.directory.put_organization(organization("ru.two"))
@@ -325,8 +325,7 @@ def test_sender_does_not_see_that_an_organization_placed_with_held_the_case(with
     )
     stored = plain(driver.decisions[-1])
     assert driver.decisions[-1].overridden == (() if with_it == "ru.two" else ("not_in_chain",))
-    told = told_as_overridden(driver.decisions[-1])
-    assert told == ()
+    assert recorded_as_overridden(driver.decisions[-1]) == ()
     shown = decision_view(stored, Directory(), oversight=False)
     (candidate,) = shown["candidates"]
     assert candidate["organization"] == with_it
