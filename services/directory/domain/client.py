@@ -143,8 +143,8 @@ class Client:
     def rotated(self, secret_sha256: str, now: dt.datetime, *, expires_at: dt.datetime | None) -> Client:
         """Return the client with a new secret; the present one is accepted for OVERLAP.
 
-        While an earlier secret is accepted, that one keeps its time, and the present one ends at once: a
-        attacker that rotates twice would otherwise end the owner's. A repetition changes nothing.
+        While an earlier secret is accepted, that one keeps its time, and the present one ends at once.
+        Otherwise an attacker that rotates twice would end the owner's. A repetition changes nothing.
         """
         if secret_sha256 == self.secret_sha256:
             return self

@@ -313,9 +313,11 @@ def test_standing_that_is_not_lost_ends_nothing(hub: Hub) -> None:
     staffs = asked(STAFF_REQUESTS["agreement"](hub.two))
     for client_id, principal, role in (("desk", OSH, "partner"), (ANN, ANN, "operator")):
         by = Principal(id=principal, roles=frozenset({role}), client_id=client_id)
-        hub.two.own_credentials.rotate(client_id, "c" * 64, by=by)
+        # The second time, the secret and the key of the first are removed.
+        for secret in ("c" * 64, "e" * 64):
+            hub.two.own_credentials.rotate(client_id, secret, by=by)
+            hub.two.own_credentials.replace_keys(client_id, admission.key_set(public_set(new_key())), by=by)
         hub.two.own_credentials.revoke_tokens(client_id, by=by, operator=False)
-        hub.two.own_credentials.replace_keys(client_id, admission.key_set(public_set(new_key())), by=by)
     kept = admission.key_set(public_set(new_key(), new_key(kid="k-2")))
     hub.clients(replace(member("spare", Role.partner, principal=OSH), secret_sha256="d" * 64))
     spare = asked(publish(hub, new_sealing_key(), "spare", without_proof=True))
