@@ -24,6 +24,9 @@ from sandbox.process import ServiceProcess, end_processes, processes_with
 from sandbox.rabbit_installation import RabbitInstallation, erl_call
 
 _ERLANG_SCHEDULERS = 4
+# A login usually permits 1,024 open files. RabbitMQ 3.10 reserves three for each quorum queue, 131 for a
+# hub, and drops connections when none is free. Debian's unit permits as many as here; more take memory.
+_OPEN_FILES = 65_536
 _VHOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _DEBIAN_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
@@ -166,6 +169,7 @@ class PrivateBroker:
             | {START: self._start},
             log=self.files.output,
             directory=self.files.root,
+            open_files=_OPEN_FILES,
         )
         self._process.spawn()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -38,7 +39,8 @@ class ServiceProcess:
 
     command: the program and its arguments. environment: the child's whole environment.
     log: appended to, created with mode 0600. user: a uid to run as (needs root). stop_signal: the
-    signal that makes this program stop in order.
+    signal that makes this program stop in order. open_files: how many files and connections the child may
+    have open, as far as this process may permit it; None: as many as this process.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class ServiceProcess:
         directory: Path | None = None,
         user: int | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
+        open_files: int | None = None,
     ) -> None:
         self.name = name
         self.log = log
@@ -59,6 +62,7 @@ class ServiceProcess:
         self.directory = directory
         self._user = user
         self._stop_signal = stop_signal
+        self._open_files = open_files
         self._child: Child | None = None
 
     @property
@@ -91,7 +95,7 @@ class ServiceProcess:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             user=self._user,
-            preexec_fn=_dies_with_parent(),
+            preexec_fn=_before_program(self._open_files),
         )
 
     def exit_code(self) -> int | None:
@@ -171,6 +175,29 @@ def _alive(pid: int) -> bool:
         return False
     # The state follows the command's closing parenthesis. A zombie no longer runs.
     return status.rpartition(")")[2].split()[0] not in {"Z", "X"}
+
+
+def _before_program(open_files: int | None) -> Callable[[], None]:
+    """Return what the child does between fork and exec."""
+    tie_to_parent = _dies_with_parent()
+    limits = None if open_files is None else _raised_limits(open_files)
+
+    def prepare() -> None:
+        if tie_to_parent is not None:
+            tie_to_parent()
+        if limits is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    return prepare
+
+
+def _raised_limits(open_files: int) -> tuple[int, int]:
+    """Return the soft limit, raised to `open_files` as far as the hard limit permits, and the hard limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return soft, hard
+    highest = open_files if hard == resource.RLIM_INFINITY else min(open_files, hard)
+    return max(soft, highest), hard
 
 
 def _dies_with_parent() -> Callable[[], None] | None:

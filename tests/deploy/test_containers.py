@@ -89,6 +89,10 @@ def test_every_container_has_command_account_health_check_and_hardening() -> Non
         assert (name in MIGRATIONS) == (container["healthcheck"] == {"disable": True}), name
 
 
+def test_broker_may_open_as_many_files_as_the_units_of_debian() -> None:
+    assert CONTAINERS["broker"]["ulimits"] == {"nofile": 65_536}
+
+
 def test_only_proxy_and_loopback_are_reached_from_outside() -> None:
     ports = {name: container["ports"] for name, container in CONTAINERS.items() if "ports" in container}
 

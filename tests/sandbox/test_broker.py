@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -240,6 +241,22 @@ child = subprocess.Popen([sys.argv[1]], env=json.loads(sys.argv[2]), start_new_s
                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 print(child.pid)
 """
+
+
+@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="reads /proc")
+def test_node_of_a_login_with_few_files_may_open_as_many_as_the_hard_limit_permits(data: Path) -> None:
+    # A login's usual limit suffices for seven hubs in a node, or for one whose partners have 260 queues.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        with PrivateBroker(data) as running:
+            node = running.evaluate("os:getpid()").strip('"')
+            limits = Path(f"/proc/{node}/limits").read_text(encoding="ascii")
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (1024, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    line = next(line for line in limits.splitlines() if line.startswith("Max open files"))
+    assert int(line.split()[3]) == min(65_536, hard)
 
 
 def test_orphaned_broker_is_ended_and_its_data_reused(tmp_path: Path) -> None:
