@@ -1,6 +1,6 @@
 """`python -m benchmarks [WHAT] [--json FILE]`; without WHAT, all of them.
 
-`all` runs everything except flood, growth (an hour), rotation and soak (twenty minutes). Every timed
+`all` runs everything except flood, growth (an hour), rotation, since and soak (twenty minutes). Every timed
 comparison is made within one run, in rounds of alternating order. No figure is asserted anywhere.
 """
 
@@ -18,6 +18,7 @@ from benchmarks.comparison import Bench, ComparisonPlan
 from benchmarks.driver import HIGHEST_SINGLE_RATE
 from benchmarks.journey import Plan
 from benchmarks.runs import Run, say
+from benchmarks.since import resolved_commit
 from sandbox.broker import PrivateBroker
 from sandbox.ending_signals import ending_signals_raise, raise_lost_signal
 from sandbox.temporary_directory import temporary_directory
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "audit",
         "growth",
         "rotation",
+        "since",
         "soak",
     )
     commands: dict[str, tuple[str, ...]] = {
@@ -89,7 +91,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=50.0,
         help="rotation, soak: referrals per second (default 50, at most 100)",
     )
+    parser.add_argument("--commit", help="since: the earlier commit, of this repository")
     given = parser.parse_args(arguments)
+    if given.what == "since":
+        if given.commit is None:
+            parser.error("since: --commit must name the earlier commit")
+        try:
+            given.commit = resolved_commit(given.commit)
+        except ValueError as error:
+            parser.error(f"since: {error}")
     if given.rate > HIGHEST_SINGLE_RATE:
         # The time of admission is unknown for single lines of a batch.
         parser.error(f"soak: --rate must be at most {HIGHEST_SINGLE_RATE}")
@@ -110,6 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             databases=("sqlite", "postgresql") if database == "both" else (database,),
             minutes=given.minutes or (0.5 if given.quick else 20.0),
             rate=given.rate,
+            commit=given.commit,
             document={"machine": report.machine(directory), "quick": given.quick},
         )
         for name in commands[given.what]:

@@ -32,6 +32,7 @@ class Run:
     databases: Sequence[str] = ("sqlite", "postgresql")
     minutes: float = 20.0
     rate: float = 50.0
+    commit: str | None = None
     document: dict[str, Any] = field(default_factory=dict)
 
     def journey(self) -> None:
@@ -267,6 +268,17 @@ class Run:
             return {}
 
         self.bench.with_system(OURS, work)
+
+    def since(self) -> None:
+        """Compare this version with an earlier commit."""
+        from benchmarks.since import SincePlan, measure_since, table_of
+
+        assert self.commit is not None
+        found = measure_since(
+            self.commit, self.bench.directory, SincePlan(quick=self.quick), self.rounds, self.bench.tell
+        )
+        self.document["since"] = {"commit": self.commit, "rounds": found}
+        say(report.table(*table_of(found)))
 
     def soak(self) -> None:
         """Run one hub under a constant load for a long time."""

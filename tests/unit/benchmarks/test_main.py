@@ -15,6 +15,9 @@ from benchmarks.__main__ import main
         ("soak --minutes 0", "argument --minutes: 0 is not a positive number"),
         ("soak --rate nan", "argument --rate: nan is not a positive number"),
         ("soak --rate 101", "soak: --rate must be at most 100"),
+        ("since", "since: --commit must name the earlier commit"),
+        ("since --commit none", "since: none is not a commit of this repository"),
+        ("since --commit --help", "argument --commit: expected one argument"),
         ("growth --referrals 0", "argument --referrals: 0 is not a positive number"),
     ],
 )
