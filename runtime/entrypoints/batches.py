@@ -36,7 +36,7 @@ PREFETCH = BATCH
 # An idle consumer wakes up this often, and sends its heartbeats then. A stop ends the wait.
 TAKE_SECONDS = 2.5
 QUEUES_SECONDS = 0.5  # between two looks for a stop while the broker lacks queues
-BATCH_INTERVAL_SECONDS = 0.01
+BATCH_INTERVAL_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 5.0
 
 
@@ -110,10 +110,11 @@ class Batches(Entrypoint):  # type: ignore[misc]  # nameko has no types
             messenger.await_writer()
         deliveries = consumer.take(BATCH, TAKE_SECONDS)
         if deliveries:
-            self._throttle.start(full=len(deliveries) >= BATCH)
+            self._throttle.begin()
             self._process(deliveries)
             # Committed, not yet acknowledged: after a crash here the batch is redelivered and recognised.
             consumer.acknowledge(deliveries)
+            self._throttle.end(full=len(deliveries) >= BATCH)
 
     def _process(self, deliveries: Sequence[Delivery]) -> None:
         try:

@@ -28,11 +28,11 @@ WAVE = 500
 # something was committed, and at every LOOKS_BETWEEN_READS-th look.
 IDLE_SECONDS = 1.0
 LOOKS_BETWEEN_READS = 10
-BATCH_INTERVAL_SECONDS = 0.005
+BATCH_INTERVAL_SECONDS = 0.01
 # Each wave is signed once, and each of its consumers verifies that signature once. So under load, when a wave
 # has this many events, fewer and larger waves are worth a delay.
 BUSY_EVENTS = 10
-BUSY_INTERVAL_SECONDS = 0.015
+BUSY_INTERVAL_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 5.0
 # The number of the publishing lock in the database; it only has to be unique.
 _PUBLISHING = 0x6B6F7075726F
@@ -126,7 +126,7 @@ class Relay:
         try:
             while not self._stopping:
                 throttle.wait()
-                throttle.start()
+                throttle.begin()
                 self._wake.clear()
                 if self._stopping:
                     break  # `stop` may have set both since the check above
@@ -135,10 +135,8 @@ class Relay:
                     published = self.publish_wave() if self._turn.held() else 0
                     pause = 0.0
                     self._stalled_loops.resumed("relay")
-                    if published >= WAVE:
-                        throttle.start(full=True)
-                    elif self._events_in_wave >= BUSY_EVENTS:
-                        throttle.start(seconds=BUSY_INTERVAL_SECONDS)
+                    is_busy = self._events_in_wave >= BUSY_EVENTS
+                    throttle.end(full=published >= WAVE, seconds=BUSY_INTERVAL_SECONDS if is_busy else None)
                 except (BrokerUnavailable, DatabaseUnavailable) as error:
                     pause = min(max(0.2, pause * 2), LONGEST_PAUSE_SECONDS)
                     _log.warning("relay paused", extra={"reason": str(error), "seconds": pause})
