@@ -486,7 +486,7 @@ def test_blank_change_of_a_request_that_the_directory_does_not_erase_is_named(
     copied: Path, subject: str, blank: str
 ) -> None:
     execute(copied, "UPDATE approvals SET change = ? WHERE subject = ?", blank, subject)
-    assert "the request for approval has another change than its digest: it was rewritten" in {
+    assert "the request for approval does not match its digest: the change was rewritten" in {
         one.what for one in found(copied) if one.where == "directory"
     }
 

@@ -187,7 +187,7 @@ def split(custody: Custody, sender: str, parts: Sequence[str]) -> Custody:
         raise IllegalCustodyTransition("The split names another sender than the case.")
     after = replace(step(custody, CustodyEvent.split), sender=sender, parts=len(parts))
     if after.part_ids != tuple(parts):
-        raise IllegalCustodyTransition("The ids of the parts do not follow from the referral's.")
+        raise IllegalCustodyTransition("The ids of the parts are not derived from the referral's id.")
     return after
 
 

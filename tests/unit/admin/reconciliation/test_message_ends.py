@@ -116,7 +116,7 @@ def test_message_is_closed_by_the_end_of_its_referral(reason: str, facts: set[st
 @pytest.mark.parametrize(("ending", "closed_at"), [("open", THEN), (None, THEN), ("expired", None)], ids=str)
 def test_closing_needs_its_reason_and_its_time(ending: str | None, closed_at: dt.datetime | None) -> None:
     (what,) = named(stored(ending=ending, closed_at=closed_at), entry("offer.expired", OF_MINE))
-    assert what.endswith("its time of closing says otherwise")
+    assert what.endswith("its time of closing contradicts that")
 
 
 def test_offer_with_the_id_of_another_one_is_named() -> None:
