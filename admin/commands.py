@@ -195,7 +195,7 @@ def keep_role(
     hub: HubCode = None,
     client: Annotated[
         str | None,
-        typer.Option(help="The client that the member of the staff keeps; required if several have the role."),
+        typer.Option(help="The client that the staff member keeps; required if several have the role."),
     ] = None,
 ) -> None:
     """Reduce a principal with several roles, which earlier builds admitted, to one role.

@@ -70,7 +70,7 @@ class FloodGuard:
             earlier = tuple(at for at in self._ended_early.get(organization, ()) if at > since)
             if len(earlier) >= EARLY_ENDS:
                 _log.warning(
-                    "the ban continues despite the new password: too many bans of the last hour were ended early",
+                    "the ban continues despite the new password: too many bans ended early within an hour",
                     extra={"organization": organization},
                 )
                 return

@@ -25,7 +25,7 @@ LISTED: Final = (
     coded(
         "status",
         ReferralStatus,
-        "Only referrals in this state that you sent or accepted, or that are offered to you.",
+        "Only referrals in this state that you sent, accepted, or are offered now.",
     ),
     *PAGED,
 )

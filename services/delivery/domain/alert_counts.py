@@ -48,7 +48,7 @@ SINGLY: Final[Mapping[str, str]] = {
     facts.AcceptanceRevoked.type: "one for each act of a coordinator",
     facts.ReferralAcceptorDeclinedPart.type: "one for each part of a referral that it has accepted",
     facts.CoordinationDigest.type: "the hub writes one for each period",
-    facts.SealingKeyReplaced.type: "a few a day with proof (`KEYS` of the directory); others need two operators",
+    facts.SealingKeyReplaced.type: "a few a day with proof (the directory's `KEYS`), others by two operators",
     facts.ApplicationSubmitted.type: "the directory accepts a bounded number, and few from one address",
 }
 

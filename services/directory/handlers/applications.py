@@ -253,7 +253,7 @@ class Applications:
             self._steps.take(writing, known, ApplicationStep.expired, by=None)
 
     def full(self) -> str | None:
-        """Return the readiness warning that the network accepts no further applications; None while it does."""
+        """Return the warning that the network accepts no further applications; None while it does."""
         if not self.taken:
             return None  # its operators chose to take none, so there is nothing to warn of
         with self._ledger.database.read() as transaction:

@@ -83,8 +83,8 @@ NOTHING_WAITS = WaitingForVault(queued=0, dead_letters=0, oldest_retry=None)
 class Workbench:
     """A vault.
 
-    sealed_messages, events: its consumers. keys: the organisations' keys, one published by ACCEPTOR. key_file:
-    the file with the vault's own keys. waiting: what `keeping` sees waiting for the vault.
+    sealed_messages, events: its consumers. keys: the organisations' keys, ACCEPTOR's published. key_file: the
+    file with the vault's own keys. waiting: what `keeping` sees waiting for the vault.
     """
 
     def __init__(self, database_url: str) -> None:
