@@ -148,7 +148,7 @@ def metrics(hub: AmqpHub) -> Iterator[tuple[str, bytes]]:
             yield f"{service}: {path}", httpx.get(f"http://{LOOPBACK}:{port}{path}").content
 
 
-def test_no_canary_of_a_loop_over_amqp_is_in_anything_that_the_hub_keeps_or_says(hub: AmqpHub) -> None:
+def test_hub_stores_and_returns_no_canary_of_a_loop_over_amqp(hub: AmqpHub) -> None:
     canaries = Canaries()
     keys = {
         name: public_half(hub.hub.files.people()["organizations"][name]["sealing_key"])

@@ -118,7 +118,7 @@ def test_head_that_the_leaf_does_not_commit_to_is_refused(head: bytes | None) ->
         fields_of(leaf_with(HEAD), head)
 
 
-def test_earlier_leaf_takes_no_head() -> None:
+def test_head_for_an_earlier_leaf_is_refused() -> None:
     with pytest.raises(ValueError, match="no head"):
         fields_of(EARLIER, HEAD)
 
