@@ -115,8 +115,8 @@ def remove_broker_strays(
 ) -> None:
     """Remove exchanges, queues and bindings that the hub does not declare, after an import of definitions.
 
-    Somebody who had a service's password may have declared some, and they outlive it. Those of an
-    earlier build stay too. The exit status is 1 if some are left.
+    Somebody who had a service's password may have declared some, and they stay when the password is
+    replaced. Those of an earlier build stay too. The exit status is 1 if some are left.
     """
     from admin.broker_strays import strays_at
     from kopuro_client.commands.output import Output

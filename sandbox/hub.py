@@ -188,7 +188,7 @@ class Hub:
         if self._amqp:
             assert self._broker is not None
             stages.append([self.processes.gateway(self._broker.identity)])
-        else:  # of an earlier start
+        else:  # the file of an earlier start
             (self.files.environments / f"{GATEWAY}.env").unlink(missing_ok=True)
         if self._partners:
             stages.append([self.processes.partners()])

@@ -318,7 +318,7 @@ def _vault(state: ReferralState, facts: Counter[str], different: _DifferenceFact
     if held in ("held", "released") and custody is not None and not custody.has_case:
         yield different("vault", f"custody state is {held}, but the sealed case is missing")
     if custody is not None and custody.is_part:
-        return  # its case is kept, and erased, with the referral of which it is a part
+        return  # the case is kept and erased with the whole referral
     if held == "erased" and not facts["case.erased"]:
         yield different("vault", "the case is erased, but the log has no case.erased")
     if held == "erased" and custody is not None and custody.has_case:

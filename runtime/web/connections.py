@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from eventlet import greenio, wsgi
 
-_MOST_PUBLIC: Final = 10_000  # as many as there are workers (`runtime/process.py`)
+_MOST_PUBLIC: Final = 10_000  # the number of workers (`runtime/process.py`)
 _RESERVED: Final = 512  # descriptors for the operations port, the database, the broker and files
 _MOST_WAITING: Final = 1_000
 _WAITING_OF_RESERVED: Final = 8  # at least an eighth of the reserved descriptors may wait

@@ -24,7 +24,7 @@ from runtime.access.tokens import Principal
 
 _MAXIMUM_PARAMETERS: Final = 64
 _BACKSLASH: Final = ord("\\")
-_LONGEST_NAME: Final = 64  # of a parameter that a problem repeats
+_LONGEST_NAME: Final = 64  # characters of a parameter's name that a problem repeats
 
 
 def _nothing() -> None:

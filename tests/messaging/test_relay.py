@@ -490,7 +490,7 @@ def test_messenger_warns_of_lost_queue_and_resumes_when_it_is_back(
         assert messenger.topology_alarm() is None
         lose("late")
         until(lambda: "lacks late:" in str(messenger.topology_alarm()))
-        # ready all the same: what it admits waits in its outbox
+        # It stays ready: what it admits waits in its outbox.
         assert messenger.unready() is None
         # "answers" exists, but a fact for it may also be one for the lost queue
         fill_outbox(database, ["m0"])

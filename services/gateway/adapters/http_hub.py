@@ -71,7 +71,7 @@ class _Caller:
     http: httpx.Client
     token: str = field(default="", repr=False)
     renew_at: float = 0.0
-    asks_for_password: bool = False  # not since this token was issued
+    asks_for_password: bool = False  # true from a new token until the hub is asked
 
 
 class HttpHub:
@@ -276,7 +276,7 @@ def _problem(response: _Response) -> str:
     try:
         kind = orjson.loads(response.content)["type"]
     except (ValueError, KeyError, TypeError):
-        return ""  # of a proxy
+        return ""  # the response of a proxy
     return kind if isinstance(kind, str) else ""
 
 

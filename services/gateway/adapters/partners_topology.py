@@ -13,7 +13,7 @@ from services.gateway.domain.window import CAPACITY
 _NO_LIMIT: Final = 2**31 - 1
 # The most of one organisation. The broker refuses further ones of that organisation only.
 MOST_SUBMISSIONS: Final = 2_000
-MOST_DEAD_LETTERS: Final = 1_000  # of all organisations
+MOST_DEAD_LETTERS: Final = 1_000  # dead letters of all organisations together
 _MOST_SUBMISSION_BYTES: Final = 256 * 1024 * 1024
 
 MAILBOX_ARGUMENTS: Final[dict[str, Any]] = {

@@ -146,7 +146,7 @@ class Disposition(StrEnum):
     stay = "stay"
     reseal = "reseal"
     forward = "forward"
-    request = "request"  # only the sender can seal it for this acceptor, and is asked to
+    request = "request"  # the sender, who alone can seal it for this acceptor, is asked to
 
 
 def step(custody: Custody, event: CustodyEvent) -> Custody:
@@ -300,7 +300,7 @@ def disposition_of(custody: Custody) -> Disposition:
 def other_party(custody: Custody, author: str) -> str | None:
     """Return the receiver of a note by `author`; None before an acceptance is known.
 
-    Raises Refused `not-a-party` for an author that is not a party, whatever has become of the referral, and
+    Raises Refused `not-a-party` for an author that is not a party, in every state of the referral, and
     `not-in-this-state` for a closed one.
     """
     if custody.acceptance is None or custody.sender is None:

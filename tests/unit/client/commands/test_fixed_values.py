@@ -1,4 +1,4 @@
-"""Values that the contract fixes are refused before any request, whatever a command would show first."""
+"""Values outside a fixed list of the contract are refused before any request, also before a preview."""
 
 from __future__ import annotations
 

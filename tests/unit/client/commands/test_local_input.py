@@ -1,4 +1,4 @@
-"""Faulty input of the caller is exit 2 with its name, whatever it would have become; nothing is sent."""
+"""Faulty input ends with exit 2 and its name, whatever the command would have sent; nothing is sent."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def test_batch_is_settled_by_its_verdicts() -> None:
     assert work.turn() == {Verdict.retried}
     assert len(submissions.held) == 2
     hub.available = True
-    assert work.turn() == frozenset()  # its pause
+    assert work.turn() == frozenset()  # the organisation's pause
     now[0] = 1.0
     assert work.turn() == {Verdict.answered}
     assert submissions.held == {}

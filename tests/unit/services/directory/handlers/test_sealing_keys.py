@@ -198,7 +198,7 @@ def test_challenge_for_another_key_voids_none_and_their_number_is_bounded(
     for key in foreign[:-1]:  # a thief with the client's secret
         challenged(keyed.keys.publish(OSH, key, by=OSH))
     assert slug(lambda: keyed.keys.publish(OSH, foreign[-1], by=OSH)) == "too-many-open-requests"
-    challenged(keyed.keys.publish(OSH, foreign[0], by=OSH))  # in place of its own
+    challenged(keyed.keys.publish(OSH, foreign[0], by=OSH))  # replaces its own challenge
     other = organization("kg.other")
     keyed.entries.put_organization(OPERATOR, other)
     keyed.keys.publish("kg.other", old.public, by="kg.other")

@@ -108,7 +108,7 @@ def test_ban_ends_when_it_is_released_and_not_before_its_time() -> None:
     assert account.until == FIRST_BAN
     assert not account.is_due(FIRST_BAN - 1)
     assert account.is_due(FIRST_BAN)
-    # The broker is away: it stays banned, whatever is counted.
+    # The broker is away: the organisation stays banned, whatever the counts are.
     account = account.charged(10 * BURST, FIRST_BAN + 100)
     assert account.is_due(FIRST_BAN + 100)
     assert account.after_release(FIRST_BAN + 100).until is None
