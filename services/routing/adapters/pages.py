@@ -36,8 +36,8 @@ def page_of(*, party: str | None, status: str | None, after: str | None, limit: 
     )
     if status is not None:
         # A plain comparison would use the status index and read all referrals that ever ended with that
-        # status. For other equivalent forms PostgreSQL estimates a selectivity of 1/200, and would read and sort everything; for a
-        # CASE it estimates 1/2.
+        # status. For other equivalent forms PostgreSQL estimates a selectivity of 1/200, and would read and
+        # sort everything; for a CASE it estimates 1/2.
         stands = case((REFERRALS.c.status == status, true()), else_=false())
         sent = sent.where(stands)
         asked = asked.join(REFERRALS, REFERRALS.c.id == OFFERS.c.referral_id).where(

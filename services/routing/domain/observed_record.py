@@ -68,8 +68,8 @@ class ObservedOrganizations:
 class OwnWithdrawnOffers:
     """The withdrawn offers of a decision's sender at its candidates' organisations, as records by id.
 
-    Withdrawn offers of other senders, or that no longer count, or do not count for this urgency, do not change
-    the decision, so they are not recorded with it. Organisations without any are left out.
+    Withdrawn offers of other senders, or that no longer count, or do not count for this urgency, do not
+    change the decision, so they are not recorded with it. Organisations without any are left out.
     """
 
     __slots__ = ("_given", "_observed")
