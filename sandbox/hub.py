@@ -277,7 +277,7 @@ class Hub:
 
 
 def _end(status: int) -> str:
-    """Return how a process ended that said nothing. status: as `subprocess` gives it."""
+    """Return how a process without output ended. status: as `subprocess` gives it."""
     return (
         f"the process was killed by signal {-status}"
         if status < 0

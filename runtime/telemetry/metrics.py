@@ -72,7 +72,7 @@ class HttpMetrics:
     def observe(
         self, method: str, route: str, status: int, seconds: float, *, trace_id: str | None = None
     ) -> None:
-        """Count one answered request. trace_id: the exemplar of its bucket, None for none.
+        """Count one answered request. trace_id: the exemplar of its bucket, if any.
 
         Exemplars are part of the OpenMetrics format only. The log's lines have the same `trace_id`.
         """
