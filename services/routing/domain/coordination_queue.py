@@ -69,7 +69,7 @@ class QueuePosition:
 
 
 def priority_of(referral: Referral) -> int | None:
-    """Return the rank of the urgency, 0 for an emergency; None for one that needs nobody.
+    """Return the rank of the urgency, 0 for an emergency; None for a referral that needs no coordinator.
 
     That is a closed referral, and one that was split: its parts are in the queues.
     """
