@@ -37,7 +37,7 @@ _FIRST_CHALLENGE_AFTER: Final = dt.timedelta(seconds=5)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewSecret:
-    """A secret, shown only now. previous_until: when the previous secret stops signing, None for the first."""
+    """A secret, shown only now. previous_until: when the earlier secret stops signing, None for the first."""
 
     endpoint: Endpoint
     secret: SigningSecret
