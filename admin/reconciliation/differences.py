@@ -196,7 +196,7 @@ def _routing(
     begun = [entry for entry in state.entries if entry.fact in _BEGINNINGS]
     if not begun:
         yield different("routing", "routed, but the log has no referral.submitted")
-    # A part has the time of the referral of which it is one.
+    # A part has the time of the whole referral.
     submitted = {entry.time for entry in begun if entry.fact == _BEGINNINGS[0]}
     if routed.submitted_at is not None and submitted and routed.submitted_at not in submitted:
         moment = min(submitted).isoformat()

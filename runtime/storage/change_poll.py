@@ -13,7 +13,7 @@ from typing import Final
 
 from runtime.storage.database import Database, DatabaseUnavailable
 
-# Between two runs without a reason. A run that is skipped by mistake happens so much later.
+# The pause between two runs without a reason, and the longest delay of a run skipped by mistake.
 LONGEST_SECONDS: Final = 10.0
 
 

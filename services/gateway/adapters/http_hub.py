@@ -210,7 +210,7 @@ class HttpHub:
             seconds = response.headers.get("Retry-After", "")
             detail = f"The organisation has used up its rate at {service}."
             raise RateLimited(detail, retry_after=int(seconds) if seconds.isdigit() else _PACE_SECONDS)
-        if response.status_code in _TRANSIENT or response.status_code == 403:  # a proxy's
+        if response.status_code in _TRANSIENT or response.status_code == 403:  # 403: from a proxy
             raise Unavailable(f"{service} answers {path} with status {response.status_code}.")
         if response.status_code >= 300:
             raise Defect(f"{service} answers {path} with status {response.status_code}.")
