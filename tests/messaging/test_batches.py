@@ -62,7 +62,7 @@ def test_others_may_run_before_each_message_is_verified(
 def test_others_may_run_before_each_message_of_a_failed_batch(
     harness: ConsumerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # On SQLite a short transaction ends before its own turn does, and no lock makes it wait.
+    # On SQLite a short transaction ends before its turn ends, and does not wait for a lock.
     harness.faults |= {"m1": Unavailable("Not here yet."), "m2": ValueError("x"), "m3": ValueError("x")}
     counted = count_turns(monkeypatch)
     harness.processor.process(deliveries(*TEN))

@@ -358,7 +358,7 @@ def test_lease_belongs_to_one_process_until_its_connection_ends(postgres_databas
         first, second, unrelated = ExclusiveLock(one, 1), ExclusiveLock(other, 1), ExclusiveLock(other, 2)
         assert [first.held(), first.held(), second.held(), unrelated.held()] == [True, True, False, True]
         first.release()
-        until(second.held)  # the server lets go of it once it has noticed that the connection ended
+        until(second.held)  # the server frees it once it has noticed that the connection ended
         assert not first.held()
         # The session ends without a release when the process is killed or the server ends it.
         with one.write() as connection:

@@ -49,7 +49,7 @@ _PUBLISHER = "runtime/messaging/rabbit/publisher.py"
 _OFFER = "services/routing/domain/offer.py"
 _SPLITTING = "tests/unit/services/routing/domain/test_splitting.py"
 SIMULATION = "tests/simulation/test_simulation.py::test_fixed_seeds_keep_the_invariants"
-# How a simulation fails. The test itself failing to run would not say so.
+# The output of a simulation that fails. A test that cannot run does not print it.
 _STORY_FAILS = "AssertionError: story"
 
 _ACKNOWLEDGED_FIRST = (

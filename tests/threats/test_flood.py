@@ -143,7 +143,7 @@ def test_refusal_names_both_policies_and_the_time(hub: AmqpHub) -> None:
         "POST", "/v1/referrals:batch", b"\n".join([json.dumps(referral(hub)).encode()] * 60)
     )
     found = [json.loads(line) for line in answer.text.splitlines()]
-    if answer.status_code == 200:  # a part of the rate was there
+    if answer.status_code == 200:  # a part of the rate was left
         assert {one["status"] for one in found} == {202, 429}
         found = [one["problem"] for one in found if one["status"] == 429]
         answer = Door(hub, HOSTILE).ask("POST", "/v1/referrals:batch", b"{}")

@@ -77,7 +77,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tls(data: Path) -> TlsPorts:
     ca = PrivateCa(data.parent)
     amqps, management = add_tls(data, ca.issue("partners"))
-    # The broker of operators who have kept an earlier limit: the gateway holds without the broker's.
+    # The operators' broker has an earlier, higher limit: the gateway does not depend on the broker's limit.
     (data / "broker" / "conf.d" / "20-size.conf").write_text("max_message_size = 16777216\n")
     return TlsPorts(ca=ca.file, amqps=amqps, management=management)
 

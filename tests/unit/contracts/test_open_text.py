@@ -1,4 +1,4 @@
-"""Open text: what shows nothing, what hides, and the names of the network's languages."""
+"""Open text: characters that show nothing or hide others, and names in the network's languages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faulty input ends with exit 2 and its name, whatever the command would have sent; nothing is sent."""
+"""Faulty input is named and ends every command with exit 2; nothing is sent."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def test_candidates_fail_the_same_rules_together_as_alone(
 
 
 def test_each_rule_is_among_those_compared() -> None:
-    """A rule that no network reaches would be compared with nothing, above as here."""
+    """A rule that no network reaches would not be compared at all, neither above nor here."""
     failed: set[str] = set()
 
     @settings(max_examples=30, derandomize=True)

@@ -107,7 +107,7 @@ def test_referral_that_waits_for_withdrawn_offers_to_expire_is_no_wish() -> None
     unkeyed = organization("ru.two", sealing_key=None)
     assert smallest(organization("ru.one"), unkeyed, about=ROUTINE, **seen) == frozenset()
     assert ranked_wishes([("a", ROUTINE, searched(organization("ru.one"), about=ROUTINE, **seen))]) == []
-    # Another obstacle of the candidate remains a wish.
+    # Another obstacle of the candidate still gives a wish.
     assert smallest(unkeyed, about=ROUTINE, **seen) == only(ChangeKind.sealing_key, organization="ru.two")
 
 
