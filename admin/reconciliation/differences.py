@@ -265,7 +265,7 @@ def _routed_details(state: ReferralState) -> Iterator[Difference]:
 
 
 def _outcome(routed: RoutedReferral, entries: Sequence[LoggedFact]) -> Iterator[tuple[str, int | None]]:
-    """Compare the outcome; an entry whose content is erased has any."""
+    """Compare the outcome; an entry whose content is erased agrees with any outcome."""
     completed = [entry for entry in entries if entry.fact == _CLOSINGS["completed"]]
     logged = [entry.data.get("outcome") for entry in completed if entry.data is not None]
     if routed.outcome in logged or (completed and not logged) or (routed.outcome is None and not completed):

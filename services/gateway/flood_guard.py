@@ -60,7 +60,7 @@ class FloodGuard:
         """End the ban: a user of the earlier password may have caused it, and has no access now.
 
         If the organisation floods the broker again, the next, longer ban follows at once. The ban ends with
-        the next turn. A third one within an hour runs its time, whichever clients replace the password.
+        the next turn. A third ban within an hour does not end early, whichever clients replace the password.
         """
         account = self._accounts.get(organization)
         if account is None or account.until is None:

@@ -246,15 +246,15 @@ def digest(secret: str) -> str:
 
 
 def is_known_secret(secret_sha256: str, *names: str) -> bool:
-    """Return whether the digest is that of no secret: of an empty text, or of one of the names.
+    """Return whether everybody knows the digested text: an empty one, or one of the names.
 
-    Each also with the end of a line, as a shell or an editor adds one. names: the client's public names.
+    Either may have the end of a line, which a shell or an editor adds. names: the client's public names.
     """
     return any(digest(text) == secret_sha256 for text in _known_texts(names))
 
 
 def is_known_password(password_hash: AmqpPasswordHash, *names: str) -> bool:
-    """Return the same of a password at the partners' broker."""
+    """Return the same for a password at the partners' broker."""
     salted = decoded(password_hash)
     salt, shown = salted[:4], salted[4:]
     return any(sha256(salt + text.encode()).digest() == shown for text in _known_texts(names))

@@ -249,7 +249,7 @@ def _as_loaded(writing: Writing, wanted: E, present: Standing[E] | None) -> E:
 
 
 def _leaves(before: Organization | None, wanted: Organization) -> bool:
-    """Return whether the organisation shuts itself out: once, and never too often."""
+    """Return whether the organisation excludes itself. This is never too often: it happens once."""
     return before is not None and wanted.is_excluded > before.is_excluded
 
 
