@@ -414,7 +414,7 @@ MUTATIONS = (
             ),
         ),
         tests=("tests/unit/services/delivery/webhooks/test_http_sender.py",),
-        reason="test_no_connection_to_any_address_that_is_not_public",
+        reason="test_sender_connects_to_no_address_that_is_not_public",
     ),
     Mutation(
         name="an endpoint is verified without repeating the challenge",

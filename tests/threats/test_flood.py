@@ -200,7 +200,7 @@ def test_cases_beyond_the_rate_of_bytes_are_refused_and_ended_ones_leave_custody
     until(lambda: not in_custody(), "no case in custody")
 
 
-def test_library_brings_a_batch_through_that_is_beyond_the_rate(hub: AmqpHub) -> None:
+def test_library_gets_a_batch_beyond_the_rate_admitted(hub: AmqpHub) -> None:
     case = plain(network.load().referral(WAGES).case)
     facts = {**plain(network.load().referral(WAGES).facts), "to": None}
     with hub.partner(VICTIM) as client:

@@ -455,7 +455,7 @@ def test_organization_cannot_enter_the_hubs_virtual_host(hub: AmqpHub) -> None:
     assert answer.status_code == 401
 
 
-def test_organization_has_few_connections(hub: AmqpHub) -> None:
+def test_organization_may_open_few_connections(hub: AmqpHub) -> None:
     links = []
     try:
         with pytest.raises((NotAllowed, AMQPError)):

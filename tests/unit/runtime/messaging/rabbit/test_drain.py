@@ -38,7 +38,7 @@ def without_collector() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("without_collector")
-def test_wait_in_vain_does_not_keep_a_message_of_its_caller_alive() -> None:
+def test_wait_without_result_does_not_keep_a_message_of_its_caller_alive() -> None:
     near, far = socket.socketpair()
     kept: list[weakref.ref[Message]] = []
 

@@ -65,7 +65,7 @@ def test_connection_whose_statistics_were_missing_owes_nothing_for_the_past() ->
     }
 
 
-def test_rate_is_never_too_much_and_a_burst_neither() -> None:
+def test_neither_the_rate_nor_a_burst_is_ever_too_much() -> None:
     account = Account(at=0.0)
     for turn in range(1, 1_000):
         account = account.charged(RATE * 5, turn * 5.0)

@@ -216,7 +216,7 @@ def assert_evaluated(shortlist: Shortlist, given: Circumstances, *, is_searched:
     return {failure.rule for failures in found for failure in failures}
 
 
-def test_profiles_beyond_the_last_number_are_evaluated_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_profile_beyond_the_last_number_is_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(offered_service, "_numbers", count(offered_service.UNNUMBERED - 1))
     offered_service._profile.cache_clear()
     spoken = (("ru",), ("tg",), ("ky",), ("uz",))
