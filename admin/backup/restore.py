@@ -226,7 +226,7 @@ def _key_ids(file: Path) -> set[str]:
 
 
 def _restore_log(directory: Path, copy: Path) -> None:
-    """Add the tiles and checkpoints of the copy to the published log; files that survived are the same or fewer.
+    """Add the tiles and checkpoints of the copy to the published log; surviving files are the same or fewer.
 
     Its files belong to the owner of the log, or of the nearest directory above it that exists: root restores
     for audit's account.
