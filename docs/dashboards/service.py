@@ -23,7 +23,7 @@ SERVICE = Dashboard(
     panels=[
         Panel(
             title="Processes",
-            description="The watched processes by version. If there are none, see the alert KopuroServiceAbsent.",
+            description="The watched processes by version. If there are none, see KopuroServiceAbsent.",
             unit=Unit.number,
             kind=Kind.number,
             width=6,

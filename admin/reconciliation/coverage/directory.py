@@ -111,9 +111,7 @@ DIRECTORY: Final[Tables] = {
         "salt": Compared("employer.reported", "reporter"),
         "reported_at": Compared("employer.reported", "time"),
         "retracted_at": Compared("employer.report_retracted", "time"),
-        **omitted(
-            Reason.unstated, "recognise repetitions of the request", "idempotency_key", "body_sha256"
-        ),
+        **omitted(Reason.unstated, "recognise repetitions of the request", "idempotency_key", "body_sha256"),
     },
     "watch_recipients": {
         "organization": Compared("watch_reports.chosen", "organization"),
