@@ -66,7 +66,7 @@ ROUTING = Dashboard(
         ),
         Panel(
             title="Reasons of revoked offers in a day",
-            description="`accepted_elsewhere` is normal for emergencies. The others follow from acts.",
+            description="`accepted_elsewhere` is normal for emergencies. Somebody's act causes the others.",
             unit=Unit.number,
             kind=Kind.bars,
             queries=[
