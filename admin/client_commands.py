@@ -32,7 +32,7 @@ def register(admin: typer.Typer) -> None:
 
 def create(
     session: Session,
-    principal: Annotated[str, typer.Argument(help="The organisation, or the member of the staff.")],
+    principal: Annotated[str, typer.Argument(help="An organisation, or a member of the staff.")],
     role: Annotated[str, typer.Argument(callback=one_of(ROLES), help=f"{listed(ROLES)}.")],
     file: Annotated[Path, typer.Argument(help="New file (mode 0600) for the client's id and secret.")],
     client_id: Annotated[

@@ -115,8 +115,8 @@ def remove_broker_strays(
 ) -> None:
     """Remove exchanges, queues and bindings that the hub does not declare, after an import of definitions.
 
-    Somebody who had a service's password may have declared some, and they outlive it. Those of an
-    earlier build stay too. The exit status is 1 if some are left.
+    Somebody who had a service's password may have declared some, and they stay when the password is
+    replaced. Those of an earlier build stay too. The exit status is 1 if some are left.
     """
     from admin.broker_strays import strays_at
     from kopuro_client.commands.output import Output
@@ -181,7 +181,7 @@ def show_evidence(
 
 @admin.command("keep-role")
 def keep_role(
-    principal: Annotated[str, typer.Argument(help="The organisation or the member of the staff.")],
+    principal: Annotated[str, typer.Argument(help="An organisation, or a member of the staff.")],
     role: Annotated[str, typer.Argument(callback=one_of(ROLES), help=f"{listed(ROLES)}.")],
     database: Annotated[
         str | None,
@@ -195,7 +195,7 @@ def keep_role(
     hub: HubCode = None,
     client: Annotated[
         str | None,
-        typer.Option(help="The client that a member of the staff keeps; needed if several have the role."),
+        typer.Option(help="The client that the staff member keeps; required if several have the role."),
     ] = None,
 ) -> None:
     """Reduce a principal with several roles, which earlier builds admitted, to one role.

@@ -1,7 +1,7 @@
 """`kopuro admin count-custody`: counts the cases in custody that were admitted before intake counted any.
 
-The vault has them. The command may be repeated, and both services may run: a case that counts already stays
-as it is, and one whose referral ends meanwhile is found by intake's own recount.
+The vault has these cases. The command may be repeated, and both services may run: a case that is counted
+already stays as it is, and intake's own recount finds a case whose referral ends meanwhile.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from services.intake.adapters.store import SqlAdmissionStore
 # The cases that one transaction counts.
 AT_ONCE: Final = 200
 
-# A case of an earlier build may have no sender yet; the part of a case that it lacks is a few hundred bytes.
+# A custody of an earlier build may have no sender yet. The parts of a case that the sum leaves out have a few
+# hundred bytes.
 _CASES: Final = SqlStatement(
     "SELECT custodies.referral_id, custodies.sender,"
     " length(sealed_cases.wrapped_key) + length(sealed_cases.ciphertext)"
@@ -27,7 +28,7 @@ _CASES: Final = SqlStatement(
 
 
 def count_custody(vault: Database, intake: Database) -> int:
-    """Count what the vault keeps and intake does not count; return how many cases that were.
+    """Count what the vault keeps and intake does not count; return the number of these cases.
 
     Raises DatabaseUnavailable.
     """

@@ -27,7 +27,7 @@ from kopuro_client.errors import InvalidArgumentError
 KEY: Final = "gateway.json"
 ENVIRONMENT: Final = "gateway.env"
 DEFINITIONS: Final = "partners-definitions.json"
-MOST_CONNECTIONS: Final = 1000  # of all partners together
+MOST_CONNECTIONS: Final = 1000  # connections of all partners together
 _HTTP_ADDRESS: Final = "127.0.0.1:8010"
 _OPERATIONS_ADDRESS: Final = "127.0.0.1:9110"
 

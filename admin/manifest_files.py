@@ -91,7 +91,8 @@ def add_key(directory: Path, service: str) -> tuple[Manifest, Path]:
     if len(identity.keys) >= MOST_KEYS:
         raise InvalidArgumentError(f"{service} has {MOST_KEYS} keys already: remove one that is out of use")
     path = directory / f"{service_key_name(service)}-{manifest.version + 1}.json"
-    if not path.exists():  # it does after an attempt that was interrupted before the manifest was written
+    # The file exists after an attempt that was interrupted before the manifest was written.
+    if not path.exists():
         write_new(path, (json.dumps(signing_key()) + "\n").encode())
     key = VerificationKey(public_half(_jwk(path)))
     changed = replace(identity, keys=(key, *identity.keys))

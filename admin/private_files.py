@@ -72,7 +72,7 @@ def _write(path: Path, text: str, *, mode: int) -> None:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Raises an OSError with the file's name: that of a write by descriptor, as on a full disk, has none."""
+    """Add the file's name to an OSError that lacks it, as after a write by descriptor on a full disk."""
     try:
         yield
     except OSError as error:

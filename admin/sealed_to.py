@@ -20,7 +20,7 @@ from services.vault.adapters.tables import MESSAGING as VAULT
 
 _SEALED: Final = "vault.sealed"
 _DEAD_LETTERS: Final = dead_letter_queue_name(_SEALED)
-# A busy hub's outbox is empty now and then. Each place is looked at until it was empty once.
+# A busy hub's outbox is empty from time to time. Each place is looked at until it was empty once.
 _LOOKS: Final = 20
 _PAUSE: Final = 0.5
 

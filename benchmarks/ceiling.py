@@ -223,7 +223,7 @@ def _consume(amqp_uri: str, queues: Sequence[str], stop: Any, results: Any) -> N
         except TimeoutError:
             for channel in channels:
                 if unacknowledged.get(channel):
-                    # by number: 0 would also acknowledge messages still in transit
+                    # The number is given: 0 would also acknowledge messages that are still in transit.
                     channel.basic_ack(tags[channel], multiple=True)
                     unacknowledged[channel] = 0
     results.put(("consumed", 0.0, last, count))

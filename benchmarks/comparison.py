@@ -118,6 +118,6 @@ class Bench:
 def _system(name: str, directory: Path, uri: str) -> System:
     if name == OURS:
         return KopuroHub(directory, uri)
-    from benchmarks.peers import process  # only this needs the peers' packages
+    from benchmarks.peers import process  # imported here: only a peer needs its packages
 
     return {NAMEKO: process.stock_nameko, FASTSTREAM: process.stock_faststream}[name](directory, uri)

@@ -38,7 +38,7 @@ _NESTED: Final = b"[" + b",".join([b"[" * 51 + b"]" * 51] * 80_000) + b"]"
 _VICTIM: Final = "127.0.0.2"
 _INTAKE_READ: Final = "/v1/referrals?limit=1"
 _DELIVERY_READ: Final = "/v1/mailbox?limit=1"
-# After an attack goes on: it had saved up some of its rate meanwhile.
+# After an attack is resumed, it first uses up what it may send again since it was stopped.
 _RESUME_SECONDS: Final = 8.0
 _QUIET_SECONDS: Final = 240.0
 

@@ -58,9 +58,9 @@ class Matching:
     question by database; other load on the machine affects it least. each: (p50, p99) of the CPU microseconds
     of `decide()` for a candidate, over decisions with at least ten.
 
-    In all of these each side answers every referral in turn, so each finds the caches of the processor filled
-    by the others, which costs the one that takes least time most. in_a_row: the same as cpu, where each side
-    answers IN_A_ROW referrals before the next side does.
+    In all of these the sides take turns at every referral. Each finds the processor's caches filled by the
+    others, which costs the fastest side most. in_a_row: the same as cpu, but each side answers IN_A_ROW
+    referrals before the next side does.
     """
 
     services: int

@@ -96,7 +96,7 @@ _UNIT: Final = f"""CASE WHEN q.stated_capacities = 1 THEN NULL
       WHERE p.service = s.id ORDER BY {_ORDER} DESC, p.place LIMIT 1)
     ELSE (SELECT p.unit FROM service_capacity p
       WHERE p.service = s.id AND p.maximum IS NOT NULL ORDER BY p.maximum, p.place LIMIT 1) END"""  # noqa: S608
-# Whether some sender may find no place, whatever its share.
+# Whether places are scarce, so that the share of a sender decides.
 _SCARCE: Final = """(q.maximum IS NOT NULL
     AND (c.waiting > 0 OR COALESCE(v.accepted, 0) + COALESCE(c.pending, 0) >= q.maximum))"""
 

@@ -43,7 +43,7 @@ _EXCLUDED: Final = f"""EXISTS (SELECT 1 FROM above x
     WHERE x.org = o.id AND x.above IN ({listed("excluded", EXCLUDED)}))"""  # noqa: S608
 _OF_ORIGIN: Final = """(s.origins = 0
     OR EXISTS (SELECT 1 FROM origin b WHERE b.service = s.id AND b.country = :origin))"""
-# Whether some sender may find no place, whatever its share.
+# Whether places are scarce, so that the share of a sender decides.
 _SCARCE: Final = "(s.maximum IS NOT NULL AND (s.waiting > 0 OR s.accepted + s.pending >= s.maximum))"
 
 # The evidence that is a condition, by column.

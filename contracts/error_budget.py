@@ -1,6 +1,6 @@
-"""Counts the errors of one document while it is read, so that it is read no further than errors are shown.
+"""Counts the errors of one document while it is read: reading ends when there are as many as are shown.
 
-A record has lists of records with lists of their own: a bound of each list would permit its product.
+A record has lists of records with lists of their own: bounds for each list would permit their product.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def pointer(path: Sequence[str | int]) -> str:
 
 
 def has_form_of_a_member(name: str) -> bool:
-    """Return whether a caller's name of a member has the contract's form. Another may be a person's."""
+    """Return whether a caller's name of a member has the contract's form. Another name may be a person's."""
     return _MEMBER_NAME.fullmatch(name) is not None
 
 

@@ -34,7 +34,7 @@ RESEALING: Final = 256
 # Characters of a compact JWE on its way out of the hub, which may seal a case again up to four times.
 LONGEST_RESEALED: Final = LONGEST_SEALED + 4 * RESEALING
 
-# The letters of base64; those that base64url does not have become ones that neither has.
+# To the letters of base64. Letters that base64url lacks become `!`, which neither has.
 _TO_BASE64: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
 
 # Whole groups of four characters, then none, two or three. The last of those has no spare bits set.

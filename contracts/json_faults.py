@@ -65,11 +65,11 @@ def _impossible_value(text: str) -> PointerError | None:
 def _fault(value: Any) -> tuple[str, str] | None:
     """Return what is wrong with a value, and how to say it at the pointer of what contains the value."""
     if isinstance(value, float) and not math.isfinite(value):
-        return "Must be a finite number.", "A number in here is not finite."
+        return "Must be a finite number.", "A number in this value is not finite."
     if isinstance(value, str) and not _is_unicode(value):
-        return "Must be valid Unicode.", "A text in here is not valid Unicode."
+        return "Must be valid Unicode.", "A text in this value is not valid Unicode."
     if isinstance(value, dict) and not all(map(_is_unicode, value)):
-        return (inside := "A name in here is not valid Unicode."), inside
+        return (inside := "A name in this value is not valid Unicode."), inside
     return None
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 MAXIMUM_DEPTH: Final = 64
-MOST_VALUES: Final = 10_000  # of a document; the largest record of the sample network has some 300
-SEPARATORS_PER_VALUE: Final = 10  # commas and opening brackets, those in texts included
+MOST_VALUES: Final = 10_000  # per document; the largest record of the sample network has some 300
+SEPARATORS_PER_VALUE: Final = 10  # commas and opening brackets, also those in texts
 
 
 def separators(text: bytes) -> int:

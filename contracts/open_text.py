@@ -1,4 +1,4 @@
-"""Rules for open text that the hub shows to many: it is seen as it is, and carries no telephone number."""
+"""Rules for open text that the hub shows to many: it hides nothing, and contains no telephone number."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ from contracts.webhook_request import webhook_schema
 FOLDER = Path(__file__).parent / "schemas"
 # The client has no server's packages, and shows labels without asking the hub.
 LABELS = Path(__file__).parents[1] / "client" / "kopuro_client" / "commands" / "labels.json"
-LABEL_LANGUAGES = ("en", "ru", "ky")  # those of the client's sentences
+LABEL_LANGUAGES = ("en", "ru", "ky")  # the languages of the client's sentences
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ID_PREFIX = "urn:kopuro:schema:"
 

@@ -59,7 +59,7 @@ def _require_supported(cls: type) -> None:
     stated = vars(cls).get("__dataclass_params__")
     if stated is None or not stated.frozen:
         raise TypeError(f"{cls.__qualname__} must be a frozen dataclass.")
-    for item in dataclasses.fields(cls):  # also those of the classes that it extends
+    for item in dataclasses.fields(cls):  # also the fields of the classes that it extends
         if item.init and not item.kw_only:
             raise TypeError(f"{cls.__qualname__}.{item.name} must be keyword-only.")
         if not isinstance(getattr(cls, item.name, None), types.MemberDescriptorType):

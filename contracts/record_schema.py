@@ -61,7 +61,7 @@ class RecordSchema(Schema):
     """The base of each record's schema, of an inner record's too: it bounds what an invalid object costs."""
 
     def load(self, data: Any, **options: Any) -> Any:
-        """Refuse an object with more unknown members than errors are shown, for these alone.
+        """Refuse an object for its unknown members alone, if they are more than the errors that are shown.
 
         marshmallow would collect an error for each of them, which costs ten times what reading the object
         does.

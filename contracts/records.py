@@ -114,7 +114,7 @@ def pointer_errors(messages: Mapping[Any, Any]) -> list[PointerError]:
 
 
 def _is_other_text(key: object, child: object) -> bool:
-    """Return whether an unknown member's name has no form of the contract's: it may be a person's."""
+    """Return whether an unknown member's name lacks the contract's form: it may be a person's."""
     return child == [UNKNOWN_FIELD] and not has_form_of_a_member(str(key))
 
 

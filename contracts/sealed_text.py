@@ -23,7 +23,7 @@ from contracts.jose import (
 )
 from contracts.json_names import repeated_name
 
-_PARTS = 5  # of a compact JWE
+_PARTS = 5  # the parts of a compact JWE
 # Characters of base64url.
 _PUBLIC_KEY, _WRAPPED_KEY, _IV, _TAG = (
     len(encoded(bytes(size))) for size in (PUBLIC_KEY, WRAPPED_KEY, IV, TAG)

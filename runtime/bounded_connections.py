@@ -51,7 +51,7 @@ class BoundedTransport(httpx.HTTPTransport):
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError after so long. The limit of a socket begins again with each byte."""
+    """Raise TimeoutError after this time. A socket's own limit begins again with each byte."""
     timeout = eventlet.Timeout(seconds)
     try:
         yield

@@ -357,7 +357,7 @@ class PrivateBroker:
         directory = self.files.root / "plugins"
         if ":" in str(directory):
             return None
-        shutil.rmtree(directory, ignore_errors=True)  # another version's
+        shutil.rmtree(directory, ignore_errors=True)  # the plugins of another version
         make_private(directory)
         for plugin in wanted:
             (directory / plugin.name).symlink_to(plugin)

@@ -203,7 +203,7 @@ def environment(
 
 
 def _named_in_ascii(files: BrokerFiles) -> BrokerFiles:
-    """Return the files under names that the node can use: those of its working directory, if need be.
+    """Return the files under names that the node can use: those of its working directory, if necessary.
 
     In a directory whose name Latin-1 cannot write, RabbitMQ 3.10.8 does not find its queues when it starts
     again, although the first start succeeds.

@@ -188,7 +188,7 @@ class Hub:
         if self._amqp:
             assert self._broker is not None
             stages.append([self.processes.gateway(self._broker.identity)])
-        else:  # of an earlier start
+        else:  # the file of an earlier start
             (self.files.environments / f"{GATEWAY}.env").unlink(missing_ok=True)
         if self._partners:
             stages.append([self.processes.partners()])
@@ -277,7 +277,7 @@ class Hub:
 
 
 def _end(status: int) -> str:
-    """Return how a process ended that said nothing. status: as `subprocess` gives it."""
+    """Return how a process without output ended. status: as `subprocess` gives it."""
     return (
         f"the process was killed by signal {-status}"
         if status < 0

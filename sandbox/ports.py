@@ -56,7 +56,7 @@ class KeptPorts:
         weakref.finalize(self, _close, self._places)
 
     def keep(self, port: int) -> None:
-        """Keep a port, on which a server with SO_REUSEADDR can listen: the socket here is bound and does not.
+        """Keep a port. A server with SO_REUSEADDR can listen on it, because the socket here is only bound.
 
         Does nothing if a server listens already.
         """

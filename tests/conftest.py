@@ -99,7 +99,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 @pytest.fixture(scope="session", autouse=True)
 def fork_server() -> Iterator[ForkServer]:
-    """Start the hubs' services as forks (0.6 s of CPU time less each); those of `kopuro up` start as ever."""
+    """Start the hubs' services as forks (0.6 s of CPU time less each), except those of `kopuro up`."""
     with ForkServer() as server, server.starting_services():
         yield server
 

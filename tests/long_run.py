@@ -1,6 +1,6 @@
 """What `make test` takes once and `make test LONG=1` in every combination.
 
-`make test` runs every test, and a sample of what only repeats it: each value of each parameter, a part of the
+`make test` runs every test, and a sample of its repetitions: each value of each parameter, a part of the
 random examples, one of the two databases where the adapters' own tests have compared them already.
 """
 

@@ -53,7 +53,7 @@ def test_both_databases_remain_among_the_files() -> None:
         [one.replace("services", "unit/services/audit/log/adapters") for one in ON_EACH],
     ],
 )
-def test_what_nothing_repeats_and_the_adapters_suites_remain(alone: list[str]) -> None:
+def test_tests_without_a_repetition_and_adapter_suites_remain(alone: list[str]) -> None:
     assert on_other_database(alone) == set()
 
 

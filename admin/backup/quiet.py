@@ -45,5 +45,5 @@ def in_transit(mark: HubMark) -> list[str]:
 
 
 def moved(before: HubMark, after: HubMark) -> list[str]:
-    """Return the services whose messages began or ended a way between two looks."""
+    """Return the services that sent or received a message between two looks."""
     return [name for name, mark in before.services.items() if after.services.get(name) != mark]

@@ -99,7 +99,7 @@ def restore_backup(
             _check_roots(published, connection)
     for name in ("vault", "directory", "routing", "intake"):
         restore_database(places.databases[name], copies[name])
-    migrated(places.databases["vault"], None)  # what follows reads it, with the statements of this build
+    migrated(places.databases["vault"], None)  # the next steps read it with the statements of this build
     _restore_log(places.log, source / LOG)
     if without_vault_keys and not places.vault_keys.exists():
         os.close(os.open(places.vault_keys, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -226,7 +226,7 @@ def _key_ids(file: Path) -> set[str]:
 
 
 def _restore_log(directory: Path, copy: Path) -> None:
-    """Add the tiles and checkpoints of the copy to the published log; what survived is the same or less.
+    """Add the tiles and checkpoints of the copy to the published log; surviving files are the same or fewer.
 
     Its files belong to the owner of the log, or of the nearest directory above it that exists: root restores
     for audit's account.

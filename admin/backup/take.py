@@ -147,7 +147,7 @@ def _copy(places: HubPlaces, target: Path) -> int:
         for name, content in kept.items():
             (target / LOG / name).write_bytes(content)
             shutil.copymode(places.log / name, target / LOG / name)
-    # After the published log, before audit's database: cover entries never rest.
+    # After the published log and before audit's database, because cover entries never stop.
     log_size = _log_size(places.databases["audit"])
     make_private(target / DATABASES)
     for service in _ORDER:

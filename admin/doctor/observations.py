@@ -108,8 +108,8 @@ class LoginFault(StrEnum):
 class BrokerLogin:
     """The broker as one service sees it. missing: exchanges, queues and, where compared, bindings.
 
-    cause: of the fault. alarms: the resources for which the broker blocks publishers, where its management
-    API says so.
+    cause: of the fault. alarms: the resources for which the broker blocks publishers, as far as its
+    management API names them.
     """
 
     service: str

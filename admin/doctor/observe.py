@@ -205,7 +205,7 @@ def _announced(hub: str, processes: Mapping[str, Mapping[str, str]]) -> Iterator
     custody_kids = _custody_kids(processes["vault"].get("KOPURO_CUSTODY_KEY", ""))
     named = (variables.get("KOPURO_DISCOVERY", "").strip() for variables in processes.values())
     for file in dict.fromkeys(named):
-        # `file` names one that does not exist.
+        # The check `file` reports a file that does not exist.
         if file and Path(file).is_file():
             yield _announced_in(file, hub, custody_kids)
 
@@ -262,7 +262,7 @@ def _certificates(environments: Mapping[str, Mapping[str, str]]) -> Iterator[Cer
         try:
             found = x509.load_pem_x509_certificates(Path(file).read_bytes())
         except (OSError, ValueError):
-            continue  # `file` and `tls` say so
+            continue  # the checks `file` and `tls` report this
         for certificate in found:
             yield Certificate(subject=file, not_after=certificate.not_valid_after_utc)
 

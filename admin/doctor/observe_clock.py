@@ -15,7 +15,7 @@ from admin.doctor.observations import MachineClock
 _SECONDS = 5.0
 _TRACKING = ("chronyc", "-c", "tracking")
 _FIELDS = 14
-_SYSTEM_TIME = 4  # of the fields: seconds by which the clock is behind its servers
+_SYSTEM_TIME = 4  # the field with the seconds by which the clock is behind its servers
 _LEAP_STATUS = 13
 _NOT_SYNCHRONISED = "Not synchronised"
 

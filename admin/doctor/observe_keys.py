@@ -67,7 +67,7 @@ _REFUSED: Final = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Reading:
-    """How a service reads a file. read: raises one of _REFUSED. what: the file must be."""
+    """How a service reads a file. read: raises one of _REFUSED. what: the required kind of file."""
 
     service: str
     variable: str

@@ -95,7 +95,7 @@ def _tls_server(
         except ssl.SSLError as error:
             fault = handshake_fault(error)
         except OSError:
-            pass  # unreachable: the login says so
+            pass  # the check of the login reports an unreachable server
     return TlsServer(
         subject=subject,
         address=address,
@@ -131,7 +131,7 @@ def broker_login(
     uri = variables.get("KOPURO_AMQP_URI", "")
     management_uri = variables.get("KOPURO_BROKER_MANAGEMENT_URI", "").strip() if compares_topology else ""
     if urlsplit(management_uri).hostname is None:
-        management_uri = ""  # of a malformed one, `settings` says so
+        management_uri = ""  # the check `settings` reports a malformed one
     known = BrokerLogin(
         service=service,
         user=urlsplit(uri).username or "",
@@ -164,7 +164,7 @@ def _alarms(management: ManagementApi | None) -> tuple[str, ...]:
     try:
         return () if management is None else management.alarms()
     except BrokerUnavailable:
-        return ()  # `management-plugin` says so
+        return ()  # the check `management-plugin` reports this
 
 
 def _login_fault(error: Exception, *, over_tls: bool) -> tuple[LoginFault, str]:
@@ -252,8 +252,8 @@ def log_state(variables: Mapping[str, str]) -> LogState | None:
                 Path(variables.get("KOPURO_LOG_SIGNING_KEY", "")), variables.get("KOPURO_HUB", "")
             )
         except Defect:
-            return None  # `file` or `key-file` says so
-        # Not through a publication: that would remove what a running audit is writing.
+            return None  # the checks `file` and `key-file` report this
+        # The file is read directly: a publication would remove what a running audit is writing.
         file = Path(directory) / CHECKPOINT
         current = key.read(file.read_bytes()) if file.is_file() else None
         database, log = Database.open(place.url, tls=place.tls), SqlLog()
@@ -269,7 +269,7 @@ def log_state(variables: Mapping[str, str]) -> LogState | None:
         finally:
             database.close()
     except InvalidArgumentError:
-        return None  # `database` says so
+        return None  # the check `database` reports this
     except NoteError:
         return LogState(fault="the published checkpoint was not signed with this log's key")
     except (Defect, Unavailable, OSError) as error:

@@ -62,7 +62,8 @@ def broker_findings(seen: Observations) -> Iterator[Finding]:
     faulty = {server.address for server in seen.servers if server.fault is not None}
     for login in seen.logins:
         if login.fault is not None:
-            if login.cause is not LoginFault.tls or login.address not in faulty:  # else `tls` says so
+            # The check `tls` reports the others.
+            if login.cause is not LoginFault.tls or login.address not in faulty:
                 yield _login_finding(login, login.fault)
             continue
         if login.alarms:

@@ -47,7 +47,7 @@ def logged_fact(row: Any) -> LoggedFact:
 
 
 def with_content(entry: LoggedFact, opened: OpenedLeaf | None) -> LoggedFact:
-    """Return the entry with its content; without it if it is erased or no known fact."""
+    """Return the entry with its content, or without it if the content is erased or not a known fact."""
     if opened is None or opened.data is None:
         return entry
     kind = CATALOGUE.get(opened.fields["type"])

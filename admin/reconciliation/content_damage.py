@@ -13,7 +13,7 @@ from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.handlers.content_inspection import ContentInspection, ReasonMissing
 from services.audit.log.handlers.entry_verification import UNREADABLE, LogDamaged
 
-# The largest index that a database stores. The end of a range after it is none.
+# The largest index that a database stores. A range that includes it has an end that is no index.
 _LAST_INDEX: Final = 2**63 - 1
 
 

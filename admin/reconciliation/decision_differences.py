@@ -57,7 +57,7 @@ def rewritten_decisions(
                 what = "asked other organisations than those in the log: the record was rewritten"
                 yield _of_decision(one.id, found.referral_id, what, one.index)
             if found.recorded_at not in (None, found.decided_at):
-                what = f"has the time {found.decided_at.isoformat()}, in its record another"
+                what = f"has the time {found.decided_at.isoformat()}, but its record has another"
                 yield _of_decision(one.id, found.referral_id, what, one.index)
             continue
         what = "is missing" if found is None else "differs from the logged commitment: it was rewritten"

@@ -196,7 +196,7 @@ def _routing(
     begun = [entry for entry in state.entries if entry.fact in _BEGINNINGS]
     if not begun:
         yield different("routing", "routed, but the log has no referral.submitted")
-    # A part has the time of the referral of which it is one.
+    # A part has the time of the whole referral.
     submitted = {entry.time for entry in begun if entry.fact == _BEGINNINGS[0]}
     if routed.submitted_at is not None and submitted and routed.submitted_at not in submitted:
         moment = min(submitted).isoformat()
@@ -265,7 +265,7 @@ def _routed_details(state: ReferralState) -> Iterator[Difference]:
 
 
 def _outcome(routed: RoutedReferral, entries: Sequence[LoggedFact]) -> Iterator[tuple[str, int | None]]:
-    """Compare the outcome; an entry whose content is erased has any."""
+    """Compare the outcome; an entry whose content is erased agrees with any outcome."""
     completed = [entry for entry in entries if entry.fact == _CLOSINGS["completed"]]
     logged = [entry.data.get("outcome") for entry in completed if entry.data is not None]
     if routed.outcome in logged or (completed and not logged) or (routed.outcome is None and not completed):
@@ -318,7 +318,7 @@ def _vault(state: ReferralState, facts: Counter[str], different: _DifferenceFact
     if held in ("held", "released") and custody is not None and not custody.has_case:
         yield different("vault", f"custody state is {held}, but the sealed case is missing")
     if custody is not None and custody.is_part:
-        return  # its case is kept, and erased, with the referral of which it is a part
+        return  # the case is kept and erased with the whole referral
     if held == "erased" and not facts["case.erased"]:
         yield different("vault", "the case is erased, but the log has no case.erased")
     if held == "erased" and custody is not None and custody.has_case:

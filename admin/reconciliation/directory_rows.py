@@ -130,9 +130,9 @@ def approval_differences(
         elif any(step.request != one.request or step.digest not in (None, one.digest) for step in told):
             yield _of_approval(one.id, "differs from the one in the log", told[0].index)
         elif one.change_digest not in (None, one.digest) and not (one.may_be_erased and one.id in applied):
-            yield _of_approval(one.id, "has another change than its digest: it was rewritten", told[0].index)
+            yield _of_approval(one.id, "does not match its digest: the change was rewritten", told[0].index)
         elif one.change_concerns not in (None, one.concerned):
-            about = f"concerns {one.concerned}, by its change {one.change_concerns}"
+            about = f"concerns {one.concerned}, but its change concerns {one.change_concerns}"
             yield _of_approval(one.id, about, told[0].index)
         elif (what := _other_result(one, told) or _other_times(one, told)) is not None:
             yield _of_approval(one.id, what, told[-1].index)
@@ -180,7 +180,9 @@ def key_differences(
     decided: Iterable[LoggedDecisionStep] = (),
     notices_since: int | None = None,
 ) -> Iterator[Difference]:
-    """Yield sealing keys that only the log or only the history of keys has, or has of others or of times.
+    """Yield sealing keys that only one side has, or for which the two sides name other persons or times.
+
+    The sides are the log and the history of keys.
 
     An organisation may return to a key, so each key has as many rows as entries. Two kinds of keys have a row
     without an entry of their own:
@@ -230,7 +232,7 @@ def key_differences(
         replaced = told[organization, kid]
         kept.sort(key=lambda one: one.number)
         if len(kept) < len(replaced):
-            what = f"the log has the key {kid} {len(replaced)} times, the history of sealing keys {len(kept)}"
+            what = f"the log has the key {kid} {len(replaced)} times, but the history only {len(kept)} times"
             yield _of_key(organization, what, replaced[-1].index)
         surplus = kept[: max(0, len(kept) - len(replaced))]
         loaded = published.get((organization, kid))
@@ -242,7 +244,7 @@ def key_differences(
                 yield _of_key(organization, f"{what} in the history of sealing keys")
         for one, key in zip(kept[len(surplus) :][::-1], replaced[::-1], strict=False):
             if (key.how, key.since) != (one.how, one.since):
-                what = f"the sealing key {kid} was replaced at another time, by others or in another manner"
+                what = f"the replacement of the sealing key {kid} has another time, manner or persons"
                 yield _of_key(organization, f"{what} in the log", key.index)
 
 

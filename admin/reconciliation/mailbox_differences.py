@@ -91,7 +91,7 @@ def misplaced_messages(
 
 
 def _is_about(message: StoredMessage, entry: LoggedMessage) -> bool:
-    """Return whether the message is about the referral of the log. The end of another one would close it."""
+    """Return whether the message is about the log's referral. Otherwise another one's end would close it."""
     if entry.about is not None:
         return message.referral_id == entry.about
     return not message.referral_id or entry.referral_id in (None, message.referral_id)

@@ -62,7 +62,7 @@ def needs_entries(message: StoredMessage) -> bool:
 def hidden_messages(
     stored: Sequence[StoredMessage], logged: Mapping[str, Sequence[LoggedEnd]], settled: dt.datetime
 ) -> Iterator[Difference]:
-    """Yield messages that were closed or acknowledged although the log does not say so, and the reverse.
+    """Yield messages that were closed or acknowledged without an entry in the log, and the reverse.
 
     logged: by referral, for the messages of which `needs_entries` is true. settled: ignore later changes.
     """
@@ -113,7 +113,7 @@ def _closing(
     message: StoredMessage, entries: Sequence[LoggedEnd], settled: dt.datetime
 ) -> tuple[str, int | None] | None:
     if (message.closed_at is None) != (message.ending in (None, OPEN)):
-        return f"as {message.ending or 'never closed'}, and its time of closing says otherwise", None
+        return f"as {message.ending or 'never closed'}, but its time of closing contradicts that", None
     if message.closed_at is None or message.closed_at > settled:
         return None
     kinds, offer_id = _ENDS.get(message.ending or "", frozenset()), _offer_of(message, entries)

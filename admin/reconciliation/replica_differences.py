@@ -65,7 +65,7 @@ def replica_differences(
     made: Mapping[RecordRevision, dt.datetime],
     settled: dt.datetime,
 ) -> Iterator[Difference]:
-    """Yield the records that a replica has otherwise than the log, does not have, or has invented.
+    """Yield the records of a replica that differ from the log, are missing, or are not in the log.
 
     made: the time of each revision of the directory. settled: later changes are not compared.
     """
@@ -86,15 +86,15 @@ def replica_differences(
                     id, f"its replica of the directory has revision {number}, which the log does not have"
                 )
         elif found[0] != record.content:
-            what = f"its replica of the directory has revision {number} otherwise than the log: rewritten"
+            what = f"its replica of the directory differs from the log in revision {number}: it was rewritten"
             yield different(id, what, found[1])
         elif newest is not None and number < newest.number:
-            what = f"its replica of the directory has revision {number}, the log has {newest.number}"
+            what = f"its replica of the directory has revision {number}, but the log has {newest.number}"
             yield different(id, what, newest.index)
     if not replica.complete:
         # Before the first snapshot there are no records either.
         if held:
-            what = "its replica of the directory is not complete: it has no mark of a whole snapshot"
+            what = "its replica of the directory is not complete: no snapshot has arrived as a whole"
             yield Difference(referral_id=None, record="replica", where=replica.service, what=what)
         return
     for id, state in sorted(logged.newest.items()):

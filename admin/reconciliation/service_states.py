@@ -312,7 +312,7 @@ class ServiceStates:
             with self._engines[service].connect() as connection:
                 page = connection.execute(wanted).scalars().all()
                 if any(id_ <= after for id_ in page):
-                    # SQLite sorts the bytes that a text column may hold after all texts, whatever they are.
+                    # SQLite sorts the bytes that a text column may hold after all texts.
                     rest = connection.execute(wanted.limit(None)).scalars()
                     page = sorted({id_ for id_ in rest if id_ > after})[:limit]
             pages.append(page)

@@ -11,7 +11,7 @@ from admin.reconciliation.differences import Difference
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredStatement:
-    """A statement in routing's database. digest: of its content; logged_in: the message that says so."""
+    """A statement in routing's database. digest: of its content; logged_in: the message about it."""
 
     organization: str
     month: str

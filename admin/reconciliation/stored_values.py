@@ -23,7 +23,7 @@ DAMAGED: Final = "damaged"
 
 
 class StoredTime(TypeDecorator[dt.datetime]):
-    """A time as `runtime.storage.columns.Instant` stores it; NO_TIME for a value that is none."""
+    """A time as `runtime.storage.columns.Instant` stores it; NO_TIME for any other value."""
 
     impl = BigInteger
     cache_ok = True
@@ -36,7 +36,7 @@ class StoredTime(TypeDecorator[dt.datetime]):
 
 
 class StoredNumber(TypeDecorator[int]):
-    """An integer; NO_NUMBER for a value that is none."""
+    """An integer; NO_NUMBER for any other value."""
 
     impl = BigInteger
     cache_ok = True

@@ -111,7 +111,7 @@ def _is_step(entry: LoggedFact) -> bool:
 def _unmatched(group: _Group, *, is_reduced: bool) -> tuple[list[StoredStep], list[LoggedFact]]:
     """Return the steps that no entry says, and the entries that no step says."""
     left, missing = list(group.steps), []
-    # An entry with its content takes a step that says the same, one without takes any that is left.
+    # An entry with content takes a step that says the same. One without content takes any step that is left.
     for entry in sorted(group.entries, key=lambda one: one.detail is None):
         found = next((step for step in left if _says(step, entry, is_reduced=is_reduced)), None)
         if found is None:

@@ -30,9 +30,9 @@ class ApplicationSubmitted(Fact):
 class ApplicationDecided(Fact):
     """A step of an application. by: the member of the staff; None: the applicant, or nobody for an expiry.
 
-    A request to vet that ends because its application or its time has ended is ended by the directory itself.
-    reason: of a refusal. approval_id: of the request to vet it, which holds exactly what was decided on.
-    organization: the id that it has, or is to have, as a member.
+    The directory itself ends a request to vet when its application or its time has ended. reason: of a
+    refusal. approval_id: of the request to vet it, which holds exactly what was decided on. organization: the
+    id that it has, or is to have, as a member.
     """
 
     application_id: Uuid

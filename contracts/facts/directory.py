@@ -82,8 +82,8 @@ class ClientChanged(Fact):
     """An OAuth client, without its secret or the secret's digest. live: tokens of the client are valid.
 
     token_epoch: it grows when the client's tokens are revoked; a token of another epoch is refused.
-    not_before: when that was last, in whole seconds, for the notice; None: never. No token is checked by it.
-    ended_keys: the thumbprints (RFC 7638) of removed keys; a token that one of them got is refused.
+    not_before: when that was last, in whole seconds, for the notice; None: never. No token is checked against
+    it. ended_keys: the thumbprints (RFC 7638) of removed keys; a token that one of them got is refused.
     record_sha256: the digest of the directory's record with its secrets' digests, so that a rewritten record
     differs from the log; None in facts of earlier builds.
     """

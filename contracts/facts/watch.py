@@ -1,4 +1,4 @@
-"""Facts about reported employers. None that travels in the open names an organisation that reported."""
+"""Facts about reported employers. No open fact names an organisation that reported."""
 
 from __future__ import annotations
 

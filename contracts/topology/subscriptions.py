@@ -65,10 +65,10 @@ DELIVERY_KEYS = (
     "sealing_key.replaced",
     "service_approval.ended",
     "webhook.*",
-    # to the coordinators, and what closes it
+    # for the coordinators, with the fact that closes the message
     "application.submitted",
     "application.decided",
-    # to the organisations that received a watch report
+    # for the organisations that received a watch report
     "employer.report_retracted",
     "employer.replied",
     # closes the watch reports of an organisation that opted out

@@ -34,7 +34,7 @@ ROUTING = Dashboard(
         ),
         Panel(
             title="Messages in a batch",
-            description="Half and nine tenths of the batches are smaller. Large batches: routing catches up.",
+            description="Median and 90th percentile. Large batches mean that routing is catching up.",
             unit=Unit.number,
             queries=[
                 Query(
@@ -66,7 +66,7 @@ ROUTING = Dashboard(
         ),
         Panel(
             title="Reasons of revoked offers in a day",
-            description="`accepted_elsewhere` is normal for emergencies, the others are somebody's act.",
+            description="`accepted_elsewhere` is normal for emergencies. Somebody's act causes the others.",
             unit=Unit.number,
             kind=Kind.bars,
             queries=[

@@ -23,7 +23,7 @@ SERVICE = Dashboard(
     panels=[
         Panel(
             title="Processes",
-            description="The watched processes by version. None: see the alert KopuroServiceAbsent.",
+            description="The watched processes by version. If there are none, see KopuroServiceAbsent.",
             unit=Unit.number,
             kind=Kind.number,
             width=6,
@@ -34,7 +34,7 @@ SERVICE = Dashboard(
         ),
         Panel(
             title="Age of the outbox",
-            description="Time since the oldest event that is not published happened.",
+            description="Age of the oldest event that is not published yet.",
             unit=Unit.seconds,
             kind=Kind.number,
             width=6,
@@ -72,7 +72,7 @@ SERVICE = Dashboard(
         ),
         Panel(
             title="Duration of requests",
-            description="Half, and 99 in 100, took less. Long polls of mailboxes are left out.",
+            description="Median and 99th percentile. Long polls of mailboxes are left out.",
             unit=Unit.seconds,
             queries=[
                 Query(expression=_quantile(0.5), legend="half"),

@@ -50,8 +50,8 @@ _LIMITS: Final = {
     Share.report: _Limit(active=2, waiting=32),
     Share.simulation: _Limit(active=1, waiting=4),
     Share.change: _Limit(active=16, waiting=512),
-    Share.batch: _Limit(active=2, waiting=32),  # each line costs as much as a request
-    Share.long_poll: _Limit(active=256, waiting=0),  # waits in its handler, which costs nothing
+    Share.batch: _Limit(active=2, waiting=32),  # a line costs as much as a request
+    Share.long_poll: _Limit(active=256, waiting=0),  # it waits in its handler, at no cost
     Share.credentials: _Limit(active=4, waiting=32),
 }
 

@@ -55,7 +55,7 @@ class ReplicatedClients:
         self._awaited: set[str] = set()
 
     def __call__(self, client_id: str) -> RegisteredClient | None:
-        """Return the client. An unknown one is waited for, once: then it is known, or does not exist.
+        """Return the client. Waits once for an unknown one: afterwards it is known, or does not exist.
 
         Only the holder of a signing key can cause a wait: signatures are verified first.
         """

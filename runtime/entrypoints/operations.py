@@ -113,7 +113,7 @@ class OperationsApplication:
         return checks | _results(self._application.readiness)
 
     def watch_readiness(self) -> None:
-        """Keep the figures of checks and warnings up to date, for ever.
+        """Keep the figures of checks and warnings up to date, until the process ends.
 
         A scrape must not wait for a check that hangs.
         """

@@ -62,7 +62,7 @@ class EventIdentity(NamedTuple):
 class Deduplicator(Protocol):
     """Decides which messages may take effect.
 
-    remembers: the age up to which it recognises a message; None: for ever.
+    remembers: the age up to which it recognises a message; None: without a limit.
     """
 
     @property

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 # How a message leaves its consumer, and the checks that an author may fail. Each is a label's value.
 RESULTS = ("applied", "known", "postponed", "parked")
 CHECKS = ("unsigned", "digest", "source", "owner", "key", "signature", "user", "queue")
-# Those of a request or a reply (`signatures.requests`).
+# The checks of a request or a reply (`signatures.requests`).
 REQUEST_CHECKS = (
     "unsigned",
     "digest",

@@ -165,8 +165,8 @@ class QueueReader(Protocol):
     def strays(self, topology: Topology) -> tuple[str, ...]:
         """Return what the topology does not declare, where exchanges, queues and bindings can be listed.
 
-        Names are short and printable. Those of the last list while the broker does not list them. Call it
-        after `missing`.
+        Names are short and printable. While the broker lists nothing, the last result counts. Call it after
+        `missing`.
         """
         ...
 

@@ -81,7 +81,7 @@ class ReplicaComparison:
     def refused(
         self, transaction: Connection, records: Collection[RecordId], newest: int
     ) -> Mapping[RecordId, bool]:
-        """Return whether the stored row of each of these records, or its lack, is somebody else's doing.
+        """Return for each of these records whether somebody else has changed or deleted its stored row.
 
         Records whose row is newer than the newest number are left out: they have not been absorbed yet.
         """
@@ -99,7 +99,7 @@ class ReplicaComparison:
         return kept is not None and kept.change == change
 
     def _is_known(self, id: RecordId, row: Mapping[str, Any]) -> bool:
-        """Return whether the row says what was absorbed, under whichever change number."""
+        """Return whether the row says what was absorbed, whatever its change number is."""
         kept = self._rows.get(id)
         return kept is not None and (
             kept.is_stored_as(row) or (row["revision"] == kept.revision and self._replica.is_valid(row))

@@ -2,9 +2,9 @@
 
 A request is a transient message that names the client's private queue. Both sides sign what they send
 (`signatures.requests`), and neither accepts anything else. So a thief of a broker password alone can send
-neither requests nor replies. Replies are sealed to the process that asked (`signatures.sealed_replies`), so
-that passwords read none. Without a reply in time the client raises Unavailable: a 503 over HTTP, never an
-endless wait and never a bare 500.
+neither requests nor replies. Replies are sealed to the process that asked (`signatures.sealed_replies`), so a
+broker password does not open them. Without a reply in time the client raises Unavailable: a 503 over HTTP,
+never an endless wait and never a bare 500.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def row_code(secret: bytes, row: Mapping[str, Any]) -> bytes:
 def has_code(secret: bytes, row: Mapping[str, Any]) -> bool:
     """Return whether the row has the code that this service's key makes of it.
 
-    SQLite stores any value in any column: a row with one that no code can cover has none.
+    SQLite stores any value in any column. A row with a value that no code can cover does not have the code.
     """
     code = row["code"]
     if not isinstance(code, bytes | memoryview):

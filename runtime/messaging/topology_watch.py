@@ -1,7 +1,7 @@
 """Checks that the broker has the hub's exchanges, queues and bindings, which a deployment step declares.
 
-And no others: what somebody else has declared is reported, and stops nothing. Bindings are compared, and
-strays listed, where `KOPURO_BROKER_MANAGEMENT_URI` is set: AMQP cannot list them.
+It also reports what somebody else has declared, which stops nothing. Bindings are compared, and strays
+listed, where `KOPURO_BROKER_MANAGEMENT_URI` is set: AMQP cannot list them.
 
 A fact published while a queue or its binding is missing would be lost for that queue's service: the broker
 reports only a message that reaches no queue at all. So nothing is published until everything exists. This
@@ -46,12 +46,12 @@ class TopologyWatch:
         stalled_loops: StalledLoops | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """lacking: a gauge with the label `name`, set to 1 for each thing that is missing.
+        """lacking: a gauge with the label `name`, set to 1 for each missing exchange, queue or binding.
 
-        strays: set to the number of things that the topology does not declare.
+        strays: set to the number of those that the topology does not declare.
 
-        stalled_loops: notified while the broker is unreachable. It may be so for new connections only: then
-        consumers whose connections are open notice nothing.
+        stalled_loops: notified while the broker is unreachable. It may be unreachable for new connections
+        only: consumers with open connections then notice nothing.
         """
         self._reader = reader
         self._topology = topology
@@ -125,8 +125,9 @@ class TopologyWatch:
         if not self._strays:
             return None
         return (
-            f"The broker has {_listed(self._strays)}, which the hub does not declare. Somebody who held a "
-            "service's password may have: replace it, then run `kopuro admin broker remove-strays`."
+            f"The broker has {_listed(self._strays)}, which the hub does not declare. Somebody may have "
+            "declared it with a service's password: replace the password, then run "
+            "`kopuro admin broker remove-strays`."
         )
 
     def unready(self) -> str | None:

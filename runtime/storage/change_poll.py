@@ -13,7 +13,7 @@ from typing import Final
 
 from runtime.storage.database import Database, DatabaseUnavailable
 
-# Between two runs without a reason. A run that is skipped by mistake happens so much later.
+# The pause between two runs without a reason, and the longest delay of a run skipped by mistake.
 LONGEST_SECONDS: Final = 10.0
 
 
@@ -34,8 +34,8 @@ class ChangePoll:
         """work: depends on the database and the clock.
 
         Changes of other values that it depends on are followed by a commit or by `wake`, or may wait for
-        `seconds`. It returns whether the next call runs it whatever is committed: it was not finished, or
-        awaits a time.
+        `seconds`. It returns whether the next call runs it even without a commit, because it was not
+        finished or awaits a time.
 
         seconds: the longest time between two runs.
         """

@@ -30,7 +30,7 @@ def _encoded(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
 
 
 class _InTurns(Collector):
-    """Collects a registry's metrics. A reader of their samples gives way at the end of each turn."""
+    """Collects a registry's metrics. A reader of their samples lets others run at the end of each turn."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -45,7 +45,7 @@ class _InTurns(Collector):
 
 
 class _Samples(list[Any]):
-    """Samples whose reader gives way between two of them."""
+    """Samples whose reader lets others run between two of them."""
 
     def __init__(self, samples: Iterable[Any], turn: Turn) -> None:
         super().__init__(samples)

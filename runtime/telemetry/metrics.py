@@ -17,7 +17,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-# Seconds. Finest around the latency targets in DESIGN (submission p99: 0.1 s); a long poll ends after 30.
+# Seconds. Finest around the latency aim in docs/performance.md (p99: 0.1 s). A long poll ends after 30.
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -72,7 +72,7 @@ class HttpMetrics:
     def observe(
         self, method: str, route: str, status: int, seconds: float, *, trace_id: str | None = None
     ) -> None:
-        """Count one answered request. trace_id: the exemplar of its bucket, None for none.
+        """Count one answered request. trace_id: the exemplar of its bucket, if any.
 
         Exemplars are part of the OpenMetrics format only. The log's lines have the same `trace_id`.
         """

@@ -1,4 +1,4 @@
-"""The HTTP session to a receiver of spans, which trusts nothing in an answer but its status.
+"""The HTTP session to a receiver of spans, which uses only the status of an answer.
 
 Imports `requests`, which only installations with `kopuro[traces]` have.
 """
@@ -41,7 +41,7 @@ class _BoundedAdapter(HTTPAdapter):
 class StatusOnlySession(requests.Session):
     """Follows no redirect and reads no body: a body may have any size, and come at any pace.
 
-    Heads are read to a limit. More raises ConnectionError, as a broken connection does.
+    Heads are read to a limit. A longer one raises ConnectionError, as a broken connection does.
 
     A redirect would also take the headers of `OTEL_EXPORTER_OTLP_HEADERS`, often a key, to another host.
     """

@@ -92,8 +92,8 @@ class NoSpans:
 def is_sampled(trace_id: str, ratio: float) -> bool:
     """Return whether a trace is among the reported ones. ratio: their share, above 0 and up to 1.
 
-    The trace id alone decides, so that all services report the same traces. The caller's `sampled` flag has
-    no say: it belongs to the caller's own tracing.
+    The trace id alone decides, so that all services report the same traces. The caller's `sampled` flag is
+    ignored: it belongs to the caller's own tracing.
     """
     return int(trace_id, 16) % (1 << _RANDOM_BITS) < ratio * (1 << _RANDOM_BITS)
 

@@ -86,7 +86,7 @@ def _read_exactly(
     while received < length:
         if received:
             count()
-            turn.end_if_over()  # what has arrived already is read without waiting
+            turn.end_if_over()  # bytes that have arrived already are read without a wait
         with _deadline(started, received):
             segment: bytes = stream.read(min(_SEGMENT, length - received))
         if not segment:

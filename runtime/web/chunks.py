@@ -32,7 +32,7 @@ class Chunks:
         self._left = 0  # unread bytes of the current chunk
         self.ended = False
         self._overhead = 0
-        self._count = 0  # of chunks since others ran
+        self._count = 0  # chunks since other greenlets ran
 
     def read(self, size: int) -> bytes:
         """Read 1 to `size` bytes; return none when the body has ended. Raises BadChunk."""

@@ -1,9 +1,10 @@
 """The open connections of one port: how many there may be, and which one is closed to make room.
 
-Idle connections, and those whose head has not arrived, cost the hub a descriptor and their owner nothing. So
-a full port first closes the oldest of these, from the address with the most connections that has one. A
-request in progress is never closed to make room. Newcomers of one address close others at a bounded rate
-(`connection_queue.py`), so that a kept connection is not closed before it is used again.
+An idle connection, or one whose head has not arrived, costs the hub a descriptor, and its owner nothing. So a
+full port first closes the oldest of these. It chooses among the addresses that have one, and takes the
+address with the most connections. A request in progress is never closed to make room. Newcomers of one
+address close others at a bounded rate (`connection_queue.py`), so that a kept connection is not closed before
+it is used again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, Final
 
 from eventlet import greenio, wsgi
 
-_MOST_PUBLIC: Final = 10_000  # as many as there are workers (`runtime/process.py`)
+_MOST_PUBLIC: Final = 10_000  # the number of workers (`runtime/process.py`)
 _RESERVED: Final = 512  # descriptors for the operations port, the database, the broker and files
 _MOST_WAITING: Final = 1_000
 _WAITING_OF_RESERVED: Final = 8  # at least an eighth of the reserved descriptors may wait

@@ -21,7 +21,7 @@ class FairTurns:
 
     def __init__(self, a_round: int = A_ROUND) -> None:
         self._a_round = a_round
-        self._begun: dict[str, int] = {}  # in this round
+        self._begun: dict[str, int] = {}  # requests begun in this round, by caller
         self._waiting: dict[str, deque[Event]] = {}
         self._ends = False  # whether the end of this round is scheduled
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import eventlet
 
-FREE_LOOKS: Final = 4  # of each request: reads of a client that sends small pieces without delay
+FREE_LOOKS: Final = 4  # per request: reads that are free for a client that sends small pieces without delay
 _EARNS_A_LOOK: Final = 512  # bytes
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0

@@ -25,7 +25,7 @@ Scalar = str | int
 DEFAULT_LIMIT: Final = 50
 MAXIMUM_LIMIT: Final = 200
 _CHECK_BYTES: Final = 6
-_LONGEST_NAME: Final = 16  # of a scope, in bytes; the digest of a longer one has as many
+_LONGEST_NAME: Final = 16  # bytes of a scope; the digest of a longer scope has this length too
 
 
 def encode_cursor(scope: str, position: Sequence[Scalar]) -> str:

@@ -32,7 +32,7 @@ _JSON_BODY: Final = frozenset(
 _MORE_STATUSES: Final[Mapping[str, tuple[int, ...]]] = {
     "malformed-request": (408, 505),
     "head-too-large": (414,),
-    "clock-skew": (403,),  # of a proof; the client is known
+    "clock-skew": (403,),  # the clock of a proof; the client is known
 }
 # Problems whose status depends on the resource: at public ones, at the others.
 _BY_ACCESS: Final[Mapping[str, tuple[int, int]]] = {"clock-skew": (401, 403)}

@@ -24,7 +24,7 @@ from runtime.access.tokens import Principal
 
 _MAXIMUM_PARAMETERS: Final = 64
 _BACKSLASH: Final = ord("\\")
-_LONGEST_NAME: Final = 64  # of a parameter that a problem repeats
+_LONGEST_NAME: Final = 64  # characters of a parameter's name that a problem repeats
 
 
 def _nothing() -> None:
@@ -110,7 +110,7 @@ def parse_json(
             where = error_at(
                 found[0],
                 value="Must not contain a NUL character.",
-                inside="A text in here must not contain a NUL character.",
+                inside="A text in this value must not contain a NUL character.",
             )
             raise Refused("malformed-json", "A text contains a NUL character.", errors=(where,))
     repeated = repeated_name(body, document)
@@ -118,7 +118,9 @@ def parse_json(
         *parents, name = repeated
         shown = path_to_show(parents)
         if len(shown) < len(parents):
-            where = PointerError(pointer=pointer(shown), detail="A name in here appears more than once.")
+            where = PointerError(
+                pointer=pointer(shown), detail="A name in this value appears more than once."
+            )
         else:
             where = PointerError(pointer=pointer((*parents, name)), detail="Appears more than once.")
         raise Refused("duplicate-name", "`errors` says which name appears twice.", errors=(where,))

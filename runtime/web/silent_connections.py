@@ -75,7 +75,7 @@ class SilentConnections:
         return max(_LOOK_SECONDS, due - now)
 
     def _close_due(self) -> None:
-        """Close those that are due, giving way to others: thousands may have been opened together."""
+        """Close those that are due, and let others run: thousands may have been opened together."""
         turn = Turn()
         while self._watched:
             oldest, (_, due) = next(iter(self._watched.items()))

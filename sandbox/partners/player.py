@@ -35,7 +35,7 @@ class Player:
         self._waiting: list[tuple[dt.datetime, str, Act]] = []  # with the id of the message
 
     def run(self) -> None:
-        """Read the mailbox and act, for ever."""
+        """Read the mailbox and act, without end."""
         after: str | None = None
         while True:
             after = self.turn(after, longest=_LONGEST_POLL)

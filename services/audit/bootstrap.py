@@ -73,7 +73,7 @@ RETENTION_SECONDS = 1.0
 # `handlers.inspector` says how much one turn reads.
 INSPECTION_SECONDS = 1.0
 FILING_SECONDS = 1.0
-# The publication's files are read so often whatever is committed.
+# The publication's files are read at this interval, even if nothing is committed.
 PUBLICATION_LOOK_SECONDS = 2.0
 # The id of the publishing lock in this database; the relay's lock has another id.
 _PUBLISHING = 0x6B6C6F67

@@ -280,7 +280,7 @@ def _forwarded(message: Envelope, organization: str) -> Arrival:
         organization=organization,
         message_id=message.id,
         type=message.type,
-        # Receipts cover many referrals, and notices about keys and clients none.
+        # Receipts cover many referrals; notices about keys and clients concern no referral.
         referral_id=message.data.get("referral_id", ""),
         correlation_id=message.correlation_id,
         body=message.body,

@@ -287,7 +287,7 @@ POST_CREDENTIAL: Final = _conditional_change(
 )
 DELETE_CREDENTIAL: Final = _change("Revoke a client; a repetition succeeds", {200: record_of(ClientRecord)})
 PUT_ROOT_CLIENT: Final = _change(
-    "Name a client the first one of its organisation; a repetition changes nothing",
+    "Make a client the first one of its organisation; a repetition changes nothing",
     {200: record_of(ClientRecord), 202: _WAITS},
 )
 _SAMPLE_DIGEST: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"

@@ -208,7 +208,7 @@ class AssertionReader(Protocol):
     """Reads client assertions."""
 
     def client_id(self, assertion: str) -> str | None:
-        """Return the client that an assertion claims to be of, not verified; None for no assertion."""
+        """Return the client that an assertion names, unverified; None for no assertion."""
         ...
 
     def claims(self, assertion: str, keys: Sequence[ClientKey]) -> Mapping[str, Any] | None:
@@ -285,7 +285,7 @@ class WatchStore(Protocol):
     ) -> list[WatchReport]:
         """Return the reports after that time that are not retracted. country: of the employer; None: any.
 
-        Gives way to other requests while it reads them.
+        Lets other requests run while it reads them.
         """
         ...
 

@@ -47,7 +47,7 @@ class FloodGuard:
         self._accounts: dict[str, Account] = {}
         # When the latest bans of an organisation ended early, by organisation.
         self._ended_early: dict[str, tuple[float, ...]] = {}
-        # Those of the banned organisations whose connections the broker has closed.
+        # The banned organisations whose connections the broker has closed.
         self._closed: set[str] = set()
         self._last: tuple[float, BrokerSample] | None = None
         self._stopping = threading.Event()
@@ -60,7 +60,7 @@ class FloodGuard:
         """End the ban: a user of the earlier password may have caused it, and has no access now.
 
         If the organisation floods the broker again, the next, longer ban follows at once. The ban ends with
-        the next turn. A third one within an hour runs its time, whichever clients replace the password.
+        the next turn. A third ban within an hour does not end early, whichever clients replace the password.
         """
         account = self._accounts.get(organization)
         if account is None or account.until is None:
@@ -70,7 +70,7 @@ class FloodGuard:
             earlier = tuple(at for at in self._ended_early.get(organization, ()) if at > since)
             if len(earlier) >= EARLY_ENDS:
                 _log.warning(
-                    "the ban continues despite the new password: too many bans were ended so within an hour",
+                    "the ban continues despite the new password: too many bans ended early within an hour",
                     extra={"organization": organization},
                 )
                 return
@@ -119,7 +119,7 @@ class FloodGuard:
 
     def _charged(self, organizations: set[str], now: float, sample: BrokerSample) -> dict[str, Account]:
         if self._last is None:
-            return {}  # what was done before this process started is nobody's burst
+            return {}  # work from before this process started is charged to nobody
         at, last = self._last
         work = work_between(last, sample)
         accounts = self._accounts | {
@@ -164,6 +164,6 @@ class FloodGuard:
             try:
                 self.turn()
             except Unavailable as error:
-                # `windows` of /readyz says so.
+                # The warning `windows` of /readyz reports it.
                 _log.warning("the load of the partners' broker is not known", extra={"reason": str(error)})
             self._stopping.wait(LOOK_SECONDS)

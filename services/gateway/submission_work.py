@@ -217,7 +217,7 @@ class SubmissionWork:
             if not may_begin(size, processed):
                 self._lanes[organization].overtaken += 1
                 if self._lanes[organization].overtaken > _MOST_OVERTAKEN:
-                    break  # small batches could keep it from its turn for ever
+                    break  # otherwise small batches could keep it from its turn without end
                 continue  # it stays before the others
             processed += size
             # At the end of the order, so that organisations take turns at the places.

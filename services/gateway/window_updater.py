@@ -25,8 +25,8 @@ _log = logging.getLogger(__name__)
 PAGE: Final = 200
 # Seconds to wait for a message when every copy is proved; the hub ends the wait when access ends.
 IDLE_WAIT: Final = 20.0
-# Seconds to wait while copies are unproved, which is how often the broker's count is read: doubled up to the
-# longest while the consumer does nothing.
+# Seconds to wait while copies are unproved: the interval between two reads of the broker's count. It is
+# doubled up to the longest while the consumer does nothing.
 PROOF_WAIT: Final = 1.0
 LONGEST_PROOF_WAIT: Final = 8.0
 # Seconds between two looks for closed messages in a queue that is not empty.

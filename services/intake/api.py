@@ -129,7 +129,7 @@ def find(search: SubmissionSearch, request: Request) -> Response:
     oversight = bool(request.principal.roles & OVERSIGHT)
     organization = organization_of(query)
     if not oversight and organization not in (None, viewer):
-        raise invalid_parameter("organization", "must be your own; only staff find those of others.")
+        raise invalid_parameter("organization", "must be your own; only staff can look up those of others.")
     if "id" in query:
         if not ID_FORMS["uuid"].fits(query["id"]):
             raise invalid_parameter("id", f"must be {ID_FORMS['uuid'].expected}.")

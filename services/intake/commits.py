@@ -264,7 +264,7 @@ def _repeated(admission: Admission, used: Mapping[tuple[str, str], UsedKey]) -> 
         if claim.content_key is not None and (claim.organization, claim.content_key) in used:
             return Refused(
                 "idempotency-conflict",
-                "An equal line was admitted under the batch's key, earlier in this batch or elsewhere.",
+                "An identical line was admitted under the batch's key, earlier in this batch or elsewhere.",
             )
         return None
     if claim.repeats(known):

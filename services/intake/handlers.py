@@ -210,8 +210,8 @@ class IntakeHandlers:
     def _roles(self, organization: str, commands: Sequence[Command]) -> dict[str, Role]:
         """Return the organisation's role in each referral that the commands are about.
 
-        Without those that routing has not read yet, and without any while routing does not reply, or while an
-        earlier build of it does not know this query: routing then refuses later what it has to refuse.
+        Referrals that routing has not read yet are left out. All are left out while routing does not reply,
+        or is of an earlier build that does not know this query: routing then refuses later.
         """
         subjects = list(dict.fromkeys(one.subject for one in commands if not one.body.about_offer))
         roles: dict[str, Role] = {}

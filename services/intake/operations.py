@@ -22,7 +22,11 @@ from runtime.web.parameters import IDEMPOTENCY_KEY, ORGANIZATION, PAGED, coded, 
 from services.intake.domain.command import COMMANDS, CommandBody
 
 LISTED: Final = (
-    coded("status", ReferralStatus, "Only referrals in this state in which you have a part."),
+    coded(
+        "status",
+        ReferralStatus,
+        "Only referrals in this state that you sent, accepted, or are offered now.",
+    ),
     *PAGED,
 )
 

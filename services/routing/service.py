@@ -23,9 +23,9 @@ READERS = frozenset({"partner"}) | OVERSIGHT_ROLES
 # Members read their own statement only. Coordinators read the report, in which small figures are withheld.
 MEMBERS = frozenset({"partner"})
 COORDINATORS = frozenset({"coordinator"})
-# Those who may ask why an organisation was not a candidate.
+# The roles that may ask why an organisation was not a candidate.
 EXAMINERS = frozenset({"coordinator", "auditor"})
-# Those who may suspend an organisation, and see first what that concerns.
+# The roles that may suspend an organisation, and see first what the suspension concerns.
 SUSPENDERS = frozenset({"coordinator", "operator"})
 
 

@@ -20,7 +20,7 @@ PausedUntil = Callable[[str, dt.datetime], dt.datetime | None]
 _PAUSED: Final = (
     "The receiver's sealing key was replaced without proof of the earlier key; no note goes to it yet."
 )
-# Intake has admitted this one: it answers a repetition under the same key as before, and nothing happens.
+# Intake has admitted this submission: it repeats the first answer under the same key, and nothing happens.
 _AGAIN: Final = "Send the note again after {until}, with another Idempotency-Key."
 
 

@@ -237,6 +237,6 @@ class KnownSealingKeys(Protocol):
 
     def paused_until(self, organization: str) -> dt.datetime | None:
         """Return until when nothing may be sealed to the key, because it replaced an earlier one without
-        proof of that key. None: it may; a moment in the past: it may again.
+        proof of that key. None: there is no such pause; a moment in the past: it has ended.
         """
         ...

@@ -61,8 +61,8 @@ class Releases:
                 # Not `case-unreadable`, which would end the referral: the operator may find the key store.
                 raise Defect("The key store does not have the key of this case.")
             if custody.receiver is not None and case.kid() != custody.kid:
-                # The sender has sealed it again since, for the acceptor of another part. The custody says so
-                # from now on, so that the sender is asked once.
+                # The sender has sealed it again since, for the acceptor of another part. The custody records
+                # that from now on, so that the sender is asked once.
                 whole = batch.custodies[custody.case_of]
                 newest = replace(custody, receiver=whole.receiver, kid=whole.kid)
                 batch.custodies[custody.referral_id] = newest

@@ -1,4 +1,4 @@
-"""Replacements: the newest case that a sender sent wins over the ones before."""
+"""Replacements: the newest case that a sender has sent replaces the earlier ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from services.vault.releases import Releases
 _PAUSED: Final = (
     "The acceptor's sealing key was replaced without proof of the earlier key; no case is sealed to it yet."
 )
-# Intake has admitted this one: it answers a repetition under the same key as before, and nothing happens.
+# Intake has admitted this submission: it repeats the first answer under the same key, and nothing happens.
 _AGAIN: Final = "Replace the case again after {until}, with another Idempotency-Key."
 
 
@@ -96,7 +96,7 @@ class Replacements:
 
 
 def _keep(batch: BatchProgress, referral_id: str, case: SealedCase) -> None:
-    """Store the case instead of the one before."""
+    """Store the case instead of the earlier one."""
     batch.destroyed.add(referral_id)
     batch.arrived[referral_id] = case
 

@@ -79,7 +79,7 @@ def chaos_run(plan: Plan, directory: Path, say: Callable[[str], None]) -> Iterat
     with Supervisor([[broker]]) as supervisor:
         broker.wait_until_ready()
         environment = {**os.environ, "KOPURO_AMQP_URI": broker.uri}
-        # A few partners send what a whole network does.
+        # A few partners send as much as a whole network.
         for name in ("REQUESTS_PER_MINUTE", "SUBMISSIONS_PER_MINUTE", "SUBMISSIONS_BURST"):
             environment[f"KOPURO_{name}"] = "999999"
         hub = Hub(directory / "hub", policy=policy, environment=environment)

@@ -44,7 +44,7 @@ class Killer:
     def strike(self, probe: Callable[[], Callable[[], bool]]) -> Kill:
         """Kill one process, sometimes two at once; return when the hub has recovered.
 
-        probe: submits a referral, and gives what says whether it has been offered. Raises TimeoutError.
+        probe: submits a referral; its result says whether it has been offered. Raises TimeoutError.
         """
         victims = tuple(self._random.sample(VICTIMS, 2 if self._random.random() < 0.2 else 1))
         before = {victim: self._pid(victim) for victim in victims}

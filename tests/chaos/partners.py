@@ -15,7 +15,7 @@ import orjson
 from tests.journey.running_hub import RunningHub
 from tests.support.partners import PatientPartner
 
-# Nothing takes a hub longer after a kill; a partner that waits this long gives up, and so does the run.
+# A hub answers sooner than this after a kill. A partner that waits this long gives up, and so does the run.
 PATIENCE_SECONDS = 120.0
 _PAGE = 200
 # The subject of a message besides its referral; each subject has one message.

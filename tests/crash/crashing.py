@@ -278,7 +278,7 @@ class CrashHub(Neighbours):
 
     def _tell_token_key(self, queue: str) -> None:
         self.publish(TokenKeyChanged(revision=1, key=self.signer.public_jwk()), partition_key=self.signer.kid)
-        # Before the service is ready, so that no test's planned moment comes when a client is stored.
+        # Sent before the service is ready: a test's planned moment must not come when a client is stored.
         for name in (SENDER, ACCEPTOR):
             self.register(name)
         self._complete(queue)

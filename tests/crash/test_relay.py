@@ -70,7 +70,7 @@ def test_referral_is_admitted_once_when_relay_is_killed_before_confirm(
     body = crash_hub.referral_body()
     with crashing.whole:
         crashing.whole.until_ready()
-        crashing.until_published()  # its request for a snapshot: the relay is connected
+        crashing.until_published()  # the request for a snapshot is published: the relay is connected
         # "published, not yet confirmed": from here on, no confirm comes back
         proxy.swallow.set()
         answer = crash_hub.submit(crashing.whole, body)

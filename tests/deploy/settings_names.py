@@ -38,7 +38,7 @@ def required() -> frozenset[str]:
 
 
 def missing(service: str, given: frozenset[str]) -> set[str]:
-    """Return what the service needs and is not given, itself or as a file, and what it is given in vain."""
+    """Return what the service needs and is not given, itself or as a file, and what it does not use."""
     wanted = {*required(), *(name for name, owner in OF_ONE_SERVICE.items() if owner == service)}
     there = {name.removesuffix(SUFFIX) if name.removesuffix(SUFFIX) in SECRETS else name for name in given}
     foreign = {name for name, owner in OF_ONE_SERVICE.items() if owner != service} & there

@@ -95,7 +95,7 @@ def run_out_of_room(harness: IntakeHarness, listener: Listener, disk: SmallDisk 
             admitted.append(answer.json()["id"])
             assert len(admitted) < 200
         assert unavailable(harness.submit(LARGE)), "and again"
-        # Small writes, such as marking an event as published, may succeed all the while.
+        # Small writes, such as marking an event as published, may still succeed.
         assert FAILED.match(database_warning(harness) or "")
         assert harness.sender.ask("GET", "intake", "/.well-known/kopuro").status_code == 200
         assert harness.intake.process.running()

@@ -100,7 +100,7 @@ def running(started: Sequence[Started]) -> Iterator[None]:
 def all_stop_in_time(started: Sequence[Started]) -> None:
     for one in started:
         one.have_something_to_publish()
-    # An idle relay looks that often; it is to be in the middle of a wave that gets nowhere.
+    # An idle relay looks that often. Each relay must be in the middle of a wave that does not get through.
     time.sleep(IDLE_SECONDS + 0.5)
     asked = time.monotonic()
     for one in started:

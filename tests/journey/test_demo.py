@@ -158,7 +158,7 @@ def test_demo_writes_plain_text_to_pipe_and_colour_to_terminal(performances: dic
 
 
 def test_wheels_hold_every_file_of_their_packages(installed: wheels.Environment) -> None:
-    """Migrations, vocabularies, schemas, phrases and the sample network: whatever git has."""
+    """Migrations, vocabularies, schemas, phrases, the sample network: all files that git has."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", *wheels.PACKAGES],
         cwd=wheels.ROOT,

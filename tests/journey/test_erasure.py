@@ -13,7 +13,7 @@ from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 
 REFERRAL = "wage-claim-osh-moscow"
-# Long enough to stand nowhere by chance, short enough that some lie whole on one page of a file.
+# So long that no piece occurs by chance, and so short that some pieces are whole on one page of a file.
 _PIECE = 20
 
 
@@ -49,7 +49,7 @@ def _services_that_keep(hub: RunningHub, *cases: str) -> list[str]:
 
 
 def _pieces(case: str) -> Sequence[bytes]:
-    # The header says the same of every case to the same key.
+    # The header is the same for every case that is sealed to the same key.
     _, wrapped_key, _, ciphertext, _ = case.encode().split(b".")
     return [
         part[start : start + _PIECE]

@@ -39,7 +39,7 @@ REFERRAL = "wage-claim-osh-moscow"
 
 
 @pytest.mark.timeout(300)  # searches all that the hub keeps, several times
-def test_no_canary_of_a_whole_life_is_in_anything_that_the_hub_keeps_or_says(
+def test_hub_stores_and_returns_no_canary_of_a_whole_referral(
     hub: RunningHub, broker: PrivateBroker, request: pytest.FixtureRequest
 ) -> None:
     further = [broker.files.root]

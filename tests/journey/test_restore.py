@@ -60,7 +60,7 @@ def test_destroyed_hub_is_restored_and_continues(
         hub.stop()
     checkpoint = (data / "log" / "checkpoint").read_bytes()
 
-    # The vault erases a case after the backup, and then everything is lost but what is kept apart, and the
+    # The vault erases a case after the backup. Then everything is lost except what is kept apart and the
     # vault's own keys on their mirrored disk.
     _erase(databases["vault"], data / "keys" / "vault.sqlite", erased)
     shutil.copytree(data / "keys", kept / "keys")
@@ -88,7 +88,7 @@ def test_destroyed_hub_is_restored_and_continues(
         acceptor.hub.accept(offer)
         acceptor.await_message("case.released", asked)
         assert acceptor.hub.sealed_case(asked)
-        # A new one.
+        # A new loop.
         running.accepted(REFERRAL)
         # The erased case had been released; delivery's backup had it.
         with pytest.raises(RefusedError):
@@ -141,7 +141,7 @@ def _longer(checkpoint: bytes, data: Path) -> bool:
 
 
 def _assert_continues(audit: str, data: Path, checkpoint: bytes) -> None:
-    """Assert that the log of now is longer than the one of the checkpoint, and begins with it."""
+    """Assert that the present log is longer than the log of the checkpoint, and begins with it."""
     before, now = _checkpoints(checkpoint, data)
     assert now.size > before.size
     database = Database.open(audit)

@@ -34,7 +34,7 @@ from tests.unit.docs.test_alerts import RULES, promtool_tests
 
 PROCESSES = (*SERVICES, GATEWAY)
 RULE_FILES = {file.name: file.read_text("utf-8") for file in (ROOT / "deploy/prometheus").glob("*.rules.yml")}
-# Alerts that no value of a series causes, but a service that is down or not watched.
+# Alerts whose cause is not a value of a series but a service that is down or not watched.
 ABOUT_ABSENCE = {"KopuroServiceDown", "KopuroFiguresAbsent", "KopuroServiceAbsent"}
 
 

@@ -1,4 +1,4 @@
-"""Set up a hub on fresh machines by deploy/README.md, to the letter, and send a referral through it.
+"""Set up a hub on fresh machines exactly by deploy/README.md, and send a referral through it.
 
     python -m tests.machines.deployment --release bookworm trixie
 

@@ -24,8 +24,8 @@ _LOGINS: Final = {"root": "root", "user": ORDINARY_USER}
 # `make`, which installs it where Debian has not.
 _PACKAGES: Final = ("ca-certificates", "git", "make", "python3", "sudo")
 
-# Mounts and processes are in namespaces of their own: the kernel ends both with the first process, whatever
-# happens to us. The shell is that process; it also reaps the orphans. The network is the host's.
+# Mounts and processes are in namespaces of their own: the kernel ends both with the first process, even if
+# this program is killed. The shell is that process; it also reaps the orphans. The network is the host's.
 NAMESPACES: Final = (
     *("unshare", "--mount", "--pid", "--ipc", "--uts"),
     *("--fork", "--kill-child=KILL", "--propagation", "private"),

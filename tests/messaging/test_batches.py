@@ -62,7 +62,7 @@ def test_others_may_run_before_each_message_is_verified(
 def test_others_may_run_before_each_message_of_a_failed_batch(
     harness: ConsumerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # On SQLite a short transaction ends before its own turn does, and no lock makes it wait.
+    # On SQLite a short transaction ends before its turn ends, and does not wait for a lock.
     harness.faults |= {"m1": Unavailable("Not here yet."), "m2": ValueError("x"), "m3": ValueError("x")}
     counted = count_turns(monkeypatch)
     harness.processor.process(deliveries(*TEN))
@@ -153,7 +153,7 @@ def test_events_of_one_batch_message_are_dead_lettered_separately(database_url: 
         harness.processor.process(broker.consumer(["letters.1"], 1).take(10, 1))
         assert harness.effects() == ["a", "d"]
         parked = {m.body: (m.message_id, m.partition_key) for m in harness.dead_letters()}
-    # what names itself in no way that can be used has the name that its message came with
+    # An event without a usable id and key gets those of the message in which it came.
     assert parked == {unknown: ("b", "key of b"), requested[2]: ("a", "key of a")}
 
 

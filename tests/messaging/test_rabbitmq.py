@@ -94,7 +94,7 @@ def test_messages_survive_an_orderly_restart(own_broker: PrivateBroker, own_vhos
     publisher, consumer = hub.publisher(), hub.consumer(["q"], 10)
     publisher.publish(direct("1"))
     own_broker.restart()
-    # The connection of before is dead. Idle, the publisher notices while it is tended.
+    # The earlier connection is dead. The idle publisher notices this in `tend`.
     publisher.tend()
     publisher.publish(direct("2"))
     assert [d.message_id for d in take(consumer, 2)] == ["1", "2"]
@@ -178,7 +178,7 @@ def test_consumer_detects_silent_connection_by_heartbeat(vhost: str, proxied: st
     RabbitBroker(vhost).declare(TOPOLOGY)
     consumer = RabbitBroker(proxied, heartbeat=1).consumer(["q"], 10)
     assert consumer.take(1, 0.01) == []
-    # a link that is merely quiet holds, however long
+    # a quiet link is not taken for a broken one
     assert consumer.take(1, 3.5) == []
     proxy.frozen.set()
     with within(8), pytest.raises(BrokerUnavailable):

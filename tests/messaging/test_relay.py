@@ -358,7 +358,7 @@ def test_lease_belongs_to_one_process_until_its_connection_ends(postgres_databas
         first, second, unrelated = ExclusiveLock(one, 1), ExclusiveLock(other, 1), ExclusiveLock(other, 2)
         assert [first.held(), first.held(), second.held(), unrelated.held()] == [True, True, False, True]
         first.release()
-        until(second.held)  # the server lets go of it once it has noticed that the connection ended
+        until(second.held)  # the server frees it once it has noticed that the connection ended
         assert not first.held()
         # The session ends without a release when the process is killed or the server ends it.
         with one.write() as connection:
@@ -490,7 +490,7 @@ def test_messenger_warns_of_lost_queue_and_resumes_when_it_is_back(
         assert messenger.topology_alarm() is None
         lose("late")
         until(lambda: "lacks late:" in str(messenger.topology_alarm()))
-        # ready all the same: what it admits waits in its outbox
+        # It stays ready: what it admits waits in its outbox.
         assert messenger.unready() is None
         # "answers" exists, but a fact for it may also be one for the lost queue
         fill_outbox(database, ["m0"])

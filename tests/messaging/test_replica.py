@@ -556,7 +556,7 @@ def test_record_changed_after_a_forged_number_is_used_at_once_and_after_a_restar
     assert service.used == restarted.used
 
 
-def test_history_written_in_advance_keeps_no_record_out(database: Database) -> None:
+def test_forged_later_rows_of_the_history_keep_no_record_out(database: Database) -> None:
     history = ReplicaHistory(table=CHANGES, entry_of=lambda fact: getattr(fact, "key", None))
     service = Service(database, history=history)
     service.take(changed("a", 1))

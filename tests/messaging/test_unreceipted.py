@@ -337,7 +337,7 @@ def test_pause_between_offers_doubles_up_to_four_hours(author: Author) -> None:
     assert pauses == [15, 30, 60, 120, 240, 240, 240, 240, 240]
 
 
-def test_hopeless_messages_keep_no_other_from_its_offer(author: Author) -> None:
+def test_messages_without_receipts_do_not_keep_others_from_being_offered(author: Author) -> None:
     first = [batch(1)[0] for _ in range(WINDOW)]
     author.confirm(*first)
     author.clock.advance(seconds=1)

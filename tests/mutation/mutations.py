@@ -49,7 +49,7 @@ _PUBLISHER = "runtime/messaging/rabbit/publisher.py"
 _OFFER = "services/routing/domain/offer.py"
 _SPLITTING = "tests/unit/services/routing/domain/test_splitting.py"
 SIMULATION = "tests/simulation/test_simulation.py::test_fixed_seeds_keep_the_invariants"
-# How a simulation fails. The test itself failing to run would not say so.
+# The output of a simulation that fails. A test that cannot run does not print it.
 _STORY_FAILS = "AssertionError: story"
 
 _ACKNOWLEDGED_FIRST = (
@@ -414,7 +414,7 @@ MUTATIONS = (
             ),
         ),
         tests=("tests/unit/services/delivery/webhooks/test_http_sender.py",),
-        reason="test_no_connection_to_any_address_that_is_not_public",
+        reason="test_sender_connects_to_no_address_that_is_not_public",
     ),
     Mutation(
         name="an endpoint is verified without repeating the challenge",

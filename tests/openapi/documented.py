@@ -28,7 +28,7 @@ from tests.journey.running_hub import RunningHub
 
 Members = Mapping[str, Any] | None
 
-# Calls the operations that need a partner and no certain one.
+# Calls the operations that any partner may call.
 PARTNER = "ru.moscow-common-table"
 CHECKS: list[CheckFunction] = [
     not_a_server_error,

@@ -279,7 +279,7 @@ def test_webhook_program_of_a_page_outlasts_requests_of_strangers(
             b"Content-Length: 2\r\nwebhook-id: a\r\nwebhook-timestamp: "
             + now
             + b"\r\nwebhook-signature: \xff",
-            b"Content-Length: 100",  # of which two bytes come
+            b"Content-Length: 100",  # only two bytes follow
             b"Content-Length: 999999999",
             b"Transfer-Encoding: chunked",
             b"no header",

@@ -324,7 +324,7 @@ def test_unroutable_message_ends_the_confirmed_part_of_a_wave(hub: Broker) -> No
             publisher.publish(wave)
         assert caught.value.confirmed == 2
         assert caught.value.unroutable == "topic nobody.asked"
-        # and the publisher is as good as new
+        # and the publisher works as before
         publisher.publish(direct("b", "5"))
     assert emptied(hub, "a")[:2] == ["1", "2"]
     assert emptied(hub, "b") == ["5"]

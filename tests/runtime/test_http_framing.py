@@ -25,7 +25,7 @@ class Received:
     status: int
     headers: dict[str, str]
     body: bytes
-    rest: bytes  # what came behind the first answer
+    rest: bytes  # the bytes after the first answer
 
 
 def exchange(sample: SampleProcess, request: bytes) -> Received:

@@ -328,7 +328,7 @@ def test_connection_that_sends_requests_ahead_delays_no_other(
 
 
 def test_flood_of_idle_connections_locks_nobody_out(hurried: SampleProcess) -> None:
-    """More connections than the process has descriptors: partners and operators are served all the same."""
+    """Partners and operators are served despite more connections than the process has descriptors."""
     with ExitStack() as held:
         for number in range(2 * OPEN_FILES):
             held.enter_context(connect(hurried.port, f"127.0.1.{number % 8}"))

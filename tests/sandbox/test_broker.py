@@ -102,7 +102,7 @@ def test_broker_does_not_start_epmd(broker: PrivateBroker) -> None:
 
 
 def test_broker_loads_no_library_module_that_it_does_not_call(broker: PrivateBroker) -> None:
-    """RabbitMQ 4 starts as ever."""
+    """RabbitMQ 4 starts as usual."""
     names = "[" + ", ".join(LIBRARIES) + "]"
     listed = broker.evaluate(f"lists:usort([application:get_key(App, modules) || App <- {names}])")
     installation = RabbitInstallation.found(server_script(), path=os.environ["PATH"])
@@ -207,7 +207,7 @@ def stopped(first_start: FirstStart) -> PrivateBroker:
 
 
 def test_node_sees_no_plugin_and_searches_the_servers_modules_first(first_start: FirstStart) -> None:
-    """A start that looks through all plugins takes twice the CPU time. RabbitMQ 4 starts as ever."""
+    """A start that looks through all plugins takes twice the CPU time. RabbitMQ 4 starts as usual."""
     installation = RabbitInstallation.found(server_script(), path=os.environ["PATH"])
 
     assert (first_start.plugins == "[]") == (installation is not None), first_start.plugins

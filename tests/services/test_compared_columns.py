@@ -498,7 +498,7 @@ def history_read() -> Outgoing:
     )
 
 
-# The row that is rewritten, where the first one is not compared with all its columns: a column and its value.
+# The row that is rewritten, if not all columns of the first row are compared: a column and its value.
 ROWS: Final[Mapping[tuple[str, str], tuple[str, Any]]] = {
     ("routing", "offers"): ("state", "declined"),
     ("routing", "timeline"): ("fact", "offer.declined"),
@@ -520,7 +520,7 @@ COLUMN_ROWS: Final[Mapping[tuple[str, str, str], tuple[str, Any]]] = {
     ("delivery", "mailbox_messages", "state"): ("state", "acknowledged"),
     ("delivery", "mailbox_messages", "content"): ("content", "declined"),
 }
-# Where a value of the column's type would not do.
+# Values for the columns for which not every value of their type is suitable.
 VALUES: Final[Mapping[tuple[str, str], Any]] = {
     ("referrals", "status"): "failed",
     ("referrals", "outcome"): "not_resolved",
@@ -733,7 +733,7 @@ def test_time_in_the_future_is_named(databases: dict[str, str], ahead: dt.timede
         database = Database.open(databases[service])
         try:
             with database.write() as transaction:
-                # In every row: also of what is then not compared.
+                # In every row, also in those that are then not compared.
                 later = update(declared).values({column: dt.datetime.now(dt.UTC) + ahead})
                 where = "log" if table == "entries" else service
                 changed[where, f"{column} of {table}"] = transaction.execute(later).rowcount
@@ -818,7 +818,7 @@ OPTIONAL: Final = {
 
 
 def damages() -> Iterator[Change]:
-    """Yield each kind of damage, of which the columns of a table take turns with a part."""
+    """Yield each kind of damage. The columns of a table share the kinds: each column gets some of them."""
     places: Counter[tuple[str, str]] = Counter()
     for service, table, column in COMPARED:
         declared = metadata_of(service).tables[table].c[column]

@@ -191,7 +191,7 @@ class DirectoryWithLog:
         two.entries.put_organization(OPERATOR, organization("kg.lapsed-again"))
 
     def applications(self) -> None:
-        """Applications that are vetted, refused or withdrawn, expire, wait again or wait, and one deleted."""
+        """Applications in every state: vetted, refused, withdrawn, expired, waiting (again) and deleted."""
         one, two = self.directory.applications, self.two_persons.applications
         approvals = self.two_persons.approvals
         ids: dict[str, str] = {}
@@ -421,7 +421,7 @@ def forge_key(folder: Path, name: str, forged: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("name", "forged"),
     [
-        # Before all others; between a revision and the next; the newest.
+        # Forged rows before all others, between two revisions, and after the newest.
         *[
             ("kg.loaded-keys", {"number": number, "manner": manner, "by": "kg.thief"})
             for number in (-5, 0, 99)
@@ -486,7 +486,7 @@ def test_blank_change_of_a_request_that_the_directory_does_not_erase_is_named(
     copied: Path, subject: str, blank: str
 ) -> None:
     execute(copied, "UPDATE approvals SET change = ? WHERE subject = ?", blank, subject)
-    assert "the request for approval has another change than its digest: it was rewritten" in {
+    assert "the request for approval does not match its digest: the change was rewritten" in {
         one.what for one in found(copied) if one.where == "directory"
     }
 
@@ -618,12 +618,12 @@ def test_deleted_row_of_an_open_application_or_a_watch_report_is_named(
 def test_rows_that_the_directory_deletes_in_time_are_not_differences(
     copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ended applications after the time that the network chose, expired reports, replies without one."""
+    """Ended applications after the time that the network chose, expired reports, replies without a report."""
     execute(copied, "DELETE FROM applications WHERE state NOT IN ('waiting', 'in_approval')")
     assert found(copied) == []
     execute(copied, "DELETE FROM employer_replies")
     execute(copied, "DELETE FROM watch_reports")
-    # None has expired.
+    # No report has expired.
     assert {one.what for one in found(copied)} == {
         "the watch report is missing",
         "the reply of an employer is missing",

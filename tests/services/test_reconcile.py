@@ -701,7 +701,7 @@ def test_replica_with_an_earlier_revision_or_without_a_record_is_reported(
     complete(hub, "vault")
     _, found = run(hub, capsys)
     assert [(one["where"], one["what"], one["index"]) for one in found] == [
-        ("intake", "its replica of the directory has revision 1, the log has 2", 1),
+        ("intake", "its replica of the directory has revision 1, but the log has 2", 1),
         ("vault", "its replica of the directory lacks the record", 1),
     ]
 

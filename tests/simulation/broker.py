@@ -1,7 +1,7 @@
 """A broker with all faults that AMQP allows: lost confirms, broken connections, redelivery.
 
-Within one queue the order holds but for redeliveries; between queues there is none, for the schedule chooses
-which queue is read next.
+Within one queue the order holds, except for redeliveries. Between queues there is no order, because the
+schedule chooses which queue is read next.
 """
 
 from __future__ import annotations

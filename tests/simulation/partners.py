@@ -1,7 +1,7 @@
 """The organisations' systems: they read their mailboxes and answer soon, late or never.
 
-They are neither careful nor prompt. An intent is carried out at any later moment, perhaps when its offer is
-long closed; what was read and not acknowledged is read again, and then meant twice.
+They are neither careful nor prompt. An intent is carried out at any later moment, perhaps long after its
+offer was closed. A message that was read and not acknowledged is read again, and causes a second intent.
 """
 
 from __future__ import annotations

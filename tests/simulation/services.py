@@ -247,8 +247,8 @@ class _Asked:
 class Routing(Service):
     """Routing, with its copy of the directory.
 
-    suspended: the organisations that the copy has as suspended. maxima: the capacity that the copy has for an
-    organisation's services, by organisation; others state no maximum.
+    suspended: the organisations that are suspended in the copy. maxima: the capacity of an organisation's
+    services in the copy, by organisation; others state no maximum.
     """
 
     name = "routing"
@@ -398,7 +398,7 @@ class Vault(Service):
             clock=self.clock,
             new_id=new_id,
             period=TRANSIT_KEY_PERIOD,
-            # Looks are too rare here to tell that nothing has been waiting.
+            # The vault looks too rarely here to know that nothing has been waiting.
             waiting=lambda: None,
             after_commit=self.messenger.wake,
         )
@@ -522,7 +522,7 @@ class Audit(Service):
             clock=self.clock,
             after_commit=self.messenger.wake,
         )
-        # Salts decide nothing, and are dear in bulk.
+        # Salts decide nothing here, and thousands of them cost much time.
         sequencer = Sequencer(log, self.key, lambda length: bytes(length), SqlClosures(), SqlDueReceipts())
         return [
             self.messenger.consumer(

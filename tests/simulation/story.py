@@ -101,7 +101,7 @@ class Story:
             check(self.services, self.partners, self.broker, self.time.now())
 
     def _begin(self) -> None:
-        # Consumers refuse what was sent earlier (`inbox.REMEMBERED`), and queues are read at the end at last.
+        # Consumers refuse older messages (`inbox.REMEMBERED`), and some queues are read only at the end.
         self._latest = self.time.now() + dt.timedelta(days=28)
         known = set(_EVERYBODY)
         if self.random.random() < 0.3:
@@ -179,7 +179,7 @@ class Story:
             self._restart(killed.service)
 
     def _restart(self, service: str) -> None:
-        # The process that comes up finds its database as it was left; it starts when that can be read.
+        # The process starts once it can read its database, which is as it was left.
         fate, self.databases[service].fate = self.databases[service].fate, lambda: Fate.committed
         self.services[service].start()
         self.databases[service].fate = fate

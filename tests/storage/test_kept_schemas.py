@@ -35,7 +35,7 @@ def _used_and_returned(postgres: PostgresServer, statement: str = "SELECT 1") ->
 
 
 def test_schema_is_taken_back_without_rows_and_with_a_new_secret(postgres: PostgresServer) -> None:
-    _used_and_returned(postgres)  # by Alembic, unless another test has recorded its statements
+    _used_and_returned(postgres)  # Alembic makes it, unless another test has recorded its statements
     table, first, before = _used_and_returned(postgres, "UPDATE tag_secret SET secret = 'known'")
     again, second, after = _used_and_returned(postgres)
     assert (again, after) == (table, before)

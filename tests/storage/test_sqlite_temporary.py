@@ -22,7 +22,7 @@ def deleted_files() -> set[Path]:
     for descriptor in os.listdir("/proc/self/fd"):
         try:
             target = os.readlink(f"/proc/self/fd/{descriptor}")
-        except FileNotFoundError:  # of the listing itself
+        except FileNotFoundError:  # the descriptor of the listing itself
             continue
         if "/etilqs_" in target:
             found.add(Path(target).parent)

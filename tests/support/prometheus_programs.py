@@ -30,7 +30,7 @@ def programs() -> Path:
 
 
 def unpacked(folder: Path) -> Path:
-    """Return the directory of the programs of Debian's package in `folder`, unpacked there if need be."""
+    """Return the directory of the programs of Debian's package in `folder`, unpacked there if necessary."""
     directory = folder / "usr" / "bin"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:

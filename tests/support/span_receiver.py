@@ -34,7 +34,7 @@ class ReceivedSpan:
 
 @dataclass(slots=True)
 class SpanReceiver:
-    """What arrived, in order. bodies: the requests' bytes. answering: cleared, no request is answered.
+    """What arrived, in order. bodies: the requests' bytes. answering: requests are answered while it is set.
 
     redirect: the address to which every request is redirected. flood: bytes of each answer's
     body. flooded: those that were written.

@@ -92,7 +92,7 @@ def test_stranger_reads_nothing_of_a_referral_of_others_at_any_resource(
     shown = {str(one) for one in reads if victim["referral"] in one.ask(hub, own, **ids_of(one, victim)).text}
     assert {"intake GET /v1/referrals", "intake GET /v1/referrals/<id>", "delivery GET /v1/mailbox"} <= shown
     assert [name for name, answer in answers.items() if victim["referral"] in answer.text] == []
-    # Public records of the directory apart, an id of others is refused like one that does not exist.
+    # Except for public records of the directory, an id of others is refused like one that does not exist.
     public = {"directory GET /v1/organizations/<id>"}
     named = [one for one in reads if "<" in one.url and str(one) not in public]
     statuses = {str(one): answers[str(one)].status_code for one in named}

@@ -143,7 +143,7 @@ def test_reference_opens_its_application_and_nothing_else(hub: RunningHub) -> No
     assert withdrawn.status_code == 404
 
 
-def test_members_staff_decides_about_no_application_and_not_about_itself(hub: RunningHub) -> None:
+def test_staff_of_a_member_decide_neither_about_applications_nor_about_their_member(hub: RunningHub) -> None:
     receipt = apply(hub, proposed_id=f"{MEMBER}-branch", parent=MEMBER).json()
     path = f"/v1/applications/{receipt['id']}"
     for method, address, body in (

@@ -35,7 +35,7 @@ LAWFUL = "ru.moscow-common-table"
 _UNKNOWN = "018f0000-0000-7000-8000-000000000001"
 _BANNED = "kopuro_gateway_banned"
 _BANS = "kopuro_gateway_bans_total"
-# Some times what it takes on a machine that does nothing else.
+# Several times as long as a ban takes on an otherwise idle machine.
 _BANNED_WITHIN = 110.0
 
 

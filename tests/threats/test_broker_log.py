@@ -34,7 +34,7 @@ from tests.support.amqp_bytes import (
 
 _LEVELS = ("log.connection.level = critical", "log.channel.level = critical", "log.default.level = error")
 _TUNE_OK = struct.pack(">HIH", 64, 131072, 0)
-_CONNECTIONS_AT_ONCE = 150  # below the node's limit of 1,024 open files of a usual shell
+_CONNECTIONS_AT_ONCE = 150  # below the usual limit of 1,024 open files
 # Processes of connections, before login and after it.
 _CONNECTIONS = "lists:sum([maps:get(all_connections, One) || One <- maps:values(ranch:info())])"
 

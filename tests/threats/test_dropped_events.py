@@ -60,7 +60,7 @@ def test_event_taken_from_the_logs_queue_is_reported_and_logged_after_all(hub: R
         until(has_offer, "the stolen offer")
     until(lambda: is_ready(hub, "audit"), "audit", within=60)
     ids = {one["id"] for one in stolen if one["partitionkey"] == referral_id}
-    # The authors' own copies bring the events into the log: nobody has to notice first.
+    # The authors' own copies bring the events into the log without anybody's help.
     auditor = hub.participants.staff("auditor")
 
     def are_logged() -> bool:

@@ -143,7 +143,7 @@ def test_refusal_names_both_policies_and_the_time(hub: AmqpHub) -> None:
         "POST", "/v1/referrals:batch", b"\n".join([json.dumps(referral(hub)).encode()] * 60)
     )
     found = [json.loads(line) for line in answer.text.splitlines()]
-    if answer.status_code == 200:  # a part of the rate was there
+    if answer.status_code == 200:  # a part of the rate was left
         assert {one["status"] for one in found} == {202, 429}
         found = [one["problem"] for one in found if one["status"] == 429]
         answer = Door(hub, HOSTILE).ask("POST", "/v1/referrals:batch", b"{}")
@@ -200,7 +200,7 @@ def test_cases_beyond_the_rate_of_bytes_are_refused_and_ended_ones_leave_custody
     until(lambda: not in_custody(), "no case in custody")
 
 
-def test_library_brings_a_batch_through_that_is_beyond_the_rate(hub: AmqpHub) -> None:
+def test_library_gets_a_batch_beyond_the_rate_admitted(hub: AmqpHub) -> None:
     case = plain(network.load().referral(WAGES).case)
     facts = {**plain(network.load().referral(WAGES).facts), "to": None}
     with hub.partner(VICTIM) as client:

@@ -177,7 +177,7 @@ def test_staff_read_of_figures_and_applications_is_an_entry_with_its_reader(
 
 
 @pytest.mark.parametrize("role", ["coordinator", "operator"])
-def test_repeated_decision_about_an_application_shows_nobody_without_an_entry(
+def test_repeated_decision_about_an_application_shows_no_person_without_an_entry(
     hub: HubWithStaff, role: str
 ) -> None:
     sent = httpx.post(f"{hub.address('directory')}/v1/applications", json=application_record())

@@ -138,7 +138,7 @@ def test_invented_organization_is_neither_vetted_nor_in_the_network(hub: Running
     assert stale.status_code == 409
 
 
-def test_role_is_neither_granted_to_a_shadow_nor_added_to_the_own(hub: RunningHub) -> None:
+def test_operator_grants_no_role_to_a_shadow_client_or_to_itself(hub: RunningHub) -> None:
     secret = secrets.token_urlsafe(32)
     shadow = credential("kg.shadow", "operator", secret, "shadow")
     requested(hub, ask(hub, "operator", "POST", "/v1/credentials", json=shadow), "role")

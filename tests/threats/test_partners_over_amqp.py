@@ -77,7 +77,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tls(data: Path) -> TlsPorts:
     ca = PrivateCa(data.parent)
     amqps, management = add_tls(data, ca.issue("partners"))
-    # The broker of operators who have kept an earlier limit: the gateway holds without the broker's.
+    # The operators' broker has an earlier, higher limit: the gateway does not depend on the broker's limit.
     (data / "broker" / "conf.d" / "20-size.conf").write_text("max_message_size = 16777216\n")
     return TlsPorts(ca=ca.file, amqps=amqps, management=management)
 
@@ -148,7 +148,7 @@ def metrics(hub: AmqpHub) -> Iterator[tuple[str, bytes]]:
             yield f"{service}: {path}", httpx.get(f"http://{LOOPBACK}:{port}{path}").content
 
 
-def test_no_canary_of_a_loop_over_amqp_is_in_anything_that_the_hub_keeps_or_says(hub: AmqpHub) -> None:
+def test_hub_stores_and_returns_no_canary_of_a_loop_over_amqp(hub: AmqpHub) -> None:
     canaries = Canaries()
     keys = {
         name: public_half(hub.hub.files.people()["organizations"][name]["sealing_key"])
@@ -455,7 +455,7 @@ def test_organization_cannot_enter_the_hubs_virtual_host(hub: AmqpHub) -> None:
     assert answer.status_code == 401
 
 
-def test_organization_has_few_connections(hub: AmqpHub) -> None:
+def test_organization_may_open_few_connections(hub: AmqpHub) -> None:
     links = []
     try:
         with pytest.raises((NotAllowed, AMQPError)):

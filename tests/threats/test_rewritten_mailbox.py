@@ -61,7 +61,7 @@ OFFER, CASE = "kopuro.offer.opened.v1", "kopuro.case.released.v1"
         (ACKNOWLEDGED, "as acknowledged, which the log does not have"),
         ({"content": "expired", "closed_at": NOW, "body": b""}, "closed as expired, which is not in the log"),
         # Such a message would not be erased at its end either.
-        ({"content": "expired"}, "as expired, and its time of closing says otherwise"),
+        ({"content": "expired"}, "as expired, but its time of closing contradicts that"),
     ],
     ids=["acknowledged", "closed", "never erased"],
 )

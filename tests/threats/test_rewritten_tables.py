@@ -412,7 +412,7 @@ REWRITTEN_DECISIONS: dict[str, tuple[Any, str]] = {
     "record": (update(DECISIONS).values(record={"candidates": []}), "differs from the logged commitment"),
     "salt": (update(DECISIONS).values(salt=bytes(SALT_BYTES)), "differs from the logged commitment"),
     "no salt": (update(DECISIONS).values(salt=None), "differs from the logged commitment"),
-    # One was asked, whichever of them.
+    # Only one of them was asked.
     "whom it asked": (
         update(DECISIONS).values(asked=["ru.one", "ru.two"]),
         "asked other organisations than those in the log",

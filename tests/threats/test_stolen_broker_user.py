@@ -311,7 +311,7 @@ def consuming(hub: HubBroker, queue: str, directory: Path) -> Iterator[Callable[
         contextlib.closing(broker.consumer([queue], 100)) as consumer,
         opened(f"sqlite:///{directory / 'consumer.sqlite'}") as database,
     ):
-        while left := consumer.take(100, 0.2):  # what other tests have left
+        while left := consumer.take(100, 0.2):  # messages that other tests have left
             consumer.acknowledge(left)
         harness = ConsumerHarness(database, Envelope.decode, fault=authors.fault, verifier=verifier())
 
@@ -346,7 +346,7 @@ def test_acceptance_by_routing_takes_effect(hub: HubBroker, tmp_path: Path) -> N
 def test_acceptance_forged_by_another_service_has_no_effect(
     hub: HubBroker, tmp_path: Path, source: str
 ) -> None:
-    # Audit's receipts reach the mailboxes' queue, whatever they are.
+    # A message of audit for the mailboxes' queue arrives there, also if it is not a receipt.
     forged = replace(signed(outgoing(accepted(source)), by="audit"), exchange=RECEIPTS, routing_key=MAILBOXES)
     with consuming(hub, MAILBOXES, tmp_path) as process:
         send(hub.uris["audit"], forged, "audit")

@@ -226,7 +226,7 @@ def test_two_forged_operators_replace_no_sealing_key(guarded: RunningHub) -> Non
 
     refused = (403, "proof-required")
     assert attempt("operator", "operator", "/v1/keys", **foreign, organization=MEMBER) == refused
-    # Not even the owner's request is the owner's, nor is the proof of the old key asked for.
+    # A request in the owner's name is refused too, and no proof of the old key is asked for.
     assert attempt(MEMBER, "partner", "/v1/keys", **foreign, approval=True) == refused
     assert attempt(MEMBER, "partner", "/v1/keys", **foreign) == refused
     # A real request that waits for its second person does not help either.

@@ -1,6 +1,6 @@
 """An attacker who can write to routing's database rewrites, plants, renumbers and deletes replica rows.
 
-Offers follow the directory's signed records all the same, while routing runs and after a restart.
+Offers still follow the directory's signed records, while routing runs and after a restart.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def until_routing_has_the_service(hub: RunningHub, observed: str, *, approved: b
         rules = {one["service"]: one["rules"] for one in services}.get("rescue")
         if rules is None:
             return False
-        # The observed referral may have been offered there meanwhile, which is a rule of its own.
+        # The observed referral may have been offered to the attacker meanwhile. Another rule is about that.
         failed = {rule["reason"] for rule in rules if not rule["passed"]}
         return ("service_not_approved" not in failed) == approved
 

@@ -18,7 +18,7 @@ from tests.journey.waiting import until
 REFERRAL = "food-for-the-dormitory"
 CANDIDATE = "ru.baikal-shore-help"
 PLACES = 15
-# More than can be offered, and so few unplaced ones that each has its alert.
+# More referrals than can be offered, but few enough that each unplaced one has its own alert.
 CYCLES = 27
 HOSTILE = "kg.find-the-road"
 ALLOWED = OffersPerSender().withdrawn
@@ -52,7 +52,7 @@ def test_every_withdrawal_takes_effect_and_few_reach_the_candidate(
     sender, candidate = hub.organization(HOSTILE), hub.organization(CANDIDATE)
     until(lambda: statuses(sender, withdrawn) == {"entered_in_error": CYCLES}, "the withdrawals", within=60)
     offered = {one for one in withdrawn if any(sender.hub.referral(one)["offers"])}
-    # At most those that were open when the bound was reached come on top of it.
+    # Besides the bound, at most the offers count that were open when it was reached.
     assert ALLOWED <= len(offered) < ALLOWED + PLACES
 
     def told() -> Counter[str]:

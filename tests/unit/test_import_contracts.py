@@ -71,7 +71,7 @@ def test_module_without_layer_breaks_each_exhaustive_contract(copy: Path) -> Non
     assert output.count("BROKEN") == len(CONTAINERS)
 
 
-# A module in a place, what it must not import, and the contract that says so.
+# A module in a place, a module that it must not import, and the contract that forbids it.
 FORBIDDEN = (
     ("services/vault/domain", "sqlalchemy", "pure"),
     ("services/audit/log/domain", "runtime.clock", "pure"),

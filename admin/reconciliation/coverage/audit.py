@@ -67,7 +67,7 @@ AUDIT: Final[Tables] = {
     ),
     "checks": omitted(
         Reason.bookkeeping,
-        "how far checks have read; used only as far as it can be proved",
+        "how far checks have read; used only up to what can be proved",
         *("name", "frontier", "latest", "lateness", "time"),
     ),
     "unfiled": omitted(

@@ -30,7 +30,7 @@ DELIVERY: Final[Tables] = {
         "offer_id": Compared("offer.opened", "offer_id"),
         **omitted(
             Reason.uncompared,
-            "what an alert is about; a closed body has no more of it, and another subject ends it too early",
+            "what an alert is about; a closed body lacks it, and a wrong subject closes the alert too early",
             "subject",
         ),
         # Why the body of a message about a referral was erased; `message_ends.py` has the facts of each.
@@ -52,7 +52,7 @@ DELIVERY: Final[Tables] = {
     ),
     "mailbox_consumers": omitted(
         Reason.unstated,
-        "an owner's consumer: a later position leaves out messages",
+        "an owner's consumer: a position that is too late skips messages",
         *("organization", "name", "position", "types", "contract", "created_at"),
     ),
     "consumer_acknowledgements": omitted(

@@ -20,7 +20,7 @@ DIRECTORY: Final[Tables] = {
     **MESSAGING,
     "organizations": {
         **_standing("organization.changed", "organization"),
-        **omitted(Reason.derived, "the record has them too: for searches", "kind", "country"),
+        **omitted(Reason.derived, "also in the record; a copy for searches", "kind", "country"),
     },
     "agreements": _standing("agreement.changed", "agreement"),
     "token_keys": _standing("token_key.changed", "key"),
@@ -28,7 +28,7 @@ DIRECTORY: Final[Tables] = {
         "id": Compared("client.changed", "client_id"),
         "revision": Compared("client.changed", "revision"),
         "record": Compared("client.changed", "record_sha256"),
-        **omitted(Reason.derived, "the record has it too: for searches", "principal"),
+        **omitted(Reason.derived, "also in the record; a copy for searches", "principal"),
         # The order in which the log has their first revisions.
         "registered": Compared("client.changed", "time"),
     },
@@ -37,7 +37,7 @@ DIRECTORY: Final[Tables] = {
         "id": Compared("organization.changed", "organization"),
         "number": Compared("organization.changed", "revision"),
         "record": Compared("organization.changed", "organization"),
-        **omitted(Reason.derived, "the number before", "previous"),
+        **omitted(Reason.derived, "the number of the revision before", "previous"),
         # Only organisations and agreements have an author: the facts about clients and keys of tokens have
         # none.
         "changed_by": Compared("organization.changed", "by"),
@@ -111,9 +111,7 @@ DIRECTORY: Final[Tables] = {
         "salt": Compared("employer.reported", "reporter"),
         "reported_at": Compared("employer.reported", "time"),
         "retracted_at": Compared("employer.report_retracted", "time"),
-        **omitted(
-            Reason.unstated, "for repetitions of the reporter's request", "idempotency_key", "body_sha256"
-        ),
+        **omitted(Reason.unstated, "recognise repetitions of the request", "idempotency_key", "body_sha256"),
     },
     "watch_recipients": {
         "organization": Compared("watch_reports.chosen", "organization"),
@@ -142,6 +140,6 @@ DIRECTORY: Final[Tables] = {
         "decided_at": Compared("application.decided", "time"),
         "reason": Compared("application.decided", "reason"),
         **omitted(Reason.sealed, "the digest of the applicant's reference", "reference_sha256"),
-        **omitted(Reason.unstated, "to the applicant, which alone reads it", "note"),
+        **omitted(Reason.unstated, "a note that only the applicant reads", "note"),
     },
 }

@@ -17,16 +17,16 @@ INTAKE: Final[Tables] = {
     },
     "commands": omitted(
         Reason.uncompared,
-        "the answer to a question for a submission; routing decides by the event",
+        "what intake answers about a submission; routing decides by the event",
         *("id", "referral_id", "organization", "fact", "submitted_at"),
     ),
     "idempotency_keys": omitted(
         Reason.unstated,
-        "a deleted row lets a request be made twice; an added one refuses it",
+        "a deleted row lets a request take effect twice; an added one refuses it",
         *("organization", "key", "fingerprint", "understood", "answer_id", "used_at"),
     ),
     "sealing_keys": omitted(
-        Reason.derived, "the ids of keys in organization.changed: text for an error", "organization", "kid"
+        Reason.derived, "the ids of keys in organization.changed, for an error", "organization", "kid"
     ),
     "transit_keys": omitted(
         Reason.uncompared,
@@ -39,8 +39,8 @@ INTAKE: Final[Tables] = {
         *("kid", "process", "messages"),
     ),
     "cases_in_custody": {
-        **omitted(Reason.uncompared, "a row more or less changes a sender's quota", "referral_id"),
-        **omitted(Reason.uncompared, "another sender's quota is used", "sender"),
+        **omitted(Reason.uncompared, "an added or deleted row changes a sender's quota", "referral_id"),
+        **omitted(Reason.uncompared, "a wrong sender uses another one's quota", "sender"),
         **omitted(Reason.unstated, "the size of the sealed case", "bytes"),
     },
     "custody_sums": omitted(Reason.derived, "sums of cases_in_custody", "sender", "bytes"),

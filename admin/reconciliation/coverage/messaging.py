@@ -9,7 +9,7 @@ from admin.reconciliation.coverage.rules import Compared, Reason, Tables, omitte
 MESSAGING: Final[Tables] = {
     "outbox": omitted(
         Reason.bookkeeping,
-        "an event that is not published yet; the log gets whatever is published",
+        "an event that is not published yet; once published, the log has it",
         *("number", "message_id", "exchange", "routing_key", "partition_key", "headers", "body"),
     ),
     "inbox": omitted(

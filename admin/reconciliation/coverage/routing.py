@@ -92,7 +92,7 @@ ROUTING: Final[Tables] = {
     ),
     "observations": omitted(
         Reason.derived,
-        "counts of offers, by which candidates are ranked; each decision's record has what it used",
+        "counts of offers that rank candidates; the record of a decision has the counts that it used",
         *("organization", "answered", "expired", "answer_seconds", "last_asked", "returned"),
     ),
     "held": omitted(
@@ -123,7 +123,7 @@ ROUTING: Final[Tables] = {
     ),
     "withdrawn_offers": omitted(
         Reason.derived,
-        "counts of offers that ended with their referral, for the policy's time",
+        "counts of offers that ended with their referral, kept for the time that the policy sets",
         *("organization", "sender", "urgency", "counted_at", "offers"),
     ),
     "placement_keys": omitted(

@@ -35,7 +35,7 @@ VAULT: Final[Tables] = {
         "referral_id": Compared("case.erased", "referral_id"),
         **omitted(
             Reason.sealed,
-            "by nature: a digest in the log would outlive the case; one that was altered cannot be opened",
+            "a digest in the log would outlive the case; a case that was altered cannot be opened",
             *("wrapped_key", "ciphertext", "key_id"),
         ),
     },

@@ -82,7 +82,7 @@ def key(
 
 def issue(
     session: Session,
-    principal: Annotated[str, typer.Argument(help="The organisation, or the member of the staff.")],
+    principal: Annotated[str, typer.Argument(help="An organisation, or a member of the staff.")],
     role: Annotated[str, typer.Argument(callback=one_of(ROLES), help=f"{listed(ROLES)}.")],
     client_id: Annotated[
         str | None, typer.Option(help="The client's id; by default the principal's.")

@@ -149,7 +149,7 @@ EFFECTS: Final[Mapping[str, Texts]] = {
     ),
     "standing": ("{organization}: {standing}", "{organization}: {standing}", "{organization}: {standing}"),
     "not_asked_now": (
-        "it is asked about nothing while it is not a vetted and active member, whatever is approved",
+        "it gets no offers while it is not a vetted and active member, whatever is approved",
         "пока она не допущенная и действующая участница, предложений она не получит, что бы ни было одобрено",
         "ал кабыл алынган жана активдүү мүчө болмоюнча, эмне бекитилсе да, сунуш албайт",
     ),

@@ -18,7 +18,7 @@ _VOCABULARY: Final = re.compile(r"code of the vocabulary ['`](\w+)['`]")
 
 
 def with_nearest(detail: str, value: object) -> str:
-    """Return the refusal of a value; of a code that no vocabulary has, with the value and the nearest codes.
+    """Return the refusal of a value. If no vocabulary has it, add it and the nearest codes.
 
     A name finds its code too: `Moscow` is near RU-MOW.
     """

@@ -45,7 +45,8 @@ class Output:
         self._stdout = sys.stdout if stdout is None else stdout
         self._stderr = sys.stderr if stderr is None else stderr
         self._terminal = self._stdout.isatty()
-        # Only whether this is a terminal decides. Rich by itself would also read FORCE_COLOR and the like.
+        # The output depends only on whether this is a terminal. Rich itself would also read FORCE_COLOR and
+        # others.
         self._console = (
             Console(file=self._stdout, highlight=False)
             if self._terminal

@@ -92,7 +92,7 @@ def _show_changes(out: Output, name: str, bands: Mapping[str, str], language: st
         out.blank()
         out.table(
             (_word(name, language), _word("organisations", language)),
-            # The code, too: the referral's file takes it.
+            # The code is shown too, because the referral's file takes it.
             ((f"{in_words(name, code, language)} ({code})", band) for code, band in bands.items()),
         )
 

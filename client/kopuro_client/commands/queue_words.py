@@ -122,7 +122,7 @@ CHANGES: Final[Mapping[str, Texts]] = {
     ),
     # The hub says it too where a choice of the person excludes those that offer it.
     "another_service": (
-        "another service in {region}: {need} (all that offer it there were asked, or may not be)",
+        "another service in {region}: {need} (all that offer it there were asked or may not be asked)",
         "{region}: ещё одна услуга ({need}): все, кто предлагает её там, уже запрошены или не могут быть "
         "запрошены",
         "{region}: дагы бир кызмат ({need}): ал жерде сунуштагандардын баарына кайрылган же кайрылууга "

@@ -23,7 +23,7 @@ def recover(
     known: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Leave out the messages whose ids are in this file, one on each line."
+            metavar="FILE", help="Leave out the messages whose ids are in this file, one id on each line."
         ),
     ] = None,
     types: TYPES = None,

@@ -129,7 +129,7 @@ def list_(
     session: Session,
     status: Annotated[
         str | None,
-        typer.Option(help="Only referrals in this state in which you still have a part."),
+        typer.Option(help="Only referrals in this state that you sent, accepted, or are offered now."),
     ] = None,
     after: AFTER = None,
     limit: LIMIT = None,

@@ -63,7 +63,7 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Анын кызматы бул муктаждыкка ылайык келбейт: {need}.",
     ),
     "service_not_approved": (
-        "The network has approved no service of it that serves this person for this sensitive need: {needs}.",
+        "The network has not approved any of its services for this person with this sensitive need: {needs}.",
         "Сеть не одобрила её услугу для этого человека с такой деликатной потребностью: {needs}.",
         "Тармак анын кызматын мындай купуя муктаждыгы бар бул адам үчүн бекиткен эмес: {needs}.",
     ),

@@ -16,7 +16,7 @@ _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d)")
 def show_wrapped(out: Output, text: str, *, first: str = "", following: str | None = None) -> None:
     """Print the text in lines of at most 80 columns. Ids are never broken, so that they can be copied.
 
-    No time is broken either. A no-break space in the text is printed as a space at which no line ends.
+    Times are not broken either. A no-break space in the text is printed as a space at which no line ends.
 
     first: the indent of the first line, such as a bullet. following: that of the others; by default spaces.
     """

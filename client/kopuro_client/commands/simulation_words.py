@@ -40,7 +40,7 @@ WORDS: Final[Mapping[str, Texts]] = {
         "башка уюмдарды тандаган дагы чечимдер, көрсөтүлгөн жок: {count}",
     ),
     "directory_changed": (
-        "referrals that the directory of today leads elsewhere under the earlier policy too: {count}",
+        "referrals that would also go elsewhere under the earlier policy (the directory changed): {count}",
         "направлений, которые из-за изменений справочника и по прежним правилам ушли бы в другие "
         "организации: {count}",
         "маалымдама өзгөргөндүктөн мурунку эрежелер боюнча да башка уюмдарга кетмек жолдомолор: {count}",
@@ -75,12 +75,12 @@ LEFT_OUT: Final[Mapping[str, Texts]] = {
         "жазуулары жараксыз",
     ),
     "too_many_decisions": (
-        "more decisions than one simulation makes again",
+        "more decisions than one simulation can repeat",
         "решений больше, чем проверяется за один раз",
         "чечимдер бир жолу текшериле тургандан көп",
     ),
     "no_time_left": (
-        "the time of the simulation was over",
+        "the simulation ran out of time",
         "время проверки истекло",
         "текшерүүнүн убактысы бүттү",
     ),

@@ -27,7 +27,7 @@ FIRST_PAUSE: Final = 0.25
 LONGEST_PAUSE: Final = 10.0
 # Messages in memory. When they are so many, no more are read until some are accepted.
 MOST_HELD: Final = 1000
-_OFFER: Final = "kopuro.offer.opened."  # of any version
+_OFFER: Final = "kopuro.offer.opened."  # the prefix of every version
 
 
 def jitter() -> float:
@@ -38,7 +38,7 @@ def jitter() -> float:
 @dataclass(slots=True)
 class _Lane:
     messages: deque[tuple[int, Message]]
-    failures: int = 0  # of its first message
+    failures: int = 0  # failed attempts of its first message
 
 
 class Lanes:

@@ -163,8 +163,8 @@ class PolicySimulation(TypedDict):
 
     version, digest: of the policy. referrals: how many were decided again. elsewhere: how many of them would
     have gone elsewhere. items: these, the newest first, with at most 200 decisions in all; unlisted: how many
-    further decisions would have asked others. directory_changed: how many of the referrals the present
-    directory leads to other organisations than those that were asked, under the policy of that time.
+    further decisions would have asked others. directory_changed: how many of the referrals
+    would go elsewhere even under the policy of their time, because the directory has changed since.
     left_out: by reason, how many referrals have a decision that was not made again.
     """
 

@@ -23,7 +23,7 @@ class Owner(StrEnum):
     """The one who must act."""
 
     you = "you"
-    hub = "hub"  # its software; if that does not move, its operators
+    hub = "hub"  # its software; its operators if the software does not continue
     other = "other"  # another organisation
     network = "network"  # its coordinators: nobody has accepted
     nobody = "nobody"
@@ -50,13 +50,13 @@ class Action(StrEnum):
     report = "report"
     report_overdue = "report_overdue"
     submit_again = "submit_again"
-    submit_unlinked = "submit_unlinked"  # it continues no referral of the sender's
+    submit_unlinked = "submit_unlinked"  # submit it again without onward_from, or with the right one
     read_message = "read_message"  # it is about no referral, such as a credential that expires
     message_read = "message_read"
     offer_ended = "offer_ended"
     await_parts = "await_parts"  # the referral was split
     ended = "ended"
-    unknown_state = "unknown_state"  # of a newer hub
+    unknown_state = "unknown_state"  # a state of a newer hub
 
 
 # The reasons of `referral.failed` that concern `onward_from`.

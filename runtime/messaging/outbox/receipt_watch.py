@@ -158,7 +158,8 @@ class ReceiptWatch:
                 for event in copy.events()
             ]
             if len(due) == WINDOW or self._messages > MOST_COUNTED:
-                # If the log is behind, its queue needs no flood of what it has. The search reads every copy.
+                # If the log is behind, its queue already has these events: do not flood it. The search reads
+                # every copy.
                 self._next_offer_at = now + BETWEEN_WINDOWS
             if not due:
                 return 0
@@ -183,7 +184,8 @@ class ReceiptWatch:
 
 
 def _is_given_up(copy: Copy, now: dt.datetime) -> bool:
-    # After an offer and its pause: a hub that was off, or a wrong clock, gives up nothing unasked.
+    # Only after an offer and its pause, so that a hub that was off, or has a wrong clock, offers a copy
+    # first.
     return copy.offers > 0 and copy.published_at <= now - GIVEN_UP_AFTER
 
 

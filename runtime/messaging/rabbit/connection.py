@@ -124,12 +124,12 @@ def abandon(link: amqp.Connection) -> None:
 
 def drain(link: amqp.Connection, seconds: float) -> bool:
     """Handle one frame from the broker; return False if none arrived in time. Raises one of BROKEN."""
-    handled = sys.exc_info()[1]  # by a caller: its frames stay for the caller's log
+    handled = sys.exc_info()[1]  # an error that a caller handles: its frames stay for the caller's log
     try:
         link.drain_events(timeout=seconds)
     except TimeoutError as error:
         if error.errno == errno.ETIMEDOUT:
-            raise  # not our timeout: the kernel gave up the connection
+            raise  # the kernel gave up the connection: this is not our timeout
         _forget_frames(error, handled)
         return False
     except UNDECODABLE as error:

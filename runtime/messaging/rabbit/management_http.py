@@ -74,7 +74,7 @@ class ManagementHttp:
             return response.status, orjson.loads(text)
         except orjson.JSONDecodeError as error:
             if is_failed_check:
-                return response.status, None  # of a proxy
+                return response.status, None  # the response of a proxy
             raise BrokerUnavailable(f"{self.api} does not answer with JSON.") from error
 
     def _connection(self) -> http.client.HTTPConnection:

@@ -111,7 +111,7 @@ class _ConfirmingChannel:
         self._channel.events["basic_ack"].add(self._on_ack)
         self._channel.events["basic_nack"].add(self._on_nack)
         self._channel.events["basic_return"].add(self._on_return)
-        # RabbitMQ says so once the connection has published, and py-amqp drops the reason.
+        # RabbitMQ announces it once the connection has published, and py-amqp drops the reason.
         self._is_blocked = False
         link.on_blocked = self._on_blocked
         link.on_unblocked = self._on_unblocked

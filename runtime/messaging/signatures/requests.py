@@ -9,7 +9,7 @@ body therefore contains everything that the reply depends on:
              {"result": JSON} or {"refused": {...}} or {}
 
 The reply goes to the private queue that the request's author signed, once: a captured request has no effect.
-Neither body is an event, and no event has these members, so a proof of one is none of another.
+Neither body is an event, and no event has these members, so a proof of one kind proves no other.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from runtime.messaging.headers import SIGNED
 from runtime.messaging.ports import Delivery, Outgoing
 from runtime.messaging.signatures.verifier import NotAuthentic
 
-# Clocks may differ by as much. Nobody waits for the reply to a query that is older than its deadline.
+# Clocks may differ by this much. Nobody waits for the reply to a query that is older than its deadline.
 FRESH: Final = dt.timedelta(seconds=60)
 
 

@@ -190,7 +190,7 @@ WEBHOOK_ENDPOINTS = Table(
     Column("state", String(20), nullable=False),
     # Why it is disabled.
     Column("reason", String(20)),
-    # Null, too, for one that an earlier build disabled.
+    # Also null for an endpoint that an earlier build disabled.
     Column("disabled_at", Instant),
     Column("position", RowNumber, nullable=False),
     Column("challenge", String(64), nullable=False),

@@ -49,7 +49,7 @@ SINGLY: Final[Mapping[str, str]] = {
     facts.ReferralAcceptorDeclinedPart.type: "one for each part of a referral that it has accepted",
     facts.CoordinationDigest.type: "the hub writes one for each period",
     facts.SealingKeyReplaced.type: "a few a day with proof (the directory's `KEYS`), others by two operators",
-    facts.ApplicationSubmitted.type: "the directory takes a bounded number, and few of one address",
+    facts.ApplicationSubmitted.type: "the directory accepts a bounded number, and few from one address",
 }
 
 

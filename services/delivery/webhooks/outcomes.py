@@ -102,8 +102,8 @@ class Outcomes:
             # A result of an earlier URL or secret of the endpoint says nothing about the present one.
             if endpoint.url == outcome.endpoint.url and endpoint.state is not EndpointState.disabled:
                 if outcome.failure is None and endpoint.health.was_away(outcome.ended_at):
-                    # Its other notices need not wait for their next attempts. Those that are claimed have no
-                    # later time than the lease.
+                    # Its other notices need not wait for their next attempts. Claimed notices are due at the
+                    # end of the lease at the latest.
                     self._notices.hasten(
                         transaction,
                         endpoint.id,

@@ -37,7 +37,7 @@ _FIRST_CHALLENGE_AFTER: Final = dt.timedelta(seconds=5)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewSecret:
-    """A secret, shown only now. previous_until: when the one before stops signing, None for the first."""
+    """A secret, shown only now. previous_until: when the earlier secret stops signing, None for the first."""
 
     endpoint: Endpoint
     secret: SigningSecret
@@ -47,7 +47,7 @@ class NewSecret:
 class EndpointOwners:
     """The use cases. Each raises Refused `not-found` for another organisation's endpoint, and Unavailable.
 
-    Those that change an endpoint, except `delete`, raise RateLimited beyond CHANGES.
+    Methods that change an endpoint, except `delete`, raise RateLimited beyond CHANGES.
     """
 
     def __init__(
@@ -219,7 +219,7 @@ class EndpointOwners:
     ) -> tuple[list[Notice], bool]:
         """Return notices, newest first, with numbers below `before`, and whether more follow.
 
-        None is due while the endpoint is disabled.
+        No notice is due while the endpoint is disabled.
         """
         with self._database.read() as transaction:
             endpoint = self._own(self._endpoints.of(transaction, organization), endpoint_id)
@@ -233,7 +233,7 @@ class EndpointOwners:
     ) -> tuple[list[tuple[int, Attempt]], bool]:
         """Return attempts with their positions, newest first, below `before`, and whether more follow.
 
-        None has a next one while the endpoint is disabled.
+        No attempt has a next one while the endpoint is disabled.
         """
         with self._database.read() as transaction:
             endpoint = self._own(self._endpoints.of(transaction, organization), endpoint_id)

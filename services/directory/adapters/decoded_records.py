@@ -18,8 +18,8 @@ MOST_BYTES: Final = 4 * 1024 * 1024
 class DecodedRecords:
     """Reads records, which takes most of the time of a page, once for each text.
 
-    A changed record has another text, so nothing here becomes wrong. Records are frozen: callers share them.
-    Those that have not been read for the longest time are forgotten first. Safe to share among greenlets.
+    A changed record has another text, so no stored record becomes wrong. Records are frozen: callers share
+    them. The record that was not read for the longest time is forgotten first. Safe to share among greenlets.
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:

@@ -66,7 +66,7 @@ def delete_credential(handlers: DirectoryHandlers, request: Request) -> Response
 
 
 def put_root_client(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Name a client the first one of its organisation. 202: a second person must approve the request."""
+    """Make a client the first one of its organisation. 202: a second person must approve the request."""
     named = handlers.credentials.name_root(request.path_params["client_id"], by=request.principal.id)
     return requested(handlers, named) if isinstance(named, Approval) else Response.of(_client(named))
 

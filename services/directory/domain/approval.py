@@ -80,8 +80,8 @@ REFUSALS: Final[Mapping[State, ApprovalRefusal]] = {
 # The refusal of a decision on a stale request.
 STALE: Final = (
     "The request is stale: the record has changed since, the requester has made another request, or the "
-    "client of its requester or endorser was revoked, has another role or was issued again. It must be "
-    "requested again."
+    "client of its requester or endorser was revoked, has another role or was issued again. Make a new "
+    "request."
 )
 # The roles that may decide about each kind of change.
 APPROVERS: Final[Mapping[ApprovalKind, frozenset[str]]] = {
@@ -204,8 +204,8 @@ def refused(approval: Approval, by: Decider, *, at: dt.datetime, has_power: bool
             )
         raise Refused(
             "forbidden",
-            "An earlier client of your organisation made the request. Withdraw it with that one, or call the "
-            "hub's operators.",
+            "An earlier client of your organisation made the request. Withdraw it with that client, or call "
+            "the hub's operators.",
         )
     expired = approval.shown_at(at) is State.expired
     return approval.step(ApprovalStep.expire if expired else ApprovalStep.refuse, by=by.id, at=at)

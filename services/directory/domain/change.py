@@ -140,7 +140,7 @@ class AgreementChange:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RootClient(OrganizationChange):
-    """Name a client the first one of its organisation."""
+    """Make a client the first one of its organisation."""
 
     client_id: str
     kind = ApprovalKind.root_client

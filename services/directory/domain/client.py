@@ -170,7 +170,7 @@ class Client:
     def with_keys(self, keys: tuple[ClientKey, ...], now: dt.datetime, *, lifetime: dt.timedelta) -> Client:
         """Return the client with another set of keys. The tokens that a removed key got are refused.
 
-        Others stay valid, and so do those of a key that had expired: its own have expired too, or soon will.
+        Other tokens stay valid, also those of a key that had expired: they have expired too, or will soon.
         All tokens are refused if a key returns whose tokens were, or if more keys were removed at once than
         are remembered. lifetime: of tokens.
         """
@@ -223,8 +223,8 @@ def client_with_digest(
 def was_issued_again(before: Client, after: Client) -> bool:
     """Return whether a change removed a secret or key and ended all tokens: somebody else may have had it.
 
-    An owner that rotates its secret or replaces its keys ends no other tokens than those of removed keys,
-    except where `with_keys` says so: with a key that returns, or with too many removed keys.
+    An owner that rotates its secret or replaces its keys ends only the tokens of removed keys. `with_keys`
+    has two exceptions: a key that returns, and too many removed keys.
     """
     had, has = (
         {*(key.thumbprint for key in one.keys), one.secret_sha256, one.retiring and one.retiring.sha256}
@@ -246,15 +246,15 @@ def digest(secret: str) -> str:
 
 
 def is_known_secret(secret_sha256: str, *names: str) -> bool:
-    """Return whether the digest is that of no secret: of an empty text, or of one of the names.
+    """Return whether everybody knows the digested text: an empty one, or one of the names.
 
-    Each also with the end of a line, as a shell or an editor adds one. names: the client's public names.
+    Either may have the end of a line, which a shell or an editor adds. names: the client's public names.
     """
     return any(digest(text) == secret_sha256 for text in _known_texts(names))
 
 
 def is_known_password(password_hash: AmqpPasswordHash, *names: str) -> bool:
-    """Return the same of a password at the partners' broker."""
+    """Return the same for a password at the partners' broker."""
     salted = decoded(password_hash)
     salt, shown = salted[:4], salted[4:]
     return any(sha256(salt + text.encode()).digest() == shown for text in _known_texts(names))

@@ -61,7 +61,7 @@ def origin_of(root: str, recipient_roots: Collection[str], *, has_number: bool) 
 def first_supported(
     reports: Iterable[CountedReport], stated: Callable[[CountedReport], Hashable] = lambda _: None
 ) -> CountedReport | None:
-    """Return the first that supports an earlier one which states the same, None if none does."""
+    """Return the first report that supports an earlier one with the same statement, None if none does."""
     seen: dict[Hashable, set[ReportOrigin]] = defaultdict(set)
     for counted in reports:
         same = seen[stated(counted)]

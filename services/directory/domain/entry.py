@@ -91,7 +91,7 @@ def revise(
     meant.
     """
     if len({entry.id for entry in wanted}) != len(wanted):
-        raise Defect("Two changes of one entry in one call.")
+        raise Defect("One call must not change an entry twice.")
     revisions = []
     for entry in wanted:
         present = standing.get(entry.id)

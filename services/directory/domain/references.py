@@ -46,7 +46,8 @@ def check_references(present: DirectoryEntry | None, wanted: DirectoryEntry, loo
     if errors := list(wrong_references(wanted, lookup)):
         raise Refused(
             "unknown-organization",
-            "The record names an organisation that the directory does not have, or a parent below it.",
+            "The record names an organisation that the directory does not have, or a parent that is below "
+            "the organisation.",
             errors=errors,
         )
 

@@ -253,7 +253,7 @@ class Applications:
             self._steps.take(writing, known, ApplicationStep.expired, by=None)
 
     def full(self) -> str | None:
-        """Readiness warning: return that the network takes no further application now, None while it does."""
+        """Return the warning that the network accepts no further applications; None while it does."""
         if not self.taken:
             return None  # its operators chose to take none, so there is nothing to warn of
         with self._ledger.database.read() as transaction:
@@ -261,7 +261,7 @@ class Applications:
         if number < self._most_waiting:
             return None
         return (
-            f"no further application is taken: {number} wait or were withdrawn in the last day; "
+            f"no further application is accepted: {number} wait or were withdrawn in the last day; "
             "decide about those that wait, and refuse those that are not genuine"
         )
 

@@ -82,9 +82,9 @@ class Approvals:
         return take_effect(writing, change, by=by)
 
     def request(self, writing: Writing, change: Change, *, by: str, client: str | None = None) -> Approval:
-        """Request an approval, whatever the policy. A repetition returns the open request.
+        """Request an approval, even if the policy demands none. A repetition returns the open request.
 
-        A requester has one open request about a subject: another one makes the earlier stale. Requests for
+        A requester has one open request about a subject: a new one makes the earlier one stale. Requests for
         sealing keys stay side by side, because a thief of the partner's secret could make the owner's stale.
         For the same reason the request of a later client is not a repetition of an earlier one's.
 

@@ -128,7 +128,7 @@ class Credentials:
         with self._ledger.writing() as writing:
             present = writing.standing(Client, client_id)
             if present is None or present.entry.organization is None:
-                raise Refused("not-found", "There is no live client of an organisation with this id.")
+                raise Refused("not-found", "No organisation has a live client with this id.")
             if present.entry.root and present.entry.live:
                 return present
             change = RootClient(client_id=client_id, organization=present.entry.organization)

@@ -1,4 +1,4 @@
-"""Clients of one organisation: an earlier one has power over a later one, and never the other way round."""
+"""Clients of one organisation: an earlier one has power over a later one, never the reverse."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def require_earlier(writing: Writing, client: str, other: str) -> None:
     if not has_power_over(writing, client, other):
         raise Refused(
             "forbidden",
-            f"The client {other} does not come after the one that you use. Use an earlier client, or call "
-            "the hub's operators.",
+            f"The client that you use does not come before {other} in the order of your organisation's "
+            "clients. Use an earlier client, or call the hub's operators.",
         )
 
 

@@ -149,7 +149,7 @@ def _check(writing: Writing, wanted: Client | Organization | Agreement) -> None:
 def _client_of(writing: Writing, change: RootClient) -> Standing[Client]:
     found = writing.standing(Client, change.client_id)
     if found is None or not found.entry.live or found.entry.organization != change.organization:
-        raise Refused("not-found", "There is no live client of an organisation with this id.")
+        raise Refused("not-found", "No organisation has a live client with this id.")
     if change.client_id == gateway_client(change.organization):
         raise Refused("conflict", "The gateway's client is always in use. Name another client the root.")
     return found

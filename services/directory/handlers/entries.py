@@ -191,15 +191,16 @@ class Entries:
     def _require_root(self, writing: Writing, organization: str, client: str) -> None:
         """Check that a client comes before every other live one of its organisation, or is the only one.
 
-        An organisation that is no longer active is shut out with all of its clients, and does not return by
+        An organisation that is no longer active is excluded with all of its clients, and cannot undo that
         itself. Raises Refused `forbidden`.
         """
         for other in self._ledger.register.clients_of(writing.transaction, [organization]):
             if other.live and not has_power_over(writing, client, other.id):
                 raise Refused(
                     "forbidden",
-                    "Only the first client of your organisation makes it inactive, and the one that you use "
-                    f"does not come before {other.id}. Use the first client, or call the hub's operators.",
+                    "Only the first client of your organisation can set it to inactive. The client that you "
+                    f"use does not come before {other.id}. Use the first client, or call the hub's "
+                    "operators.",
                 )
 
 
@@ -248,7 +249,7 @@ def _as_loaded(writing: Writing, wanted: E, present: Standing[E] | None) -> E:
 
 
 def _leaves(before: Organization | None, wanted: Organization) -> bool:
-    """Return whether the organisation shuts itself out: once, and never too often."""
+    """Return whether the organisation excludes itself. This is never too often: it happens once."""
     return before is not None and wanted.is_excluded > before.is_excluded
 
 

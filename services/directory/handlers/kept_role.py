@@ -25,7 +25,7 @@ def keep_role(
         clients = [c for c in ledger.register.clients_of(writing.transaction, [principal]) if c.live]
         kept = {c.id for c in clients if role in c.roles and client_id in (None, c.id)}
         if not kept:
-            raise Refused("not-found", "The principal has no such live client with this role.")
+            raise Refused("not-found", "The principal has no live client with this id and role.")
         if role in STAFF_ROLES:
             if writing.organization(principal) is not None:
                 raise Refused("conflict", "An organisation cannot have a role of the hub's staff.")

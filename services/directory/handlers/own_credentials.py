@@ -1,7 +1,7 @@
 """Self-service of a client: it rotates its secret, replaces its keys and ends its tokens.
 
-A client changes only itself. A thief of one credential could otherwise make the organisation's other clients
-its own, the gateway's too, and keep them after the stolen client was revoked.
+A client changes only itself. Otherwise a thief of one credential could take over the organisation's other
+clients, the gateway's too, and keep them after the stolen client was revoked.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from services.directory.handlers.earlier_clients import require_earlier
 from services.directory.handlers.ledger import Ledger, Writing
 from services.directory.handlers.owner_secrets import check_secret
 
-# Twice the leeway: the clocks of the directory and of a verifier.
+# The leeway counts twice: for the clock of the directory and for that of a verifier.
 _TOKEN_LIFETIME: Final = dt.timedelta(seconds=LIFETIME_SECONDS + 2 * LEEWAY_SECONDS)
 
 
 class OwnCredentials:
     """Changes that take effect at once. The principal's mailbox gets a notice of each.
 
-    Those of a client raise RateLimited beyond its rate; a repetition that changes nothing is not counted.
+    A client's changes raise RateLimited beyond its rate. A repetition that changes nothing is not counted.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class OwnCredentials:
     def rotate(
         self, client_id: str, secret_sha256: str, *, by: Principal, expires_at: dt.datetime | None = None
     ) -> Standing[Client]:
-        """Make a secret the present one; the one before is accepted for `OVERLAP` (see `Client.rotated`).
+        """Make a secret the present one; the earlier one is accepted for `OVERLAP` (see `Client.rotated`).
 
         Tokens stay valid. A repetition changes nothing. Raises Refused `not-found` unless `by` owns the live
         client, `forbidden` if it got its token with another one, `invalid-submission` for a secret that
@@ -72,7 +72,7 @@ class OwnCredentials:
             keys = client_keys(submitted, writing.now)
             self._check_points(keys, "")
             if not keys and not client.secret_sha256:
-                raise Refused("conflict", "The client has no secret, so it keeps at least one key.")
+                raise Refused("conflict", "The client has no secret, so it must keep at least one key.")
             changed = client.with_keys(keys, writing.now, lifetime=_TOKEN_LIFETIME)
             return self._changed(writing, client, changed, by)
 

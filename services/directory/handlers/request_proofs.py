@@ -86,7 +86,7 @@ class RequestProofs:
         content = self._read(proof, keys)
         check_proof(content, request, now)
         with self._database.write() as transaction:
-            # Twice the time, because a client's clock may be ahead by as much.
+            # Twice the time, because a client's clock may be ahead by that time.
             is_new = self._store.use(
                 transaction, caller.client_id, content.id, now=now, until=now + 2 * VALID_FOR
             )

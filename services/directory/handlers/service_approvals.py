@@ -36,13 +36,13 @@ class ServiceApprovals:
 
         Returns the request if a second person must approve it too. Raises Refused: what `with_approval`
         raises, `not-found`, `precondition-failed`, `precondition-required` without a revision, because the
-        organisation could widen the service under the approver's hands, and `forbidden` for the approver's
-        own organisation.
+        organisation could widen the service before the approval takes effect, and `forbidden` for the
+        approver's own organisation.
         """
         if precondition is None or precondition.revisions is None:
             raise Refused(
                 "precondition-required",
-                "Read the record, then send its ETag in `If-Match`: the approval is of what you read.",
+                "Read the record, then send its ETag in `If-Match`: the approval covers what you read.",
             )
         change = ServiceChange(organization=organization, service=service, needs=tuple(sorted(set(needs))))
         with self._ledger.writing() as writing:

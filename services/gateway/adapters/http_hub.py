@@ -71,7 +71,7 @@ class _Caller:
     http: httpx.Client
     token: str = field(default="", repr=False)
     renew_at: float = 0.0
-    asks_for_password: bool = False  # not since this token was issued
+    asks_for_password: bool = False  # true from a new token until the hub is asked
 
 
 class HttpHub:
@@ -210,7 +210,7 @@ class HttpHub:
             seconds = response.headers.get("Retry-After", "")
             detail = f"The organisation has used up its rate at {service}."
             raise RateLimited(detail, retry_after=int(seconds) if seconds.isdigit() else _PACE_SECONDS)
-        if response.status_code in _TRANSIENT or response.status_code == 403:  # a proxy's
+        if response.status_code in _TRANSIENT or response.status_code == 403:  # 403: from a proxy
             raise Unavailable(f"{service} answers {path} with status {response.status_code}.")
         if response.status_code >= 300:
             raise Defect(f"{service} answers {path} with status {response.status_code}.")
@@ -276,7 +276,7 @@ def _problem(response: _Response) -> str:
     try:
         kind = orjson.loads(response.content)["type"]
     except (ValueError, KeyError, TypeError):
-        return ""  # of a proxy
+        return ""  # the response of a proxy
     return kind if isinstance(kind, str) else ""
 
 

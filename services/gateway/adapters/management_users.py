@@ -127,7 +127,7 @@ class ManagementUsers:
     def release(self, organization: str) -> None:
         """See `ports.PartnerConnections`."""
         with self._limiting:
-            # First, so that `grant` lets it in whatever comes of this.
+            # First, so that `grant` gives it access even if the next steps fail.
             self._banned.discard(organization)
             if self._require_ours(organization):
                 self._limit(organization, "max-connections", MOST_CONNECTIONS)

@@ -11,9 +11,9 @@ from services.gateway.domain.window import CAPACITY
 # that is gone counts as acknowledged. A program that requeues at once gets one some thousand times a second.
 # The most that all versions take: 3.10 knows no -1.
 _NO_LIMIT: Final = 2**31 - 1
-# The most of one organisation. The broker refuses further ones of that organisation only.
+# The most submissions of one organisation. The broker refuses further ones of that organisation only.
 MOST_SUBMISSIONS: Final = 2_000
-MOST_DEAD_LETTERS: Final = 1_000  # of all organisations
+MOST_DEAD_LETTERS: Final = 1_000  # dead letters of all organisations together
 _MOST_SUBMISSION_BYTES: Final = 256 * 1024 * 1024
 
 MAILBOX_ARGUMENTS: Final[dict[str, Any]] = {

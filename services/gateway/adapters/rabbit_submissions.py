@@ -145,7 +145,7 @@ class RabbitSubmissions:
         channel.auto_decode = False
         channel.queue_declare(DEAD_LETTERS, durable=True, auto_delete=False, arguments=DEAD_LETTER_ARGUMENTS)
         channel.queue_declare(SUBMISSIONS, durable=True, auto_delete=False, arguments=SUBMISSIONS_ARGUMENTS)
-        channel.basic_qos(0, PREFETCH, False)  # of each consumer
+        channel.basic_qos(0, PREFETCH, False)  # the prefetch of each consumer
         self._consumes_moved = False
         self._consumed.clear()
         self._look_at = 0.0

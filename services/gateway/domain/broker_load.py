@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-# Reductions a second that an organisation may cause for ever: above a hundred submissions and as many
+# Reductions a second that an organisation may cause without end: above a hundred submissions and as many
 # acknowledgements a second, at about 150 each, while the hub takes ten.
 RATE: Final = 20_000.0
 # Reductions that it may cause at once, beyond the rate: a full queue of submissions (256 MiB) is less, and a

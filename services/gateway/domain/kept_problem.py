@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from contracts.member_names import member_names
 
-_PLACE: Final = re.compile(r"[0-9]{1,4}")  # in a list
+_PLACE: Final = re.compile(r"[0-9]{1,4}")  # the index of an item of a list
 HIDDEN: Final = "..."
 
 

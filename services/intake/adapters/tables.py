@@ -38,8 +38,8 @@ IDEMPOTENCY_KEYS = Table(
     METADATA,
     Column("organization", String(100), primary_key=True),
     Column("key", String(255), primary_key=True),
-    Column("fingerprint", String(64), nullable=False),  # of the body's bytes
-    Column("understood", String(64)),  # of the parsed body; null: the key is older than this column
+    Column("fingerprint", String(64), nullable=False),  # digest of the body's bytes
+    Column("understood", String(64)),  # digest of the parsed body; null: a key of an earlier build
     Column("answer_id", String(36), nullable=False),
     Column("used_at", Instant, nullable=False),
     Index("idempotency_keys_used_at", "used_at"),

@@ -14,7 +14,7 @@ from contracts.idempotency_key import MAXIMUM_KEY, require_well_formed
 from contracts.quick_init import quick_init
 from contracts.records import canonical
 
-MAXIMUM_LINES = 1000  # of a batch
+MAXIMUM_LINES = 1000  # lines of a batch
 # A batch's key is stored with the line number appended.
 _MAXIMUM_NUMBER = 9_999
 MAXIMUM_BATCH_KEY = MAXIMUM_KEY - len(f"\n{_MAXIMUM_NUMBER}")

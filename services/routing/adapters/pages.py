@@ -35,9 +35,9 @@ def page_of(*, party: str | None, status: str | None, after: str | None, limit: 
         OFFERS.c.organization == party, *_above(OFFERS.c.referral_id, after)
     )
     if status is not None:
-        # A plain comparison would use the status index and read all referrals that ever ended so. For other
-        # disguises PostgreSQL estimates a selectivity of 1/200, and would read and sort everything; for a
-        # CASE it estimates 1/2.
+        # A plain comparison would use the status index and read all referrals that ever ended with that
+        # status. For other equivalent forms PostgreSQL estimates a selectivity of 1/200, and would read and
+        # sort everything; for a CASE it estimates 1/2.
         stands = case((REFERRALS.c.status == status, true()), else_=false())
         sent = sent.where(stands)
         asked = asked.join(REFERRALS, REFERRALS.c.id == OFFERS.c.referral_id).where(

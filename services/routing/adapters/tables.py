@@ -194,7 +194,7 @@ DECISIONS = Table(
     Column("record", Json, nullable=False),
     # The commitment's salt; null in decisions of earlier builds, which the log does not know.
     Column("salt", LargeBinary),
-    # When the record was erased; it is `{}` then, and the commitment says what the log's one was.
+    # When the record was erased. The record is then `{}`, and `commitment` has what the log committed to.
     Column("erased_at", Instant),
     Column("commitment", String(80)),
     # The organisations that it asked, a JSON list, and the message that commits to it; null in decisions of

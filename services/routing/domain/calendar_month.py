@@ -15,7 +15,7 @@ _THURSDAY: Final = dt.timedelta(days=3)
 
 @dataclass(frozen=True, order=True, slots=True)
 class CalendarMonth:
-    """One month. first: its first day. It consists of whole weeks, so it may begin or end days beside it."""
+    """One month. first: its first day. Its weeks are whole, so some of their days may be of other months."""
 
     first: dt.date
 

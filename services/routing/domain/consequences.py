@@ -88,10 +88,9 @@ def asked_before(referral: Referral) -> frozenset[str]:
     """Return the organisations that received an offer and had their turn to answer it.
 
     An offer that was revoked because another organisation accepted first says nothing about its holder: when
-    the acceptor hands the referral back, the holder is asked again. An organisation that was suspended
-    meanwhile is too, once it is readmitted, and so is one whose service lost its approval, once it is
-    approved again. An organisation that was asked about the whole referral counts as asked about each part of
-    it.
+    the acceptor hands the referral back, the holder is asked again. So is an organisation that was suspended
+    meanwhile, once it is readmitted, and one whose service lost its approval, once the service is approved
+    again. An organisation that was asked about the whole referral counts as asked about each part of it.
     """
     before = referral.part.asked if referral.part is not None else ()
     return (

@@ -2,10 +2,10 @@
 
 Among referrals of one urgency the senders take turns. A referral's turn is the time of its submission, but at
 least `TURN` after the latest turn of an open referral of the same sender and urgency. A sender that submits
-one referral in that time keeps the times of submission. Of 300 at once, the second stands behind whatever
-other senders submit within an hour, the third behind two hours, and so on: another sender's referral stands
-behind few of them. A turn is stored and does not change, so that no page passes a referral over while others
-leave the queue. A part of a split referral has the turn of the whole.
+one referral in that time keeps the times of submission. Of 300 at once, the second comes after all that
+other senders submit within an hour, the third after two hours of them, and so on: only few of the 300 come
+before another sender's referral. A turn is stored and does not change, so that no page skips a referral
+while others leave the queue. A part of a split referral has the turn of the whole.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class QueuePosition:
 
 
 def priority_of(referral: Referral) -> int | None:
-    """Return the rank of the urgency, 0 for an emergency; None for one that needs nobody.
+    """Return the rank of the urgency, 0 for an emergency; None for a referral that needs no coordinator.
 
     That is a closed referral, and one that was split: its parts are in the queues.
     """

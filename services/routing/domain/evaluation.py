@@ -121,7 +121,8 @@ class Evaluation:
         if not is_searched:
             missing = (service_rules.need_met, service_rules.area_served)
             self._for_all += [rule for rule in missing if rule not in self._for_all]
-        # The rules that fail for these organisations only. Those that are excluded have branches.
+        # The rules that fail for these organisations only. Branches of an excluded organisation are excluded
+        # too.
         self._for_some: list[tuple[Rule, Iterable[str]]] = [
             (organization_rules.not_the_sender, (given.sender,))
         ]

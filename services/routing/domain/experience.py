@@ -89,7 +89,8 @@ def _together(one: PastReferral, other: PastReferral) -> PastReferral:
 def comparable(past: Iterable[PastReferral], facts: ReferralFacts) -> list[PastReferral]:
     """Return the referrals of the same need group and country whose consent opted in to no further kind.
 
-    Further kinds may have answered those, about which a preview of these facts must say nothing.
+    Organisations of further kinds may have answered the others. A preview of these facts must not reveal
+    that.
     """
     group, country = need_group(facts.needs[0]), country_of(facts.region)
     kinds = frozenset(facts.consent.opt_in_kinds)

@@ -73,7 +73,7 @@ def _nudge(
 
 
 def _wrong_deadline(detail: str) -> Refused:
-    # The story of the referral says it in the reader's language, by the pointer.
+    # From the pointer, the story of the referral states the fault in the reader's language.
     return Refused("invalid-submission", detail, errors=[PointerError(pointer="/until", detail=detail)])
 
 

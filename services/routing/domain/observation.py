@@ -36,7 +36,7 @@ class ServiceLoad:
     pending: int = field(init=False, repr=False, compare=False)
     # Accepted referrals plus pending offers, so that a burst is not offered to one organisation.
     load: int = field(init=False, repr=False, compare=False)
-    # The lowest maximum at which every sender finds a place, whatever its share; None if a referral waits.
+    # The lowest maximum at which shares do not limit any sender; None if a referral waits.
     roomy: int | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

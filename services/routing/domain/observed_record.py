@@ -68,8 +68,8 @@ class ObservedOrganizations:
 class OwnWithdrawnOffers:
     """The withdrawn offers of a decision's sender at its candidates' organisations, as records by id.
 
-    Those of other senders, and those that count no longer or not for this urgency, change nothing in the
-    decision, so they are not recorded with it. Organisations without any are left out.
+    Withdrawn offers of other senders, or that no longer count, or do not count for this urgency, do not
+    change the decision, so they are not recorded with it. Organisations without any are left out.
     """
 
     __slots__ = ("_given", "_observed")

@@ -104,7 +104,7 @@ class OfferedService:
     is_for_anyone: bool = field(init=False, repr=False, compare=False)
     # The sensitive needs, and whole groups, that the network has approved this service for.
     approved: frozenset[str] = field(init=False, repr=False, compare=False)
-    # Those of all services of the organisation together.
+    # The same for all services of the organisation together.
     organization_approved: frozenset[str] = field(init=False, repr=False, compare=False)
     # The needs that the service may meet: those that are not sensitive, and those that it is approved for.
     approved_needs: Needs = field(init=False, repr=False, compare=False)

@@ -88,7 +88,7 @@ def changed_since(referral: Referral) -> Refused:
 
 
 def _reason_required(why: str) -> Refused:
-    # The story of the referral says it in the reader's language, by the pointer.
+    # From the pointer, the story of the referral states the fault in the reader's language.
     detail = f"A reason is required, {why}."
     return Refused("invalid-submission", detail, errors=[PointerError(pointer="/reason", detail=detail)])
 

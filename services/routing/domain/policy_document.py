@@ -148,7 +148,7 @@ def checked_policy(policy: RoutingPolicy, *, names_version: bool, within: str = 
 def starving(policy: RoutingPolicy) -> Iterator[PointerError]:
     """Yield what is well formed but would leave people without offers, or without an order of candidates."""
     if not any(policy.weights.by_name().values()):
-        detail = "All weights are 0: nothing but chance would order the candidates. Give one a weight."
+        detail = "All weights are 0: only chance would order the candidates. Give at least one a weight."
         yield PointerError(pointer="/weights", detail=detail)
     for urgency, longest in LONGEST_ANSWER.items():
         if policy.deadlines(urgency).answer > longest:

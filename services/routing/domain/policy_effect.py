@@ -34,8 +34,8 @@ class Why(StrEnum):
     only_one = "only_one"  # no other organisation may be asked
     best = "best"  # its capacity and score come first
     turn = "turn"  # of equals, it was asked least recently
-    turn_by_score = "turn_by_score"  # the same of those asked least recently, and its score is the highest
-    turn_by_lot = "turn_by_lot"  # the same, and the referral's id decided between those with its score
+    turn_by_score = "turn_by_score"  # of equals asked least recently, its score is the highest
+    turn_by_lot = "turn_by_lot"  # of those with the same score, the referral's id decided
     chance = "chance"  # out of turn, to let it show that it answers
 
 

@@ -36,9 +36,8 @@ class Simulation:
     """referrals: those that were decided again. elsewhere: those of them that would have gone elsewhere.
 
     moved: the same by id with their effects, as far as the simulation keeps them. unlisted: how many further
-    decisions would have asked others. left_out: by reason. directory_changed: referrals with a decision for
-    which the directory of the simulation, under the policy of that time, leads to other organisations than
-    those that were asked.
+    decisions would have asked others. left_out: by reason. directory_changed: referrals with a decision
+    that would ask other organisations even under the policy of that time, because the directory has changed.
     """
 
     referrals: set[str] = field(default_factory=set)

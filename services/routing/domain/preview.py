@@ -149,7 +149,7 @@ def _by_region(given: Circumstances, considered: Services, in_turns: InTurns) ->
         ]
     found: dict[str, set[str]] = defaultdict(set)
     for offered in in_turns(services):
-        # No rule but that about the area reads the region: one evaluation holds for all of them.
+        # Only the rule about the area reads the region: one evaluation holds for all of them.
         regions = [area for area in sorted(offered.areas) if _is_elsewhere(area, given)]
         if regions and not offered.areas & given.places:
             there = replace(given, facts=replace(given.facts, region=regions[0]))

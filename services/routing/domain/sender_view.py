@@ -4,8 +4,8 @@ Readers of the whole get the record unchanged, and the decision is made again fr
 gets
 
 - the day of an organisation's latest offer, and whether it has been judged often enough to be known;
-- that a service has declined for lack of capacity within the time for which that counts, not when;
-- that the places are taken, not by how many referrals and senders;
+- whether a service has declined for lack of capacity within the time for which that counts, but not when;
+- whether the places are taken, but not by how many referrals and senders;
 - a class instead of the load and of the responsiveness, and the score that the shown values give. The order
   stays that of the exact scores.
 """
@@ -59,7 +59,7 @@ def _coarse_value(name: str, value: float) -> float:
     if name == "load":
         return 0.75 if value >= 0.5 else 0.25
     if name == "responsiveness":
-        # That of an organisation that was never asked stays one half.
+        # An organisation that was never asked keeps one half.
         return round(2 * value) / 2
     return value
 
@@ -77,7 +77,7 @@ def _coarse_detail(rule: str, detail: Mapping[str, Any]) -> Mapping[str, Any]:
 def _within(detail: Mapping[str, Any]) -> dict[str, Any]:
     """Return the service, and within how many hours before the decision it has declined.
 
-    The hours are those of the policy. That the rule failed says as much.
+    The hours are those of the policy, so the failed rule already shows them.
     """
     counts_for = dt.datetime.fromisoformat(detail[UNTIL]) - dt.datetime.fromisoformat(detail["declined_at"])
     return {"service": detail["service"], "within_hours": -(-counts_for // _HOUR)}

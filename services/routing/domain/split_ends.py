@@ -3,8 +3,8 @@
 A referral in parts ends when its last part ends. Its withdrawal or failure ends every part at once. The
 consent is one: who reports its withdrawal for a part reports it for the whole. The person is one too. An
 organisation that declines or hands back a part for a reason that concerns the person is asked about no other
-part. One that declined the whole for such a reason is asked about none. A referral rejoins when an acceptance
-of it was in time and is read after the split: its parts end then.
+part. An organisation that declined the whole for such a reason is asked about no part. A referral rejoins
+when an acceptance of it was in time and is read after the split: its parts end then.
 """
 
 from __future__ import annotations

@@ -25,20 +25,20 @@ from services.routing.domain.history_rules import NOT_ASKED_BEFORE, UNTIL_THERE_
 class ChangeKind(StrEnum):
     """The kind of change that would place a referral."""
 
-    agreement = "agreement"  # of the sender with the organisation
+    agreement = "agreement"  # an agreement of the sender with the organisation
     vetting = "vetting"
     activity = "activity"
     sealing_key = "sealing_key"
-    approval = "approval"  # of its service for a sensitive need
+    approval = "approval"  # an approval of its service for a sensitive need
     settlement = "settlement"
     eligibility = "eligibility"
     funding = "funding"
     opening_hours = "opening_hours"
     area = "area"
-    interpreter = "interpreter"  # anybody's, in the region
-    places = "places"  # anybody's, in the region
+    interpreter = "interpreter"  # of any service in the region
+    places = "places"  # of any service in the region
     service = "service"  # nobody offers the need in the region
-    another_service = "another_service"  # all that offer it there were asked for good, or may not be asked
+    another_service = "another_service"  # all that offer it there were asked already, or may not be asked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

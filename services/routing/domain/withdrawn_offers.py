@@ -61,8 +61,8 @@ def withdrawn_between(before: Referral | None, after: Referral) -> dict[str, Wit
     """Return by organisation the offers that ended with their referral between two of its states.
 
     before: None for a new referral. These are the open offers, the accepted one, and those that were revoked
-    because of that acceptance. An offer opened more than LONGEST ago is left out. None of a part that ends
-    because the whole is accepted.
+    because of that acceptance. An offer opened more than LONGEST ago is left out. So are all offers
+    of a part that ends because the whole is accepted.
     """
     if before is None or before.is_closed or after.status not in _WITHOUT_OUTCOME:
         return {}

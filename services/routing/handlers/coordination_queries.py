@@ -87,9 +87,9 @@ class CoordinationQueries:
         """Return each candidate that a search would consider now, with the result of every rule.
 
         organization: consider this organisation's services instead, even if no search would. Nothing is
-        stored. Raises Refused: `not-found`, and `not-in-this-state` once the facts have been reduced, because
-        any answer would be about facts that nobody stated, while the referral continues in parts, and about a
-        search for one that has ended, because nobody can be asked about it.
+        stored. Raises Refused `not-found`, and `not-in-this-state` in three cases: the facts have been
+        reduced, so an answer would be about facts that nobody stated; the referral continues in parts; or the
+        search is for a referral that has ended, so nobody can be asked about it.
         """
         with self._database.read() as transaction:
             referral = self._store.view(transaction, [referral_id]).get(referral_id)

@@ -45,8 +45,8 @@ class WriteDigests:
         """Write the digest that is due; return it, or None if there is none. Raises DatabaseUnavailable.
 
         Digest and record are one transaction: a crash before it loses nothing, and none is written twice.
-        A digest that fell into a time without the service is written at its start, with the figures of then;
-        those of earlier periods are not made up for.
+        A digest that was due while the service was down is written when it starts, with the figures of that
+        moment. Digests of earlier periods are not written any more.
         """
         if self._every is None:
             return None

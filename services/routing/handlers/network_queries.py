@@ -1,4 +1,4 @@
-"""Queries about the network as a whole: what would place the unplaced referrals, and where help lacks."""
+"""Queries about the whole network: what would place the unplaced referrals, and where help is lacking."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class UnplacedReferrals:
         self._policy: RoutingPolicy | None = None
         # Changed organisations, with the position of their look-ups; the first is looked up next.
         self._amended: dict[str, str | None] = {}
-        # Those of them that changed again during their look-up.
+        # The organisations of `_amended` that changed again during their look-up.
         self._amended_again: set[str] = set()
 
     def decide_again(self, now: dt.datetime) -> int:

@@ -63,7 +63,7 @@ class ReportWeeks:
             if newest is None:
                 began = self._events.began(transaction)
                 oldest = CalendarWeek.of(now - _MADE_UP_FOR)
-                # A hub that began in this week has a first report, of nothing.
+                # The first report of a hub that began in this week is empty.
                 week, after = last if began is None else min(last, max(CalendarWeek.of(began), oldest)), 0
             else:
                 week, after = newest[0].after, newest[1]

@@ -21,7 +21,7 @@ class AnnouncedKeyWatch:
         try:
             announced = orjson.loads(self._discovery.read_bytes())["custody_key"]["kid"]
         except (OSError, ValueError, KeyError, TypeError):
-            return None  # then intake admits nothing, and says so
+            return None  # intake then admits nothing, and reports it
         if isinstance(announced, str) and self._has(announced):
             return None
         return (

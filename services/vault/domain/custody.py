@@ -146,7 +146,7 @@ class Disposition(StrEnum):
     stay = "stay"
     reseal = "reseal"
     forward = "forward"
-    request = "request"  # only the sender can seal it for this acceptor, and is asked to
+    request = "request"  # the sender, who alone can seal it for this acceptor, is asked to
 
 
 def step(custody: Custody, event: CustodyEvent) -> Custody:
@@ -187,7 +187,7 @@ def split(custody: Custody, sender: str, parts: Sequence[str]) -> Custody:
         raise IllegalCustodyTransition("The split names another sender than the case.")
     after = replace(step(custody, CustodyEvent.split), sender=sender, parts=len(parts))
     if after.part_ids != tuple(parts):
-        raise IllegalCustodyTransition("The ids of the parts do not follow from the referral's.")
+        raise IllegalCustodyTransition("The ids of the parts are not derived from the referral's id.")
     return after
 
 
@@ -300,7 +300,7 @@ def disposition_of(custody: Custody) -> Disposition:
 def other_party(custody: Custody, author: str) -> str | None:
     """Return the receiver of a note by `author`; None before an acceptance is known.
 
-    Raises Refused `not-a-party` for an author that is not a party, whatever has become of the referral, and
+    Raises Refused `not-a-party` for an author that is not a party, in every state of the referral, and
     `not-in-this-state` for a closed one.
     """
     if custody.acceptance is None or custody.sender is None:

@@ -71,7 +71,7 @@ def spent(
 ) -> list[TransitKey]:
     """Return the keys to destroy. The newest key is never one of them.
 
-    keys: oldest first. settle: how long a closed key is kept in any case. quiet_since: since when no message
+    keys: oldest first. settle: how long a closed key is kept at least. quiet_since: since when no message
     of an earlier time has been waiting for the vault (`QuietWindow`); None: one may be. republished: ids of
     keys that were published again: their counts are not those of all their messages.
     """

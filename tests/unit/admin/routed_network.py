@@ -74,7 +74,7 @@ class RoutedNetwork:
             secret=lambda: b"s" * 32,
             history=ReplicaHistory(table=DIRECTORY_CHANGES, entry_of=directory_entry),
         )
-        # Nothing but what the directory says.
+        # The network knows only what the directory has sent.
         self.bench.network.directory = Directory()
         self.view = ReplicaView(
             self.bench.database, self.replica, self.bench.network.absorb, self.bench.outbox

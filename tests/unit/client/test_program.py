@@ -55,5 +55,5 @@ def test_interrupt_during_the_imports_ends_the_program(tmp_path: Path, arguments
     assert run(tmp_path, *arguments) == (ExitCode.INTERRUPTED, "", f"{report}\n")
 
 
-def test_program_that_inherited_the_interrupt_ignored_runs_on(tmp_path: Path) -> None:
+def test_program_that_inherited_an_ignored_interrupt_continues(tmp_path: Path) -> None:
     assert run(tmp_path, ignored=True) == (0, "the command runs\n", "")

@@ -25,7 +25,7 @@ from tests.unit.contracts.both_readers import schema_for
 from tests.unit.contracts.test_bounds import ADMITTED
 
 AIM: Final = 0.05  # seconds of processor time
-# The sandbox has it for itself; the gateway writes the other one.
+# The first is of the sandbox only; the gateway writes the second.
 _NOT_OF_PARTNERS: Final = {"TriggeredMessage.data", "SubmissionAnswerList.answers[].problem"}
 # A document of as many values as a body may have.
 _VALUES: Final = MOST_VALUES - 100

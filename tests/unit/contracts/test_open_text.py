@@ -1,4 +1,4 @@
-"""Open text: what shows nothing, what hides, and the names of the network's languages."""
+"""Open text: characters that show nothing or hide others, and names in the network's languages."""
 
 from __future__ import annotations
 
@@ -147,5 +147,5 @@ def test_refusal_of_dates_without_a_letter_between_them_says_what_to_change(text
 @pytest.mark.parametrize(
     "text", ["+996 312", "Order 12345678 of 01.03.2026", "5 1Ⅻ 2026 — 12½%", "Зд. 12, кв. 34, 720001"]
 )
-def test_dates_and_short_numbers_are_no_telephone_number(text: str) -> None:
+def test_dates_and_short_numbers_are_not_telephone_numbers(text: str) -> None:
     assert NoTelephoneNumber()(text) == text

@@ -226,7 +226,7 @@ def test_error_messages_never_repeat_the_input(cls: type) -> None:
                 refused += 1
                 said = json.dumps(error.problem(), ensure_ascii=False) if isinstance(error, Refused) else ""
                 assert SECRET not in said + str(error)
-                # nor may a logged traceback
+                # A logged traceback must not contain it either.
                 assert error.__suppress_context__ or error.__context__ is None
     assert refused > len(good)
 
@@ -373,7 +373,7 @@ def test_no_item_is_read_after_the_fiftieth_error_of_a_document() -> None:
 
 def test_object_of_mostly_unknown_members_is_refused_without_an_error_for_each() -> None:
     body = {f"member{number}": 1 for number in range(5_000)}
-    load(ReferralFacts, plain(FACTS))  # its schema is made once
+    load(ReferralFacts, plain(FACTS))  # the schema is made once, at the first use
     calls = 0
 
     def count(_frame: object, event: str, _argument: object) -> None:

@@ -1,4 +1,4 @@
-"""Every problem that a service's code raises is declared by one of its resources, or is none of HTTP."""
+"""Every problem that a service's code raises is declared by one of its resources, or never sent by HTTP."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def commands() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for page in PAGES:
         if page.name == "integrating.md":
-            continue  # its commands are tried, in tests/unit/client
+            continue  # tests/unit/client runs its commands
         texts = [text for text in inline_code(page) if text.startswith("kopuro ")]
         for line in shell_lines(page):
             texts += re.findall(r"\bkopuro [^)]+", line)

@@ -53,6 +53,6 @@ def test_list_is_read_without_spaces_and_empty_places() -> None:
         (ratio, "nan", "is not a decimal number above 0 and up to 1"),
     ],
 )
-def test_text_that_a_reader_refuses(read: Reader[object], text: str, problem: str) -> None:
+def test_invalid_value_is_refused_with_what_is_allowed(read: Reader[object], text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=f"^{problem}$"):
         read(text)

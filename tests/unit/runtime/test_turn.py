@@ -1,4 +1,4 @@
-"""Long work gives way to other work."""
+"""Long work lets other work run."""
 
 from __future__ import annotations
 

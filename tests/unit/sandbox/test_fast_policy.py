@@ -21,7 +21,7 @@ def test_every_deadline_of_the_fast_policy_passes_within_a_minute() -> None:
     assert (policy.fairness.band, policy.fairness.explore) == (0, 0)
 
 
-def test_fast_and_a_policy_of_ones_own_exclude_each_other(tmp_path: Path) -> None:
+def test_fast_and_an_own_policy_exclude_each_other(tmp_path: Path) -> None:
     own = tmp_path / "policy.json"
     own.write_text("{}")
     arguments = ["up", "--data-dir", str(tmp_path / "hub"), "--fast", "--policy", str(own)]

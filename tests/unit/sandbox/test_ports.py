@@ -61,7 +61,7 @@ def test_settled_ports_of_servers_that_have_not_started_differ(three_ports: rang
         assert settled_ports([reserved, known], reserved={reserved}) == [other, known]
 
 
-def test_kept_port_is_chosen_by_nobody_and_a_server_can_listen_on_it() -> None:
+def test_kept_port_is_not_chosen_and_a_server_can_listen_on_it() -> None:
     kept = KeptPorts()
     (port,) = free_ports(1)
     kept.keep(port)

@@ -65,7 +65,7 @@ class Receipts:
         leaves: Sequence[PartyLeaf],
         proofs: Mapping[int, Proof],
     ) -> Outgoing:
-        positions: dict[bytes, int] = {}  # of each hash, in order of first use
+        positions: dict[bytes, int] = {}  # the position of each hash, in order of first use
         receipts = tuple(
             [
                 Receipt(

@@ -61,7 +61,7 @@ _RANDOM_BYTES: Final = 2 * SALT_BYTES + TAG_BYTES
 
 # The keys of referrals that are kept in memory.
 _KEYS: Final = 4_096
-# Leaves name an earlier minute than the present one for so long at most.
+# The longest time for which leaves may name a minute before the present one.
 _LATE: Final = dt.timedelta(minutes=2)
 
 

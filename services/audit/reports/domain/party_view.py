@@ -99,7 +99,7 @@ def withheld_from(organization: str, steps: Sequence[LoggedStep]) -> frozenset[i
 
     steps: all entries of one referral, by index. The sender reads the facts, which are its own. Any other
     organisation reads those of its last offer while that is open or accepted and the referral has not ended.
-    All entries once the organisation's part has ended.
+    Once its part has ended, the facts of all entries are withheld from it.
     """
     if _is_named(organization, _BEGINNINGS, steps):
         return frozenset()

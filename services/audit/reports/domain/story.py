@@ -1,8 +1,8 @@
 """A referral's history as sentences for people. Pure.
 
-A sentence states only what its entry contains; an entry whose content is not available still has a sentence:
-it has been erased, or is withheld from the reader. The sentence does not say which: an erasure is news.
-The texts are unescaped: the document renderers escape them.
+A sentence states only what its entry contains. An entry whose content is not available still has a sentence:
+the content has been erased, or is withheld from the reader. The sentence does not say which, because the
+reader may not learn of an erasure. The texts are unescaped: the document renderers escape them.
 """
 
 from __future__ import annotations

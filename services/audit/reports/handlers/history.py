@@ -46,7 +46,7 @@ MOST_EXPORTED: Final = 10_000
 # The most statements and deliveries of a referral in its history, the first ones. An organisation may add 100
 # statements a day; an ordinary referral has some tens of both.
 MOST_STATEMENTS_TOLD: Final = 1_000
-# Anybody of the staff can add reads without end. A story shows the first ones; `readers` pages through all.
+# Any member of the staff can add reads without end. A story shows the first; `readers` pages through all.
 MOST_READS_TOLD: Final = 200
 # Entries read at once: some milliseconds, during which nothing else runs on SQLite.
 STEP: Final = 100

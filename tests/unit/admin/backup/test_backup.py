@@ -262,7 +262,7 @@ def test_older_file_of_the_vaults_keys_is_refused(hub: HubPlaces, tmp_path: Path
     with pytest.raises(RestoreRefused, match="put the surviving file or its mirror there"):
         _restore(hub, tmp_path / "backup")
     assert not (tmp_path / "data").exists()
-    # Without the keys every case is closed, and nothing pretends otherwise.
+    # Without the keys no case can be opened, and every case is named as erased.
     assert _restore(hub, tmp_path / "backup", without_vault_keys=True).erased == (OPEN, ERASED)
     assert set(_letters(hub).values()) == {None}
     assert stat.S_IMODE(hub.vault_keys.stat().st_mode) == 0o600

@@ -30,7 +30,7 @@ def test_clock_behind_its_servers_is_negative_ahead() -> None:
 @pytest.mark.parametrize(
     "output", ["", UNANSWERED, "506 Cannot talk to daemon\n", BEHIND.replace("5.0", "x")]
 )
-def test_output_without_a_server_says_nothing(output: str) -> None:
+def test_output_without_a_server_gives_no_clock(output: str) -> None:
     assert ahead_of_servers(output) is None
 
 

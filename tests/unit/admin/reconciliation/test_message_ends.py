@@ -84,11 +84,11 @@ def test_message_is_closed_by_the_end_of_its_own_offer(
 ) -> None:
     missing = [f"closed as {message.ending}, which is not in the log"]
     assert named(message, entry(fact, own)) == []
-    # What was erased from the log by right says no more.
+    # The rightly erased content of an entry shows nothing more.
     assert named(message, entry(fact, None)) == []
     assert named(message, entry(fact, other)) == missing
     assert named(message) == missing
-    # Yet to be settled.
+    # The message is not settled yet.
     assert named(replace(message, closed_at=SETTLED + dt.timedelta(seconds=1))) == []
     assert named(replace(message, closed_at=THEN - dt.timedelta(hours=1)), entry(fact, own)) == [
         "closed before its end in the log"
@@ -116,7 +116,7 @@ def test_message_is_closed_by_the_end_of_its_referral(reason: str, facts: set[st
 @pytest.mark.parametrize(("ending", "closed_at"), [("open", THEN), (None, THEN), ("expired", None)], ids=str)
 def test_closing_needs_its_reason_and_its_time(ending: str | None, closed_at: dt.datetime | None) -> None:
     (what,) = named(stored(ending=ending, closed_at=closed_at), entry("offer.expired", OF_MINE))
-    assert what.endswith("its time of closing says otherwise")
+    assert what.endswith("its time of closing contradicts that")
 
 
 def test_offer_with_the_id_of_another_one_is_named() -> None:
@@ -124,7 +124,7 @@ def test_offer_with_the_id_of_another_one_is_named() -> None:
     assert named(closed("expired", offer_id=OTHERS), ended) == ["with the id of another offer"]
     assert named(stored(offer_id=OTHERS)) == ["with the id of another offer"]
     assert named(stored(offer_id=None)) == ["with the id of another offer"]
-    # Builds before the id was stored; the log still says which offer it was.
+    # Earlier builds did not store the id. The log still says which offer it was.
     assert named(closed("expired", offer_id=None), entry("offer.expired", OF_MINE)) == []
     assert named(closed("expired", offer_id=None), ended) == ["closed as expired, which is not in the log"]
 

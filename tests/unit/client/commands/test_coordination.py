@@ -895,8 +895,8 @@ def test_wish_names_conditions_and_service_in_one_pair_of_brackets() -> None:
         (
             "another_service",
             "en",
-            "another service in Moscow: work and training (all that offer it there were asked, or may not "
-            "be)",
+            "another service in Moscow: work and training (all that offer it there were asked or may not "
+            "be asked)",
         ),
         ("service", "ru", "Москва: услуга, которую там никто не предлагает (работа и обучение)"),
         (

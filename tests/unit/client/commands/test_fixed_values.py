@@ -1,4 +1,4 @@
-"""Values that the contract fixes are refused before any request, whatever a command would show first."""
+"""Values outside a fixed list of the contract are refused before any request, also before a preview."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_withdrawal_for_a_withdrawn_consent_is_refused_with_the_command_for_it(
         *(f"organization vet {OSH} --vetted-on {text}" for text in ("yesterday", "2026-3-7", "2026-02-30")),
     ],
 )
-def test_text_that_is_no_time_is_refused_before_any_request_and_question(
+def test_text_that_is_not_a_time_is_refused_before_any_request_and_question(
     run: Run, hub: FakeHub, terminal: io.StringIO, line: str
 ) -> None:
     answering(terminal, "y")

@@ -75,7 +75,7 @@ def test_message_is_acknowledged_only_after_success_and_order_of_its_referral_is
     assert hub.requests_to(MAILBOX)[-1].query["after"] in ("1", "2")
 
 
-def test_outage_of_the_hub_is_no_time_without_a_message(hub: FakeHub, credentials: Path) -> None:
+def test_outage_of_the_hub_does_not_count_as_time_without_a_message(hub: FakeHub, credentials: Path) -> None:
     busy = Response(status=503, headers={"Retry-After": "1"})
 
     def longer_silence() -> Response:

@@ -1,4 +1,4 @@
-"""Faulty input of the caller is exit 2 with its name, whatever it would have become; nothing is sent."""
+"""Faulty input is named and ends every command with exit 2; nothing is sent."""
 
 from __future__ import annotations
 

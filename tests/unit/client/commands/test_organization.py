@@ -263,7 +263,7 @@ def test_approve_service_says_that_an_excluded_organization_is_asked_about_nothi
     hub: FakeHub, run: Run, changes: dict[str, Any]
 ) -> None:
     _approved_for(hub, **changes)
-    assert "it is asked about nothing while it is not a vetted and active member" in run(*APPROVE).err
+    assert "it gets no offers while it is not a vetted and active member" in run(*APPROVE).err
 
 
 def test_approve_service_names_the_services_in_place_of_an_unknown_one(hub: FakeHub, run: Run) -> None:
@@ -279,7 +279,7 @@ def test_first_approval_of_a_service_drops_nothing(hub: FakeHub, run: Run) -> No
     assert "kg.osh, service house: not approved now for any sensitive need\n" in err
     assert "approved from then on for exactly these needs: trafficking in persons\n" in err
     assert "dropped" not in err
-    assert "asked about nothing" not in err
+    assert "gets no offers" not in err
     assert hub.requests_to(ENGAGEMENTS) == []
 
 

@@ -106,7 +106,7 @@ def test_notes_say_what_the_simulation_left_out(hub: FakeHub, run: Run, policy: 
     hub.script("POST", ADDRESS, json_response({**SIMULATION, **more}))
     notes = run(*LINE).err
     assert "further decisions that would have asked others, not listed: 2" in notes
-    assert "elsewhere under the earlier policy too: 4" in notes
+    assert "under the earlier policy (the directory changed): 4" in notes
     assert "left out (erased after the referral had ended): 1" in notes
     assert "left out (unheard_of): 5" in notes
 

@@ -55,7 +55,7 @@ def test_statistics_table_marks_withheld_figures(hub: FakeHub, run: Run) -> None
     assert run("statistics", "--by", "sex", "--json").json() == TABLE
 
 
-def test_dimension_with_nothing_but_a_combined_row_is_said_to_be_withheld(hub: FakeHub, run: Run) -> None:
+def test_dimension_with_only_a_combined_row_is_shown_as_withheld(hub: FakeHub, run: Run) -> None:
     table = {
         **TABLE,
         "figures": [{**TABLE["figures"][2], "values": {"sex": "combined"}}, TABLE["figures"][2]],

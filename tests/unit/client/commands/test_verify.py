@@ -270,7 +270,7 @@ def receipt_of(index: int) -> dict[str, Any]:
     }
 
 
-def test_verify_receipt_of_older_format(run: Run, tmp_path: Path, policy: str) -> None:
+def test_verify_receipt_accepts_an_older_format(run: Run, tmp_path: Path, policy: str) -> None:
     file = tmp_path / "receipt.json"
     receipt = receipt_of(9)
     for written in (receipt, {"specversion": "1.0", "data": receipt}, receipts_of(9)):
@@ -305,7 +305,7 @@ def receipts_of(*indices: int) -> dict[str, Any]:
     return {"specversion": "1.0", "type": "kopuro.receipts.issued.v1", "data": data}
 
 
-def test_verify_receipt_with_several_receipts(run: Run, tmp_path: Path, policy: str) -> None:
+def test_verify_receipt_verifies_several_receipts(run: Run, tmp_path: Path, policy: str) -> None:
     file = tmp_path / "receipts.json"
     written = receipts_of(9, 12, 599)
     file.write_text(json.dumps(written))

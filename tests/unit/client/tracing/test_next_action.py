@@ -81,7 +81,7 @@ TABLE: dict[str, list[Row]] = {
             at(1),
             at(60),
         ),
-        # Not in the mailbox: those who can know that say so.
+        # The offer is not in the mailbox: viewers who can know this are told.
         (evidence(CANDIDATE, referral("offered", offer())), Owner.hub, Action.deliver, at(1), None),
         (evidence(STAFF, referral("offered", offer())), Owner.hub, Action.deliver, at(1), None),
         (

@@ -171,7 +171,7 @@ def test_coordinator_of_excluded_organization_is_refused_but_operator_is_admitte
     assert not hub.gate.admit(bearer("root", roles=frozenset({"operator"})), staff).excluded
 
 
-def test_withdrawn_key_narrows(hub: Hub) -> None:
+def test_withdrawn_key_is_reported_and_its_tokens_are_refused(hub: Hub) -> None:
     withdrawn = TokenKeyChanged(revision=2, key=SIGNER.public_jwk(), withdrawn=True)
     hub.records.absorb([record(SIGNER.kid, withdrawn)])
     assert hub.narrowed == 1

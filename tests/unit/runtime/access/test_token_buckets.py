@@ -20,7 +20,7 @@ class FakeClock:
         return self.now
 
 
-def test_burst_is_there_at_once_and_the_rate_afterwards() -> None:
+def test_burst_is_available_at_once_and_the_rate_afterwards() -> None:
     clock = FakeClock()
     buckets = TokenBuckets(ALLOWANCE, clock)
     assert [buckets.take("kg.a", 6), buckets.take("kg.a", 6), buckets.take("kg.a")] == [6, 4, 0]

@@ -11,7 +11,7 @@ from runtime.messaging.topology_watch import CHECK_SECONDS, TopologyWatch
 
 
 class Reader:
-    """A reader of a complete broker, which may be away."""
+    """A reader of a complete broker, which may be unreachable."""
 
     is_away = False
 

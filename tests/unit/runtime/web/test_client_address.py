@@ -57,7 +57,7 @@ def test_malformed_header_names_nobody(forwarded: str | None) -> None:
     assert client_address(PROXY, forwarded, PROXIES) == PROXY
 
 
-def test_as_many_proxies_as_are_read_name_the_client() -> None:
+def test_client_behind_the_most_proxies_that_are_read_is_named() -> None:
     assert client_address(PROXY, ",".join([CLIENT, *["10.0.0.2"] * 15]), PROXIES) == CLIENT
     assert client_address(PROXY, ",".join([SPOOFED, CLIENT, *["10.0.0.2"] * 15]), PROXIES) == CLIENT
     assert client_address(PROXY, ",".join([CLIENT, *["10.0.0.2"] * 16]), PROXIES) == PROXY

@@ -51,7 +51,7 @@ def test_one_address_takes_half_of_the_places_to_wait() -> None:
 
 
 @pytest.mark.parametrize("most", [1, 2])
-def test_small_queue_takes_one_of_an_address(most: int) -> None:
+def test_small_queue_takes_one_connection_of_an_address(most: int) -> None:
     queue = ConnectionQueue(most)
     assert queue.add(connection("192.0.2.1"))
     assert not queue.add(connection("192.0.2.1"))

@@ -66,7 +66,7 @@ def test_body_where_none_is_declared_is_refused(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b" {}\n"])
-def test_body_that_says_nothing_is_taken(body: bytes) -> None:
+def test_empty_body_or_object_is_accepted_where_none_is_declared(body: bytes) -> None:
     NONE.require_expected(body, "text/plain")
 
 

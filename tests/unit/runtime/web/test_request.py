@@ -60,8 +60,8 @@ def test_refusal_of_malformed_json_says_only_what_is_wrong_and_where() -> None:
         (b"[[0], [-Infinity]]", "/1/0", "Must be a finite number."),
         (b"NaN", "", "Must be a finite number."),
         (b'{"case": "\\ud800"}', "/case", "Must be valid Unicode."),
-        (b'{"a": [{"\\udfff": 1}]}', "/a/0", "A name in here is not valid Unicode."),
-        (b'{"a": {"Aigul K.": "\\ud800"}}', "/a", "A text in here is not valid Unicode."),
+        (b'{"a": [{"\\udfff": 1}]}', "/a/0", "A name in this value is not valid Unicode."),
+        (b'{"a": {"Aigul K.": "\\ud800"}}', "/a", "A text in this value is not valid Unicode."),
     ],
 )
 def test_refusal_names_a_value_that_json_does_not_have(body: bytes, where: str, detail: str) -> None:
@@ -146,8 +146,8 @@ def test_nul_is_refused_with_pointer(body: bytes, where: str) -> None:
 @pytest.mark.parametrize(
     ("within", "where", "said"),
     [
-        ('"\\u0000"', "/facts", "A text in here must not contain a NUL character."),
-        ('{"a": 1, "a": 1}', "/facts", "A name in here appears more than once."),
+        ('"\\u0000"', "/facts", "A text in this value must not contain a NUL character."),
+        ('{"a": 1, "a": 1}', "/facts", "A name in this value appears more than once."),
     ],
 )
 @pytest.mark.parametrize("name", ["Zhyldyz Asanova", "жылдыз", "Asanova", "a" * 41])

@@ -1,4 +1,4 @@
-"""Connections that have not sent a byte: whatever the event loop still calls after their end."""
+"""Connections that have not sent a byte, also if the event loop still calls back after their end."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def test_records_are_valid_and_each_has_a_region_of_its_own() -> None:
     assert {country_of(region) for region in own} == {COUNTRY}
 
 
-def test_nobody_of_the_sample_network_meets_the_need_there() -> None:
+def test_sample_network_does_not_meet_the_need_there() -> None:
     offered = {
         area
         for organization in load().organizations

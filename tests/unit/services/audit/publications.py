@@ -57,4 +57,4 @@ class FailingPublication:
             raise PublicationUnavailable("not written")
         act()
         if self.after(step):
-            raise PublicationUnavailable("written all the same")
+            raise PublicationUnavailable("written nevertheless")

@@ -18,7 +18,7 @@ ADMITTED = SubmissionAnswer(message_id="order-1", body="d1", submission_id=REFER
 REFUSED = SubmissionAnswer(message_id="order-2", body="d2", problem=PROBLEM)
 
 
-def test_answers_are_in_the_own_mailbox_only_in_the_order_given(bench: Workbench) -> None:
+def test_answers_go_only_to_the_own_mailbox_and_in_the_given_order(bench: Workbench) -> None:
     ids = bench.submission_answers.put(SENDER, [ADMITTED, REFUSED])
     admitted, refused = bench.mailbox(SENDER)
     assert [admitted["id"], refused["id"]] == ids

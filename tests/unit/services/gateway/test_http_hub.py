@@ -72,7 +72,7 @@ def claims(assertion: str) -> dict[str, object]:
     return found
 
 
-def test_token_is_got_as_the_organizations_client_and_used_until_it_is_old(door: Door) -> None:
+def test_token_is_requested_as_the_organizations_client_and_used_until_it_is_old(door: Door) -> None:
     door.hub.require_admitted(OSH)
     door.hub.require_admitted(OSH)
     assert door.issued == ["t0"]
@@ -137,7 +137,7 @@ def test_status_of_a_service_is_one_kind_of_error(door: Door, status: int, error
         door.hub.submit(OSH, [b"{}"], referrals=True)
 
 
-def test_hub_that_takes_no_more_of_an_organization_says_when_it_does(door: Door) -> None:
+def test_hub_that_takes_no_more_of_an_organization_now_says_when_it_takes_more(door: Door) -> None:
     body = refusal("too-many-submissions")
     door.answer = lambda _: httpx.Response(429, json=body, headers={"Retry-After": "17"})
     with pytest.raises(RateLimited) as caught:

@@ -80,7 +80,7 @@ def test_batch_is_settled_by_its_verdicts() -> None:
     assert work.turn() == {Verdict.retried}
     assert len(submissions.held) == 2
     hub.available = True
-    assert work.turn() == frozenset()  # its pause
+    assert work.turn() == frozenset()  # the organisation's pause
     now[0] = 1.0
     assert work.turn() == {Verdict.answered}
     assert submissions.held == {}
@@ -119,7 +119,7 @@ def test_organization_beyond_its_rate_is_paced_in_order_and_delays_nobody() -> N
     work = SubmissionWork(submissions, processor, clock=lambda: now[0])
     assert work.turn() == {Verdict.answered, Verdict.paced}
     assert list(submissions.held) == [1, 2]
-    # A later one of the same organisation goes behind the others, one of another organisation is answered.
+    # A later submission of the same organisation waits behind the others; another organisation's is answered.
     submissions.held |= {3: submission("d"), 4: submission("e", "ru.moscow-union")}
     submissions.waiting = {OSH: 1_900}
     hub.left[OSH] = 10

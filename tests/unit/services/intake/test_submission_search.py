@@ -98,7 +98,7 @@ def test_command_is_found_with_its_referral_whether_it_had_a_key(
     assert [one["id"] for one in find(search, OSH, id=referral)[0]] == [referral]
 
 
-def test_nobody_else_finds_a_submission_but_staff_whose_read_is_stated(
+def test_submission_is_found_by_staff_whose_read_is_stated_and_by_nobody_else(
     bench: IntakeBench, search: SubmissionSearch
 ) -> None:
     referral = bench.submit(claim("monday", b"{}"))

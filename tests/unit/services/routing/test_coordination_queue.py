@@ -247,7 +247,7 @@ def test_emergency_of_another_sender_is_on_the_first_page_during_a_flood(bench: 
     assert len(whole) == 61
 
 
-def test_pages_pass_nothing_over_while_referrals_leave_the_queue(bench: Workbench) -> None:
+def test_pages_skip_no_referral_while_others_leave_the_queue(bench: Workbench) -> None:
     flood = [new_id() for _ in range(8)]
     for one in flood:
         bench.take(submitted(one, needs=("consular.passport",), urgency=Urgency.emergency))

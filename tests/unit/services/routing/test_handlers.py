@@ -929,7 +929,7 @@ def test_observations_of_a_failed_transaction_are_dropped_by_recall(bench: Workb
 def small(postgres_database: str) -> Iterator[Workbench]:
     """`ru.small` has one place. Another organisation's offer is due tomorrow: the timer has work.
 
-    On PostgreSQL, where the timer's transaction may begin and end while that of a batch is under way.
+    The database is PostgreSQL, where the timer's transaction may begin and end during that of a batch.
     """
     room_for_one = Capacity(status=CapacityStatus.capacity, updated_at=NOW, maximum=1)
     bench = workbench(

@@ -379,7 +379,7 @@ def test_nobody_is_a_candidate_for_a_referral_that_has_ended(
     with pytest.raises(Refused) as refused:
         candidates(referral)
     assert (refused.value.slug, refused.value.detail) == ("not-in-this-state", "The referral is completed.")
-    # What excludes an organisation may be asked after the end, too.
+    # A coordinator may also ask after the end which rules exclude an organisation.
     (one,) = candidates(referral, organization="ru.far")["candidates"]
     assert "area_served" in failed(one)
 
@@ -440,7 +440,7 @@ def test_coordinator_acts_a_bounded_number_of_times_about_a_referral_in_a_day(be
     placed = request(referral, {"organization": "ru.two"})
     assert refusal(placed, lambda one: api.place(bench.commands, one, bench.clock)).slug == beyond.slug
     assert len(bench.published()) == before
-    # A withdrawal counts by itself, and so do another referral and another coordinator.
+    # Withdrawals, another referral and another coordinator are counted separately.
     withdrawn = request(referral, {"organization": SENDER, "reason": "consent_revoked"})
     assert refusal(withdrawn, lambda one: api.withdraw(bench.commands, one, bench.clock)).slug == "conflict"
     intervene(bench, CoordinatorAct.nudge, request(other, nudge))

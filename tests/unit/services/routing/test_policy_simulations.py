@@ -38,7 +38,7 @@ from tests.unit.admin.routed_network import CITIES, SENDERS, RoutedNetwork
 from tests.unit.services.routing.samples import organization, service
 from tests.unit.services.routing.workbench import submitted
 
-# Equal but for what two weights count: the whole country against the city, and an interpreter's language.
+# They differ only in what two weights count: the city or the whole country, and an interpreter's language.
 NEAR = organization("ru.near", service(areas=(CITIES[0],), languages=("ru",), interpretation=("ky",)))
 FLUENT = organization("ru.fluent", service(areas=("RU",), languages=("ky",)))
 STEADY = Fairness(explore=0.0)

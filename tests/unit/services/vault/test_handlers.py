@@ -276,7 +276,7 @@ def test_case_sealed_to_named_receiver_is_forwarded_unchanged(vault: Workbench) 
 def test_case_for_an_acceptor_whose_key_is_not_known_is_released_once_the_key_is_known(
     vault: Workbench,
 ) -> None:
-    """What its sender sealed to an earlier key, too: that one may have been replaced without proof."""
+    """This holds for a case sealed to an earlier key, too: that key may have been replaced without proof."""
     sealed = seal(CASE, public_key(vault.keys.private[ACCEPTOR]))
     vault.receive(sealed_case(sealed, to=ACCEPTOR))
     known = vault.keys.published.pop(ACCEPTOR)

@@ -51,7 +51,7 @@ CORRELATION = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a00"
 NAME = "Айгерим Токтогулова"
 CASE = {"name": NAME, "phones": ["+996555123456"], "narrative": "Паспорт у работодателя."}
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
-PERIOD = dt.timedelta(hours=1)  # of a transit key
+PERIOD = dt.timedelta(hours=1)  # the time after which a transit key is replaced
 
 
 class Keys:
@@ -81,9 +81,10 @@ NOTHING_WAITS = WaitingForVault(queued=0, dead_letters=0, oldest_retry=None)
 
 
 class Workbench:
-    """A vault. sealed_messages, events: its consumers; keys: ACCEPTOR has published one.
+    """A vault.
 
-    key_file: of its own keys. waiting: what waits for it, for `keeping`.
+    sealed_messages, events: its consumers. keys: the organisations' keys, ACCEPTOR's published. key_file: the
+    file with the vault's own keys. waiting: what `keeping` sees waiting for the vault.
     """
 
     def __init__(self, database_url: str) -> None:
@@ -93,7 +94,7 @@ class Workbench:
         self.waiting: WaitingForVault | None = NOTHING_WAITS
         self.clock = SettableClock(NOW)
         self.custody = generate_key()
-        # Those of its key file, the present one first.
+        # The keys in the vault's file of custody keys, the present one first.
         self.custody_file: list[dict[str, Any]] = [dict(self.custody)]
         self.custody_keys = CustodyKeyRing(lambda: tuple(self.custody_file))
         self.keys = Keys()

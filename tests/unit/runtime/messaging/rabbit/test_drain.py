@@ -38,7 +38,7 @@ def without_collector() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("without_collector")
-def test_wait_in_vain_keeps_no_message_of_its_callers_until_the_collector_runs() -> None:
+def test_wait_without_result_does_not_keep_a_message_of_its_caller_alive() -> None:
     near, far = socket.socketpair()
     kept: list[weakref.ref[Message]] = []
 
@@ -53,7 +53,7 @@ def test_wait_in_vain_keeps_no_message_of_its_callers_until_the_collector_runs()
     far.close()
 
 
-def test_wait_that_times_out_leaves_the_fault_that_a_caller_handles_its_frames() -> None:
+def test_fault_that_a_caller_handles_keeps_its_frames_when_a_wait_times_out() -> None:
     near, far = socket.socketpair()
 
     def failed() -> None:

@@ -24,7 +24,7 @@ def linked(sock: Any, *, read_ahead: bytes = b"") -> Any:
     return SimpleNamespace(sock=sock, transport=SimpleNamespace(_read_buffer=read_ahead))
 
 
-def test_bytes_of_the_broker_have_arrived_until_they_are_read(
+def test_sent_bytes_count_as_arrived_until_they_are_read(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:
     ours, theirs = ends

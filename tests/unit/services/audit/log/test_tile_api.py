@@ -73,7 +73,7 @@ def test_tile_range_request_returns_the_part(
     assert part.headers["ETag"] == whole.headers["ETag"]
 
 
-def test_unsatisfiable_and_unsupported_ranges(published: LogOnDatabase) -> None:
+def test_unsatisfiable_range_is_refused_and_unsupported_one_ignored(published: LogOnDatabase) -> None:
     beyond = get(published, "0/000", range="bytes=8192-")
     assert (beyond.status, beyond.headers["Content-Range"]) == (416, "bytes */8192")
     for wish in ("bytes=0-1,3-4", "lines=1-2", "bytes=-", "bytes=5-2", "x"):

@@ -111,7 +111,7 @@ def test_operator_permits_only_its_own_networks() -> None:
 
 
 @given(st.sampled_from(IPAddressRanges.recommended_latest), st.integers(0, 2**128))
-def test_everything_that_a_second_opinion_denies_is_refused(network: str, offset: int) -> None:
+def test_address_of_every_network_in_a_second_list_is_refused(network: str, offset: int) -> None:
     denied = ip_network(network)
     for address in (denied[0], denied[-1], denied[offset % denied.num_addresses]):
         assert not may_connect(str(address))

@@ -70,7 +70,7 @@ def sockets(monkeypatch: pytest.MonkeyPatch) -> _Sockets:
     return sockets
 
 
-def test_no_connection_to_any_address_that_is_not_public(sockets: _Sockets) -> None:
+def test_sender_connects_to_no_address_that_is_not_public(sockets: _Sockets) -> None:
     for address in REFUSED:
         sender = HttpSender(resolve=_resolving_to(address))
         with pytest.raises(NotSent, match="address-refused"):

@@ -23,7 +23,7 @@ def of_size(size: int) -> Organization:
     return replace(large, description="x" * (size - len(dump(replace(large, description="")))))
 
 
-def test_record_has_a_most_and_the_refusal_says_how_large_it_is() -> None:
+def test_record_has_a_largest_size_and_the_refusal_says_how_large_it_is() -> None:
     check_size(None, of_size(MOST_RECORD_BYTES))
     with pytest.raises(Refused) as refused:
         check_size(organization(), of_size(MOST_RECORD_BYTES + 1))

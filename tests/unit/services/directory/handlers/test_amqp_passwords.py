@@ -144,7 +144,7 @@ def test_password_ends_with_its_client_also_after_the_gateways_client_was_issued
     passwords.applied(FIRST, by=GATEWAY)
     connected.credentials.revoke(GATEWAY.client_id, by=OPERATOR.id, operator=True)
     issue(connected, OSH, GATEWAY.client_id, "h" * 43, precondition=ANY_REVISION)
-    assert passwords.waiting(by=GATEWAY) == ""  # its owner's password goes on
+    assert passwords.waiting(by=GATEWAY) == ""  # the owner's password stays in force
     connected.credentials.revoke("desk", by=OPERATOR.id, operator=True)
     assert passwords.waiting(by=GATEWAY) not in ("", FIRST)
 

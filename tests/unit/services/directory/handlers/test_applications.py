@@ -141,7 +141,7 @@ def test_mailbox_and_log_grow_by_the_most_applications_of_a_day_whatever_a_sende
     assert (len(submitted), len(directory.events())) == (3, 6)
 
 
-def test_withdrawal_erases_what_was_sent_and_repeats(directory: Directory) -> None:
+def test_withdrawal_erases_what_was_sent_and_may_be_repeated(directory: Directory) -> None:
     applied = directory.applications.apply(request())
     application_id = applied.application.id
     assert refused(directory.applications.withdraw, application_id, "another").slug == "not-found"

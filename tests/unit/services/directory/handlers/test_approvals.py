@@ -353,7 +353,7 @@ def test_requester_has_a_bounded_number_of_open_requests(guarded: Directory) -> 
     before = guarded.events()
     assert refusal_of(lambda: issue(guarded, OSH, "one-more", SECRET)) == "too-many-open-requests"
     assert guarded.events() == before
-    requested(issue(guarded, OSH, "desk-0", "b" * 43))  # in place of its own earlier request
+    requested(issue(guarded, OSH, "desk-0", "b" * 43))  # replaces its own earlier request
     other = guarded.keys.publish(OSH, new_sealing_key(), by=OSH, without_proof=True)
     requested(other)  # somebody else's request
     (first, *_) = guarded.approvals.page(EVERYONE, State.requested, "", 10)

@@ -267,7 +267,7 @@ def test_only_the_earliest_client_may_make_its_organization_inactive(directory: 
             admit=lambda document: admission.organization(document, NOON),
         )
 
-    with pytest.raises(Refused, match="Only the first client of your organisation makes it inactive"):
+    with pytest.raises(Refused, match="Only the first client of your organisation can set it to inactive"):
         leave(later)
     assert isinstance(leave(first), Written)
 

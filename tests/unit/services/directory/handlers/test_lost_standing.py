@@ -203,7 +203,7 @@ def test_request_of_staff_ends_with_its_requesters_standing(hub: Hub, kind: str,
 
 
 @pytest.mark.parametrize("way", STAFF_WAYS)
-def test_application_waits_again_when_who_asked_to_vet_it_loses_its_standing(hub: Hub, way: str) -> None:
+def test_application_waits_again_when_the_requester_of_its_vetting_loses_standing(hub: Hub, way: str) -> None:
     clients, lose = STAFF_WAYS[way]
     hub.clients(*clients)
     sent = hub.two.applications.apply(application()).application

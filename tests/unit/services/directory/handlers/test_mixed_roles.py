@@ -165,7 +165,7 @@ def test_kept_role_is_the_only_one_and_on_record(earlier: Directory, keep: Keep)
     )
 
 
-def test_kept_role_adds_none_and_obeys_the_separation(earlier: Directory, keep: Keep) -> None:
+def test_keeping_a_role_adds_none_and_obeys_the_separation(earlier: Directory, keep: Keep) -> None:
     issue(earlier, "kg.last", "last-1", SECRET, Role.auditor)
     twice = client(client_id="last-2", principal="kg.last", roles=(Role.auditor,), secret=SECRET)
     earlier.entries.enter(Client, [twice], by="an earlier build")

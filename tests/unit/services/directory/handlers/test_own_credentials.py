@@ -184,7 +184,7 @@ def test_key_that_is_left_out_once_it_has_expired_ends_no_token(filled: Director
         assert verifier(filled).verify(token).id == OSH
 
 
-def test_removed_key_that_returns_revives_no_token(filled: Directory) -> None:
+def test_removed_key_that_returns_makes_no_old_token_valid(filled: Directory) -> None:
     old, new = new_key(kid="old"), new_key(kid="new")
     put_keys(filled, old, new)
     token = token_by(filled, old)

@@ -188,7 +188,7 @@ def test_thief_of_the_secret_cannot_use_up_the_challenges_at_the_shipped_rate_of
     assert REQUESTS_PER_MINUTE * CHALLENGE_VALID_FOR / dt.timedelta(minutes=1) < MOST_CHALLENGES
 
 
-def test_challenge_for_another_key_voids_none_and_their_number_is_bounded(
+def test_challenge_for_another_key_ends_no_earlier_one_and_their_number_is_bounded(
     keyed: Directory, old: Pair, few_challenges: int
 ) -> None:
     mine = new_sealing_key()
@@ -198,7 +198,7 @@ def test_challenge_for_another_key_voids_none_and_their_number_is_bounded(
     for key in foreign[:-1]:  # a thief with the client's secret
         challenged(keyed.keys.publish(OSH, key, by=OSH))
     assert slug(lambda: keyed.keys.publish(OSH, foreign[-1], by=OSH)) == "too-many-open-requests"
-    challenged(keyed.keys.publish(OSH, foreign[0], by=OSH))  # in place of its own
+    challenged(keyed.keys.publish(OSH, foreign[0], by=OSH))  # replaces its own challenge
     other = organization("kg.other")
     keyed.entries.put_organization(OPERATOR, other)
     keyed.keys.publish("kg.other", old.public, by="kg.other")

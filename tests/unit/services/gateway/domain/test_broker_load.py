@@ -65,7 +65,7 @@ def test_connection_whose_statistics_were_missing_owes_nothing_for_the_past() ->
     }
 
 
-def test_rate_is_never_too_much_and_a_burst_neither() -> None:
+def test_neither_the_rate_nor_a_burst_is_ever_too_much() -> None:
     account = Account(at=0.0)
     for turn in range(1, 1_000):
         account = account.charged(RATE * 5, turn * 5.0)
@@ -108,7 +108,7 @@ def test_ban_ends_when_it_is_released_and_not_before_its_time() -> None:
     assert account.until == FIRST_BAN
     assert not account.is_due(FIRST_BAN - 1)
     assert account.is_due(FIRST_BAN)
-    # The broker is away: it stays banned, whatever is counted.
+    # The broker is away: the organisation stays banned, whatever the counts are.
     account = account.charged(10 * BURST, FIRST_BAN + 100)
     assert account.is_due(FIRST_BAN + 100)
     assert account.after_release(FIRST_BAN + 100).until is None

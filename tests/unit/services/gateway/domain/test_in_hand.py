@@ -24,7 +24,7 @@ from services.gateway.submission_processor import LONGEST_BODY
         ({"a": 0}, 200, []),
     ],
 )
-def test_largest_go_back_until_the_rest_fits(
+def test_organizations_with_most_bytes_go_back_until_the_rest_fits(
     waiting: dict[str, int], processed: int, handed: list[str]
 ) -> None:
     assert to_hand_back(waiting, processed, most=100) == handed

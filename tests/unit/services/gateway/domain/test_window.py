@@ -110,8 +110,8 @@ class Hub:
 
     def __init__(self) -> None:
         self.mailbox: list[str] = []
-        self.acknowledged: set[str] = set()  # in the mailbox
-        self.done: set[str] = set()  # by the consumer, or over HTTP
+        self.acknowledged: set[str] = set()  # acknowledged in the mailbox
+        self.done: set[str] = set()  # acknowledged by the consumer, or over HTTP
         self.waiting: list[str] = []
         self.held: list[str] = []
         self.counting: int | None = None  # counted, not published yet

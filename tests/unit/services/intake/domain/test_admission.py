@@ -52,7 +52,7 @@ def test_claim_repeats_same_bytes_or_same_parsed_body() -> None:
     used = UsedKey(fingerprint=accepted.fingerprint, understood=accepted.understood, answer_id="a")
     other = replace(first, fingerprint="of other bytes")
     assert accepted.repeats(used)
-    assert first.repeats(used)  # not parsed, but the same bytes
+    assert first.repeats(used)  # the bytes are equal, although the body was not parsed
     assert other.understood_as("accept", OFFER, AcceptOffer()).repeats(used)
     assert not other.repeats(used)
     for name, subject in (("revoke_consent", OFFER), ("accept", REFERRAL)):

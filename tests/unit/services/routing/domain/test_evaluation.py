@@ -189,7 +189,7 @@ def test_candidates_fail_the_same_rules_together_as_alone(
 
 
 def test_each_rule_is_among_those_compared() -> None:
-    """A rule that no network reaches would be compared with nothing, above as here."""
+    """A rule that no network reaches would not be compared at all, neither above nor here."""
     failed: set[str] = set()
 
     @settings(max_examples=30, derandomize=True)
@@ -216,7 +216,7 @@ def assert_evaluated(shortlist: Shortlist, given: Circumstances, *, is_searched:
     return {failure.rule for failures in found for failure in failures}
 
 
-def test_profiles_beyond_the_last_number_are_evaluated_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_profile_beyond_the_last_number_is_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(offered_service, "_numbers", count(offered_service.UNNUMBERED - 1))
     offered_service._profile.cache_clear()
     spoken = (("ru",), ("tg",), ("ky",), ("uz",))

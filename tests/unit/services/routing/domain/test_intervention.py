@@ -297,7 +297,7 @@ def test_refusal_says_that_an_offer_cannot_be_extended_further(
     )
 
 
-def test_extended_report_is_overdue_no_more(driver: ReferralDriver) -> None:
+def test_extended_report_is_no_longer_overdue(driver: ReferralDriver) -> None:
     acceptor = overdue(driver)
     until = driver.now + 2 * DAY
     (fact,) = act(driver, CoordinatorAct.extend, until=until)

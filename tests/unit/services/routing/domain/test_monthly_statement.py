@@ -1,4 +1,4 @@
-"""The statement of a month: sums of its weeks that say no more than they do."""
+"""The statement of a month: sums of its weeks, which reveal no more than the weeks do."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_withheld_week_withholds_the_month() -> None:
 
 
 @given(st.lists(REASONS, max_size=4), st.lists(REASONS, max_size=4))
-def test_statement_is_the_same_whatever_few_persons_chose(first: list[str], second: list[str]) -> None:
-    """Below five in a week, nobody learns whether a person excluded the organisation."""
+def test_statement_does_not_depend_on_the_choices_of_few_persons(first: list[str], second: list[str]) -> None:
+    """If fewer than five did in a week, nobody learns whether a person excluded the organisation."""
 
     def shown(reasons: list[str]) -> bytes:
         counts = {

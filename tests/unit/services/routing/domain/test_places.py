@@ -233,7 +233,7 @@ ACTIONS = st.lists(
 def test_every_sender_gets_its_share_of_places(
     actions: list[tuple[str, object, object]], maximum: int
 ) -> None:
-    """After each step: who waits holds a share of the places, or acceptances have taken every place."""
+    """After each step, a sender that waits has its share of the places, or acceptances have taken all."""
     one, number = Candidate(maximum), 0
     for action, what, urgency in actions:
         if action in ("submit", "flood"):

@@ -209,7 +209,7 @@ CASES: dict[str, list[Callable[[], set[str]]]] = {
     ],
     "not_declined_for_person": [
         lambda: broken(declined_for_person={NAME: "conflict_of_interest"}),
-        # the rule says more than that it was asked
+        # this rule is named rather than the one that it was asked
         lambda: broken(declined_for_person={NAME: "person_prefers_another"}, asked=frozenset({NAME})),
     ],
     "not_in_chain": [

@@ -154,7 +154,7 @@ def test_referral_about_which_nobody_can_be_asked_stays_whole() -> None:
     assert (whole.status, whole.parts) == (ReferralStatus.unplaced, 0)
 
 
-def test_need_repeated_is_one_need_and_stays_whole() -> None:
+def test_repeated_need_is_one_need_and_the_referral_stays_whole() -> None:
     family = families(helping("ru.legal", LEGAL))
     assert family.submit(LEGAL, LEGAL).parts == 0
 

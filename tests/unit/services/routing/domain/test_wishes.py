@@ -99,7 +99,7 @@ def test_full_service_is_a_place_in_the_region() -> None:
     assert smallest(full) == only(ChangeKind.places, region="RU-MOW", need="legal.wage_claim")
 
 
-def test_referral_that_waits_for_withdrawn_offers_to_expire_is_no_wish() -> None:
+def test_referral_that_waits_for_withdrawn_offers_to_expire_is_not_a_wish() -> None:
     """Time alone places it, so the network lacks nothing."""
     withdrawn = {SENDER: {(Urgency.routine, NOW): OffersPerSender().withdrawn}}
     seen = {"observed": lambda _: Observation(withdrawn=withdrawn)}
@@ -107,7 +107,7 @@ def test_referral_that_waits_for_withdrawn_offers_to_expire_is_no_wish() -> None
     unkeyed = organization("ru.two", sealing_key=None)
     assert smallest(organization("ru.one"), unkeyed, about=ROUTINE, **seen) == frozenset()
     assert ranked_wishes([("a", ROUTINE, searched(organization("ru.one"), about=ROUTINE, **seen))]) == []
-    # Another obstacle of the candidate remains a wish.
+    # Another obstacle of the candidate still gives a wish.
     assert smallest(unkeyed, about=ROUTINE, **seen) == only(ChangeKind.sealing_key, organization="ru.two")
 
 

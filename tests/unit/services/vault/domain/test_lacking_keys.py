@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.vault.domain.lacking_keys import lacking_keys
 
 
-def test_no_warning_without_a_case_that_lacks_a_key() -> None:
+def test_warning_is_absent_without_a_case_that_lacks_a_key() -> None:
     assert lacking_keys({}) is None
 
 

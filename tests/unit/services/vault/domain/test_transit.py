@@ -23,7 +23,7 @@ def test_key_is_due_without_one_and_after_its_period() -> None:
     assert is_next_due([NEWEST], NOW + PERIOD, PERIOD)
 
 
-def test_key_of_the_future_does_not_stop_the_next_ones() -> None:
+def test_key_dated_in_the_future_does_not_stop_later_keys() -> None:
     """The clock was a month ahead when the newest key was published."""
     ahead = [TransitKey(kid="ahead", published_at=NOW + dt.timedelta(days=30))]
     assert is_next_due(ahead, NOW, PERIOD)

@@ -64,13 +64,13 @@ _SOUGHT = re.compile(r"^SEARCH \S+ USING (COVERING INDEX|INDEX|INTEGER PRIMARY K
 
 @pytest.fixture
 def postgres_database(postgres: PostgresServer) -> str:
-    """A new database: a lent one may know something of the tables that earlier tests filled."""
+    """A new database: a lent one may have statistics of the tables that earlier tests filled."""
     return postgres.create_database(f"plans_{secrets.token_hex(6)}")
 
 
 @pytest.fixture
 def filled(audit: LogOnDatabase) -> LogOnDatabase:
-    """Without statistics, as a log is that has just been restored."""
+    """A log without statistics, like one that has just been restored."""
     for start in range(0, 400, 200):
         audit.append(
             [

@@ -24,7 +24,7 @@ NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
         (9999, 1, 167),
     ],
 )
-def test_period_and_entries_of_a_rate(per_minute: int, seconds: int, entries: int) -> None:
+def test_rate_determines_period_and_entries(per_minute: int, seconds: int, entries: int) -> None:
     rate = CoverRate(per_minute=per_minute)
     assert (rate.seconds, rate.entries) == (seconds, entries)
 

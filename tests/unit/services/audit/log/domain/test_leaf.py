@@ -1,4 +1,4 @@
-"""Leaves of format 3 have documented bytes, and leaves of every earlier format are read for ever."""
+"""Leaves of format 3 have documented bytes, and leaves of every earlier format stay readable."""
 
 from __future__ import annotations
 
@@ -118,13 +118,13 @@ def test_head_that_the_leaf_does_not_commit_to_is_refused(head: bytes | None) ->
         fields_of(leaf_with(HEAD), head)
 
 
-def test_earlier_leaf_takes_no_head() -> None:
+def test_head_for_an_earlier_leaf_is_refused() -> None:
     with pytest.raises(ValueError, match="no head"):
         fields_of(EARLIER, HEAD)
 
 
 def test_data_commitment_does_not_open_as_one_of_another_kind() -> None:
-    """A head never passes for data, nor the data of an earlier format for that of this one."""
+    """A head is not accepted as data, and data of an earlier format not as data of this one."""
     leaf = leaf_with(HEAD)
     assert is_opened_by(leaf, SALT, "{}")
     assert not is_opened_by(leaf, SALT, HEAD[32:].decode())

@@ -56,7 +56,7 @@ HASHES = [leaf_hash(b"leaf %d" % number) for number in range(300)]
 
 
 def defined_root(hashes: Sequence[bytes]) -> bytes:
-    """MTH as RFC 6962 §2.1 writes it down, recursion and all."""
+    """MTH as RFC 6962 §2.1 defines it, with its recursion."""
     if not hashes:
         return sha256(b"").digest()
     if len(hashes) == 1:
@@ -322,7 +322,7 @@ def test_proof_with_bytes_moved_between_hashes_is_refused() -> None:
 
 
 def test_proof_length_follows_from_the_sizes() -> None:
-    """A proof that leads to the given roots is refused all the same when the tree is not that high."""
+    """A proof that leads to the given roots is still refused when the tree is not that high."""
     read = reader(HASHES[:5])
     roots = {size: defined_root(HASHES[:size]) for size in range(6)}
     inclusion = prove_inclusion(1, 5, read)

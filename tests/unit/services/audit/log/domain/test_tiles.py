@@ -76,7 +76,7 @@ def test_tiles_published_in_steps_equal_those_published_at_once(a: int, b: int, 
     steps = {*tiles_between(0, small), *tiles_between(small, middle), *tiles_between(middle, large)}
     assert set(tiles_between(0, large)) <= steps
     assert list(tiles_between(large, large)) == []
-    # Nothing again that was there: a name is written once.
+    # No tile is repeated: each name is written once.
     assert not set(tiles_between(0, small)) & set(tiles_between(small, middle))
 
 

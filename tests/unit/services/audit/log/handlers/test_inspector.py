@@ -37,7 +37,7 @@ from tests.unit.services.audit.overlaps import while_another_has_written
 
 SIZE = 22
 PIECE = 4
-TURNS = 6  # of a round
+TURNS = 6  # the turns of one round
 
 
 class SetClock:
@@ -49,7 +49,7 @@ class SetClock:
 
 
 class Process:
-    """The part of one process that checks, on a log too large to be read whole at its start."""
+    """The checks of one process, whose log is too large to be read whole at the start."""
 
     def __init__(self, audit: LogOnDatabase, clock: SetClock, *, works: bool = True) -> None:
         self.log = CountingLog()
@@ -94,7 +94,7 @@ def large(audit: LogOnDatabase, monkeypatch: pytest.MonkeyPatch) -> LogOnDatabas
 
 @pytest.fixture
 def process(large: LogOnDatabase, clock: SetClock) -> Process:
-    """Started for the second time, when a round is due."""
+    """The second start of a process, when a round is due."""
     Process(large, clock)
     clock.time += SHORTEST_ROUND
     started = Process(large, clock)
@@ -328,7 +328,7 @@ def test_restart_after_many_appends_reads_few_entries(
         process.turns(1)
     large.append(events(3))
     process.turns(1)
-    # Four is the most that is not remembered, and one is looked at in any case.
+    # At most four entries are not remembered. The start reads the last remembered one too.
     assert Process(large, clock).read_at_start == 3 + 1
 
 
@@ -344,7 +344,7 @@ def test_inspection_round_ends_while_the_log_grows_faster(process: Process, larg
 def test_head_inconsistent_with_the_log_is_reported(
     process: Process, large: LogOnDatabase, with_its_nodes: bool
 ) -> None:
-    """A head of another log, beside the nodes of this one, or beside its own."""
+    """The head is of another log; the nodes are of this log or of the other one."""
     large.append(events(8))
     other, rows = Frontier().grow([bytes(32)] * 30)
     with large.database.write() as transaction:

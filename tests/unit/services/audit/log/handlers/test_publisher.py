@@ -106,7 +106,7 @@ def test_publisher_turn_after_a_failure_catches_up(audit: LogOnDatabase, step: s
         process = other_process(audit, failing)  # and from a process that knows nothing of it
     process.publisher.turn()
     assert assert_whole(failing, audit) == 300
-    assert len(process.recorded_reads()) == 2  # its receipts, once
+    assert len(process.recorded_reads()) == 2  # the receipts are sent once
 
 
 def test_process_without_lease_follows_the_publisher(audit: LogOnDatabase) -> None:

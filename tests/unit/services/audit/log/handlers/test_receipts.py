@@ -68,7 +68,7 @@ def test_receipt_message_is_limited_in_bytes(audit: LogOnDatabase, monkeypatch: 
     audit.publish([completed() for _ in range(5)])
     theirs = [logged(message) for message in audit.recorded_reads() if message.data["organization"] == OSH]
     assert [len(some) for some in theirs] == [2, 2, 1]
-    monkeypatch.setattr(receipts, "MOST_BYTES", 1)  # one has no smaller piece
+    monkeypatch.setattr(receipts, "MOST_BYTES", 1)  # a single receipt cannot be divided
     audit.publish([completed() for _ in range(2)])
     assert [len(logged(message)) for message in audit.recorded_reads()[-2:]] == [1, 1]
 

@@ -237,7 +237,7 @@ def test_content_of_an_interrupted_retention_turn_is_purged_by_the_next(
 ) -> None:
     monkeypatch.setattr(retention, "STEP", 1)
     handler = retention_of(audit, BreakingClosures())
-    handler.turn()  # that of the start, which forgets in any case
+    handler.turn()  # the first turn, which always forgets
     audit.publish([*story(FIRST), REVOKED])
     with audit.database.write() as transaction:
         transaction.execute(MESSAGING.outbox.delete())

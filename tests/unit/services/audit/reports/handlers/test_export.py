@@ -68,7 +68,7 @@ def test_export_of_a_large_page_lets_other_greenlets_run(
     monkeypatch.setattr(time, "sleep", turns.append)
     page = exported(audit).page(auditor("ann"), Search(), None, 50, form="ndjson")
     assert [leaf.index for leaf in page.leaves] == list(range(7))
-    # The last one is for the record of the read. A transaction that takes long gives way too.
+    # The last one is for the record of the read. A long transaction lets others run too.
     assert len(turns) >= 2 + 3 + 1
     assert not any(turns)
 

@@ -249,7 +249,7 @@ def test_party_reads_its_own_part_and_its_read_is_recorded(audit_log: LogOnDatab
 
 @pytest.mark.parametrize("end", ["offer.declined", "referral.withdrawn"])
 def test_story_and_bundle_lack_the_facts_after_the_end(audit: LogOnDatabase, end: str) -> None:
-    """And of a past candidate all content, so that an erasure of it does not show."""
+    """Those of a past candidate lack all content, so that an erasure of it does not show."""
     referral, offer = new_id(), {"organization": MOSCOW, "sender": OSH, "rank": 1}
     left = None if end == "offer.declined" else offer
     facts = {"needs": ["legal"]}
