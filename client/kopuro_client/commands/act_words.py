@@ -58,7 +58,7 @@ QUESTIONS: Final[Mapping[str, Texts]] = {
     "approve_service": (
         "approve the service for these needs?",
         "одобрить услугу для этих потребностей?",
-        "кызматты ушул муктаждыктар үчүн бекитилсинби?",
+        "кызматты ушул муктаждыктар үчүн бекителиби?",
     ),
     "withdraw_approval": (
         "withdraw the approval?",

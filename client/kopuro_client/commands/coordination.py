@@ -264,9 +264,13 @@ def place(
         kept = _kept(session, found, language) or _not_placed(found, organization, language)
         considered = session.hub.candidates(referral, organization=organization)
         services = considered["candidates"]
+        if not services:
+            require_known(session, organization)
         refused = bool(services) and not any(map(may_be_placed, services))
         # An older hub, which does not say whether it would refuse, refuses a request that states the rules.
         overridden = rules_overridden(services) if "may_be_placed" in considered else None
+        if not services:
+            kept.append(effect("no_service", language, organization=organization))
         if kept or refused:
             effects = [effects[0], *kept]  # a refused placement changes nothing
         if refused or not kept:

@@ -105,35 +105,51 @@ PHRASES: Final[Mapping[str, Texts]] = {
         "{organization} тандалды: тең келген {equals} уюмдун ичинен ага эң көптөн бери сунуш болгон эмес "
         "(буга чейин бир да жолу).",
     ),
+    "first_by_score": (
+        "{organization} was asked because none of the {equals} equals was asked before, and its score is the "
+        "highest.",
+        "Выбор пал на {organization}: никому из равных (всего {equals}) ещё ничего не предлагали, и оценка "
+        "этой организации самая высокая.",
+        "{organization} тандалды: тең келген {equals} уюмдун бирине да мурда сунуш болгон эмес, анын баасы "
+        "эң жогору.",
+    ),
+    "first_by_lot": (
+        "{organization} was asked because none of the {equals} equals was asked before, and the referral's "
+        "id decided between those with the highest score.",
+        "Выбор пал на {organization}: никому из равных (всего {equals}) ещё ничего не предлагали, и между "
+        "теми из них, у кого оценка самая высокая, решил идентификатор направления.",
+        "{organization} тандалды: тең келген {equals} уюмдун бирине да мурда сунуш болгон эмес, баасы эң "
+        "жогорулардын ортосунда жолдомонун идентификатору чечти.",
+    ),
     "turn_by_score": (
         "{organization} was asked because, of {equals} equals, {never} were never asked before, and its "
         "score is the highest of these.",
-        "Выбор пал на {organization}: из равных (всего {equals}) ещё ничего не предлагали {never}, и её "
-        "оценка среди них самая высокая.",
+        "Выбор пал на {organization}: {never} из равных (всего {equals}) ещё не получали предложений, и "
+        "оценка этой организации среди них самая высокая.",
         "{organization} тандалды: тең келген {equals} уюмдун ичинен {never} уюмга мурда сунуш болгон эмес, "
         "алардын ичинен анын баасы эң жогору.",
     ),
     "turn_by_lot": (
         "{organization} was asked because, of {equals} equals, {never} were never asked before, and the "
         "referral's id decided between those with the highest score.",
-        "Выбор пал на {organization}: из равных (всего {equals}) ещё ничего не предлагали {never}, и между "
-        "теми, у кого оценка самая высокая, решил идентификатор направления.",
+        "Выбор пал на {organization}: {never} из равных (всего {equals}) ещё не получали предложений, и "
+        "между теми из них, у кого оценка самая высокая, решил идентификатор направления.",
         "{organization} тандалды: тең келген {equals} уюмдун ичинен {never} уюмга мурда сунуш болгон эмес, "
         "баасы эң жогорулардын ортосунда жолдомонун идентификатору чечти.",
     ),
     "tie_by_score": (
         "{organization} was asked because, of {equals} equals, {tied} were asked least recently (all at "
         "{time}), and its score is the highest of these.",
-        "Выбор пал на {organization}: из равных (всего {equals}) дольше всех ничего не предлагали {tied} "
-        "(последний раз одновременно, {time}), и её оценка среди них самая высокая.",
+        "Выбор пал на {organization}: {tied} из равных (всего {equals}) дольше всех не получали предложений "
+        "(последний раз одновременно, {time}), и оценка этой организации среди них самая высокая.",
         "{organization} тандалды: тең келген {equals} уюмдун ичинен {tied} уюмга эң көптөн бери сунуш "
         "болгон эмес (акыркы жолу бир убакта, {time}), алардын ичинен анын баасы эң жогору.",
     ),
     "tie_by_lot": (
         "{organization} was asked because, of {equals} equals, {tied} were asked least recently (all at "
         "{time}), and the referral's id decided between those with the highest score.",
-        "Выбор пал на {organization}: из равных (всего {equals}) дольше всех ничего не предлагали {tied} "
-        "(последний раз одновременно, {time}), и между теми, у кого оценка самая высокая, решил "
+        "Выбор пал на {organization}: {tied} из равных (всего {equals}) дольше всех не получали предложений "
+        "(последний раз одновременно, {time}), и между теми из них, у кого оценка самая высокая, решил "
         "идентификатор направления.",
         "{organization} тандалды: тең келген {equals} уюмдун ичинен {tied} уюмга эң көптөн бери сунуш "
         "болгон эмес (акыркы жолу бир убакта, {time}), баасы эң жогорулардын ортосунда жолдомонун "
@@ -340,7 +356,8 @@ def turn_phrase(language: str, values: Mapping[str, object], asked: str | None, 
     `score` or `lot`.
     """
     if asked is None:
-        which = "turn_never" if tied < 2 else f"turn_by_{by}"
+        among = "first" if tied == values["equals"] else "turn"
+        which = "turn_never" if tied < 2 else f"{among}_by_{by}"
         return phrase(which, language, **values, never=tied)
     time = day_or_moment(asked)
     # Moments of one day may differ.

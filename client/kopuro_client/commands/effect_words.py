@@ -33,6 +33,11 @@ EFFECTS: Final[Mapping[str, Texts]] = {
         "{organization}: направление или предложение уже у этой организации: хаб откажет",
         "{organization}: жолдомо же анын сунушу бул уюмда бар: хаб четке кагат",
     ),
+    "no_service": (
+        "{organization} offers no service: the hub will refuse",
+        "{organization}: у этой организации нет услуг: хаб откажет",
+        "{organization} кызмат көрсөтпөйт: хаб четке кагат",
+    ),
     "has_ended": (
         "the referral has ended: the hub will refuse",
         "направление завершено: хаб откажет",
@@ -213,8 +218,8 @@ EFFECTS: Final[Mapping[str, Texts]] = {
     ),
     "retracted": (
         "{report}: no longer counts, which cannot be undone; its recipients are notified",
-        "{report}: больше не учитывается, получателям об этом сообщат",
-        "{report}: мындан ары эсептелбейт, алуучуларга билдирилет",
+        "{report}: больше не учитывается, отменить это нельзя; получателям об этом сообщат",
+        "{report}: мындан ары эсептелбейт, муну жокко чыгарууга болбойт; алуучуларга билдирилет",
     ),
     "endpoint_ends": (
         "{url} ({state}): gets no further notices, and those that wait are dropped",
@@ -223,7 +228,7 @@ EFFECTS: Final[Mapping[str, Texts]] = {
     ),
     "secret_ends": (
         "its secret becomes invalid: a new endpoint has another id and secret",
-        "её секрет перестанет действовать: у новой точки другие идентификатор и секрет",
+        "её секрет перестанет действовать: у нового адреса другие идентификатор и секрет",
         "анын сыры күчүн жоготот: жаңы дарек башка идентификаторго жана сырга ээ",
     ),
     "client_ends": (

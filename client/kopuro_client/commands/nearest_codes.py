@@ -6,7 +6,7 @@ import re
 from difflib import get_close_matches
 from typing import Final
 
-from kopuro_client.commands.labels import codes, label, vocabularies
+from kopuro_client.commands.labels import LANGUAGES, codes, label, vocabularies
 from kopuro_client.commands.printable import one_line
 
 _MOST: Final = 3
@@ -20,7 +20,7 @@ _VOCABULARY: Final = re.compile(r"code of the vocabulary ['`](\w+)['`]")
 def with_nearest(detail: str, value: object) -> str:
     """Return the refusal of a value. If no vocabulary has it, add it and the nearest codes.
 
-    A name finds its code too: `Moscow` is near RU-MOW.
+    A name finds its code too, in each language of the labels: `Moscow` and `Москва` are near RU-MOW.
     """
     found = _VOCABULARY.search(detail)
     if found is None or not isinstance(value, str) or len(value) > _LONGEST:
@@ -37,10 +37,11 @@ def with_nearest(detail: str, value: object) -> str:
 
 
 def nearest(vocabulary: str, value: str) -> list[str]:
-    """Return the codes whose text, last part or English label is most like the value, the nearest first."""
+    """Return the codes whose text, last part or label is most like the value, the nearest first."""
     texts: dict[str, str] = {}
     for code in sorted(codes(vocabulary)):
-        for text in (code, code.rpartition(".")[2], label(vocabulary, code, "en")):
+        labels = (label(vocabulary, code, language) for language in LANGUAGES)
+        for text in (code, code.rpartition(".")[2], *labels):
             texts.setdefault(text.casefold(), code)
     wanted = (value.casefold(), value.rpartition(".")[2].casefold())
     found = [

@@ -184,7 +184,7 @@ WORDS: Final[Mapping[str, Texts]] = {
         "{spoken}: services {services}, with fresh capacity {fresh}; offers answered {answered}, expired "
         "{expired}; referrals waiting {unplaced}",
         "{spoken}: услуг {services}, из них со свежими данными о местах {fresh}; предложений с ответом "
-        "{answered}, без ответа {expired}; ждут направлений {unplaced}",
+        "{answered}, без ответа {expired}; ожидающих направлений {unplaced}",
         "{spoken}: кызматтар {services}, анын ичинен орундары жаңыртылганы {fresh}; жооптуу сунуштар "
         "{answered}, жоопсуз {expired}; күткөн жолдомолор {unplaced}",
     ),

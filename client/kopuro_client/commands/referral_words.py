@@ -152,7 +152,7 @@ STEPS: Final[Mapping[str, Texts]] = {
         "{organization} убагында жооп берген жок",
     ),
     "offer.revoked": (
-        "the offer to {organization} was withdrawn",
+        "the offer to {organization} was revoked",
         "предложение отозвано: {organization}",
         "{organization} уюмуна берилген сунуш кайтарылып алынды",
     ),

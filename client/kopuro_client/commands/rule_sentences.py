@@ -200,12 +200,12 @@ BY_STANDING: Final[Mapping[tuple[str, str], tuple[str, str, str]]] = {
     **dict.fromkeys(
         (("no_agreement", "applied"), ("no_agreement", "suspended"), ("no_agreement", "left")),
         (
-            "No agreement for this need names it, and those with all vetted organisations do not apply to it "
-            "now: {needs}.",
-            "Нет соглашения об этой потребности, где она названа, а соглашения со всеми проверенными "
-            "организациями сейчас на неё не распространяются: {needs}.",
-            "Бул муктаждык боюнча аны атаган макулдашуу жок, ал эми бардык текшерилген уюмдар менен "
-            "макулдашуулар азыр ага тиешелүү эмес: {needs}.",
+            "No agreement for this need ({needs}) names it, and agreements with all vetted organisations do "
+            "not apply to it now.",
+            "Нет соглашения об этой потребности ({needs}), где названа эта организация, а соглашения со "
+            "всеми проверенными организациями сейчас на неё не распространяются.",
+            "Бул муктаждык ({needs}) боюнча аны атаган макулдашуу жок, ал эми бардык текшерилген уюмдар "
+            "менен макулдашуулар азыр ага тиешелүү эмес.",
         ),
     ),
 }

@@ -20,7 +20,7 @@ OWNERS: Final[Mapping[Owner, Texts]] = {
     ),
     Owner.network: (
         "It is the coordinators' turn",
-        "Сейчас действуют координаторы сети",
+        "Сейчас очередь координаторов сети",
         "Кезек тармактын координаторлорунда",
     ),
     Owner.nobody: ("Nobody has to act", "Действий не требуется", "Эч кандай аракет талап кылынбайт"),

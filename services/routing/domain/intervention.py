@@ -57,13 +57,16 @@ def _nudge(
     context: TransitionContext,
 ) -> Transition:
     if referral.acceptor is not None and referral.overdue_since is None:
-        raise Refused("not-in-this-state", "The acceptor's report is not overdue.")
+        when = "" if referral.due_at is None else f", after {_moment(referral.due_at)}"
+        raise Refused("not-in-this-state", f"The acceptor can be reminded once its report is overdue{when}.")
     interval = context.policy.reminder_interval(referral.facts.urgency)
     due = [offer for offer in offers if offer.nudged_at is None or context.now - offer.nudged_at >= interval]
     if not due:
         again = min(offer.nudged_at + interval for offer in offers if offer.nudged_at is not None)
         raise Refused(
-            "conflict", f"A coordinator has just reminded the organisation. Next time: {_moment(again)}."
+            "conflict",
+            "A coordinator has reminded the organisation already. The next reminder is possible from "
+            f"{_moment(again)}.",
         )
     after = referral.with_offers([replace(offer, nudged_at=context.now) for offer in due], context.now)
     return Transition(

@@ -129,6 +129,22 @@ def test_preview_of_an_act_has_no_english_word_and_no_code(
     assert effect_words.effect("nothing", language) in ran.err
 
 
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "which cannot be undone"),
+        ("ru", "отменить это нельзя"),
+        ("ky", "муну жокко чыгарууга болбойт"),
+    ],
+)
+def test_preview_of_a_retraction_says_in_each_language_that_it_cannot_be_undone(
+    morning: FakeHub, run: Run, terminal: io.StringIO, language: str, said: str
+) -> None:
+    answering(terminal, "n")
+    ran = run("watch", "retract", ID, "--language", language, "--as", "coordinator")
+    assert said in ran.err
+
+
 @pytest.mark.parametrize("answer", ["да", "ооба", "y"])
 def test_answer_is_understood_in_each_language(
     morning: FakeHub, run: Run, terminal: io.StringIO, answer: str

@@ -227,6 +227,8 @@ def refused(pointer: str, detail: str, whole: str) -> Response:
     [
         ("RU-MOV", "; the nearest: RU-MO (Mordovia), RU-SMO (Smolensk Region), RU-MOW (Moscow)."),
         ("Moscow", "; the nearest: RU-MOW (Moscow)"),
+        ("Москва", "; the nearest: RU-MOW (Moscow)"),
+        ("Ош облусу", "; the nearest: KG-O (Osh Region)"),
         ("zzzzzzzzzz", "."),
     ],
 )

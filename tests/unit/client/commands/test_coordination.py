@@ -665,6 +665,31 @@ def test_place_shows_which_of_several_needs_the_organisation_covers(
     assert "covers unpaid wages, but not children" in ran.err
 
 
+def test_place_asks_nothing_about_an_organization_that_the_directory_does_not_have(
+    hub: FakeHub, run: Run, terminal: io.StringIO
+) -> None:
+    unknown_organization(hub)
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(REFERRAL))
+    hub.script("GET", f"{ADDRESS}/candidates", json_response({**CANDIDATES, "candidates": []}))
+    answering(terminal, "y")
+    ran = run("coordination", "place", ID, MISTYPED, "--as", "coordinator")
+    assert (ran.code, hub.requests_to(f"{ADDRESS}/offer")) == (2, [])
+    assert f"the directory has no organisation {MISTYPED}; the nearest: ru.moscow-centre" in ran.err
+    assert "will be asked" not in ran.err
+
+
+def test_place_says_that_the_hub_will_refuse_an_organization_without_services(
+    hub: FakeHub, run: Run, terminal: io.StringIO
+) -> None:
+    hub.script("GET", f"/intake/v1/referrals/{ID}", json_response(REFERRAL))
+    hub.script("GET", f"{ADDRESS}/candidates", json_response({**CANDIDATES, "candidates": []}))
+    hub.script("GET", "/directory/v1/organizations/ru.far", json_response({"id": "ru.far"}))
+    answering(terminal, "n")
+    err = run("coordination", "place", ID, "ru.far", "--reason", "other", "--as", "coordinator").err
+    assert "ru.far offers no service: the hub will refuse\n" in err
+    assert "asked" not in err
+
+
 def test_candidates_say_who_could_take_all_needs(hub: FakeHub, run: Run) -> None:
     parts = [{"needs": ["legal.wage_claim", "work"], "organizations": ["ru.far"]}]
     hub.script("GET", f"{ADDRESS}/candidates", json_response({**CANDIDATES, "parts": parts}))
@@ -812,7 +837,7 @@ def test_sentences_say_which_standing_excludes_and_deny_no_agreement_in_force(
         assert sentence in standing
         assert agreement != sentence_of(rules[1], language)
     assert (
-        "those with all vetted organisations do not apply to it now: unpaid wages."
+        "(unpaid wages) names it, and agreements with all vetted organisations do not apply to it now."
         in (failed_rules(candidate)[1])
     )
     # For a vetted organisation the sentence is true: no agreement lets the sender do it.

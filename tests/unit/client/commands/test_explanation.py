@@ -361,11 +361,11 @@ def test_explanation_names_the_parts_and_the_whole_of_a_split(
 @pytest.mark.parametrize(
     ("score", "why"),
     [
-        (0.8, "its score is the highest of these"),
+        (0.8, "its score is the highest"),
         (0.9, "the referral's id decided between those with the highest score"),
     ],
 )
-def test_turn_among_several_that_were_never_asked_says_what_decided(
+def test_turn_among_equals_that_were_never_asked_says_what_decided(
     hub: FakeHub, run: Run, score: float, why: str
 ) -> None:
     never = {"last_asked": None, "judged": 0, "equal": True}
@@ -373,7 +373,26 @@ def test_turn_among_several_that_were_never_asked_says_what_decided(
     union, centre = {**UNION, "score": 0.9}, {**CENTRE, "score": score}
     made = turn(equals=2, organizations=dict.fromkeys(names, never))
     text = on_one_line(explained(hub, run, candidates=[union, centre], turn=made))
-    assert f"of 2 equals, 2 were never asked before, and {why}" in text
+    assert f"because none of the 2 equals was asked before, and {why}." in text
+
+
+@pytest.mark.parametrize(
+    ("score", "why"),
+    [
+        (0.8, "its score is the highest of these"),
+        (0.9, "the referral's id decided between those with the highest score"),
+    ],
+)
+def test_turn_among_several_of_the_equals_that_were_never_asked_says_what_decided(
+    hub: FakeHub, run: Run, score: float, why: str
+) -> None:
+    never = {"last_asked": None, "judged": 0, "equal": True}
+    asked = {"last_asked": "2026-05-01T09:00:00Z", "judged": 1, "equal": True}
+    union, centre = {**UNION, "score": 0.9}, {**CENTRE, "score": score}
+    organizations = {UNION["organization"]: never, CENTRE["organization"]: never, "ru.far": asked}
+    made = turn(equals=3, organizations=organizations)
+    text = on_one_line(explained(hub, run, candidates=[union, centre], turn=made))
+    assert f"of 3 equals, 2 were never asked before, and {why}." in text
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,12 @@ def refused(published: tuple[Fact, ...]) -> str:
     return str(fact.problem["type"]).rpartition(":")[2]
 
 
+def detail(published: tuple[Fact, ...]) -> str:
+    (fact,) = published
+    assert isinstance(fact, InterventionRefused | PlacementRefused)
+    return str(fact.problem["detail"])
+
+
 def faults(published: tuple[Fact, ...]) -> list[str]:
     """Return the members that the refusal names."""
     (fact,) = published
@@ -211,7 +217,12 @@ def test_second_reminder_within_the_interval_is_refused(driver: ReferralDriver) 
     act(driver, CoordinatorAct.nudge)
     interval = driver.policy.reminder_interval(Urgency.routine)
     driver.now += interval - SECOND
-    assert refused(act(driver, CoordinatorAct.nudge)) == "conflict"
+    published = act(driver, CoordinatorAct.nudge)
+    assert refused(published) == "conflict"
+    assert detail(published) == (
+        "A coordinator has reminded the organisation already. The next reminder is possible from "
+        f"{NOW + interval:%Y-%m-%d %H:%M:%S} UTC."
+    )
     driver.now += SECOND
     (fact,) = act(driver, CoordinatorAct.nudge)
     assert isinstance(fact, InterventionApplied)
@@ -228,7 +239,10 @@ def test_reminder_of_an_emergency_goes_to_each_holder_that_is_due(driver: Referr
 def test_reminder_of_an_acceptor_requires_an_overdue_report(driver: ReferralDriver) -> None:
     driver.submit()
     acceptor = accept(driver)
-    assert refused(act(driver, CoordinatorAct.nudge)) == "not-in-this-state"
+    published = act(driver, CoordinatorAct.nudge)
+    assert refused(published) == "not-in-this-state"
+    due = f"{NOW + 14 * DAY:%Y-%m-%d %H:%M:%S} UTC"
+    assert detail(published) == f"The acceptor can be reminded once its report is overdue, after {due}."
     driver.now += 14 * DAY
     driver.take(remind(driver.known, driver.context()))
     (fact,) = act(driver, CoordinatorAct.nudge)
