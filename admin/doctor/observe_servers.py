@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import http.client
 import json
-import socket
 import ssl
 import struct
 import uuid
@@ -37,12 +36,14 @@ from contracts.broker_rights import GATEWAY
 from contracts.errors import Defect, Unavailable
 from contracts.topology import hub_topology
 from kopuro_client.errors import InvalidArgumentError
+from runtime.bounded_response import BoundedResponse
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.broker import CONNECT_TIMEOUT_SECONDS, HEARTBEAT_SECONDS
 from runtime.messaging.rabbit.connection import ConnectionFactory, close
 from runtime.messaging.rabbit.management import ManagementApi
 from runtime.messaging.rabbit.queue_reader import RabbitQueueReader
 from runtime.storage.database import Database, DatabaseUnavailable
+from runtime.timed_connection import timed_connection
 from runtime.tls import BROKER, DATABASE, TlsFiles, UnusableTlsFiles, handshake_fault, tls_files
 from services.audit.log.adapters.signing_key import load_log_key
 from services.audit.log.adapters.sql_log import SqlLog
@@ -50,7 +51,7 @@ from services.audit.log.domain.merkle import root_at
 from services.audit.log.domain.note import NoteError
 from services.audit.log.handlers.published_log import CHECKPOINT
 
-_SECONDS: Final = 5.0
+_SECONDS: Final = 5.0  # of a request, from connecting to the last byte of the response
 # PostgreSQL, "Message Formats": SSLRequest.
 _SSL_REQUEST: Final = struct.pack("!ii", 8, 80877103)
 
@@ -107,7 +108,7 @@ def _tls_server(
 
 
 def _shown(host: str, port: int, files: TlsFiles, *, starts_with_request: bool) -> dt.datetime | None:
-    with socket.create_connection((host, port), timeout=_SECONDS) as plain:
+    with timed_connection((host, port), _SECONDS) as (plain, _):
         if starts_with_request:
             plain.sendall(_SSL_REQUEST)
             if plain.recv(1) != b"S":
@@ -287,18 +288,29 @@ def readiness(service: str, variables: Mapping[str, str]) -> Readiness:
     """Ask a service's `/readyz`."""
     address = variables.get("KOPURO_OPERATIONS_ADDRESS", "")
     host, _, port = address.rpartition(":")
-    connection = http.client.HTTPConnection(
-        host or "localhost", int(port) if port.isdigit() else 0, timeout=_SECONDS
-    )
+    endpoint = (host or "localhost", int(port) if port.isdigit() else 0)
     try:
-        connection.request("GET", "/readyz")
-        document = json.loads(connection.getresponse().read())
+        document = json.loads(_read(endpoint, "/readyz"))
         reasons, warned = (
             {str(name): str(value) for name, value in document[part].items() if value != "ok"}
             for part in ("checks", "warnings")
         )
     except (OSError, http.client.HTTPException, ValueError, KeyError, AttributeError) as error:
         return Readiness(service=service, address=address, fault=type(error).__name__)
-    finally:
-        connection.close()
     return Readiness(service=service, address=address, fault=None, reasons=reasons, warned=warned)
+
+
+def _read(endpoint: tuple[str, int], path: str) -> bytes:
+    """Return the body of a response whatever its status. Raises OSError and HTTPException."""
+    with timed_connection(endpoint, _SECONDS) as (sock, expired):
+        connection = http.client.HTTPConnection(*endpoint)
+        connection.response_class = BoundedResponse
+        connection.sock = sock
+        try:
+            connection.request("GET", path)
+            body = connection.getresponse().read()
+        finally:
+            connection.close()
+        if expired.is_set():
+            raise TimeoutError
+        return body

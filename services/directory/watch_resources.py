@@ -63,6 +63,7 @@ class WatchResources(WebService):
         roles=PARTNERS,
         limit=watch_operations.LONGEST_REPORT,
         takes_key=True,
+        open_to_excluded=True,  # only for the repetition of a report, as for a submission at intake
         operation=watch_operations.POST_REPORT,
     )
     def post_watch_report(self, request: Request) -> Response:

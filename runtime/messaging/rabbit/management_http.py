@@ -6,6 +6,8 @@ Source: RabbitMQ, "Management HTTP API".
 from __future__ import annotations
 
 import http.client
+import ssl
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -15,9 +17,11 @@ import orjson
 from contracts import base64_text
 from runtime.bounded_response import BoundedResponse
 from runtime.messaging.ports import BrokerUnavailable
+from runtime.timed_connection import timed_connection
 from runtime.tls import TlsFiles, handshake_fault
 
-# A management API that does not answer by then counts as unavailable.
+# A management API whose answer is not complete by then counts as unavailable. A socket's own timeout would
+# restart with each byte, and the loop that asked would wait for ever.
 ANSWER_SECONDS: Final = 5.0
 # A hub has a few hundred bindings, queues and users of some 300 bytes to some kB each.
 _MOST_BYTES: Final = 16 * 1024 * 1024
@@ -53,35 +57,53 @@ class ManagementHttp:
         path: below `/api`. body: JSON values; None: no body. reason: what the broker tells those whose
         connections are closed. Raises BrokerUnavailable.
         """
-        connection = self._connection()
-        connection.response_class = _Answer
+        content = None if body is None else orjson.dumps(body)
+        headers = self._headers | ({"X-Reason": reason} if reason else {})
+        context = self._context() if self._secure else None
         try:
-            content = None if body is None else orjson.dumps(body)
-            headers = self._headers | ({"X-Reason": reason} if reason else {})
-            connection.request(method, self._root + path, body=content, headers=headers)
-            response = connection.getresponse()
-            text = response.read(_MOST_BYTES)
+            status, text = self._answer(method, self._root + path, content, headers, context)
         except (OSError, http.client.HTTPException) as error:
             fault = handshake_fault(error, over_tls=self._secure)
             reason = f" ({type(error).__name__})" if fault is None else f": {fault}"
             raise BrokerUnavailable(f"{self.api} does not answer{reason}.") from error
-        finally:
-            connection.close()
-        is_failed_check = response.status == HTTPStatus.SERVICE_UNAVAILABLE
-        if not text or not (is_failed_check or 200 <= response.status < 300):
-            return response.status, None
+        is_failed_check = status == HTTPStatus.SERVICE_UNAVAILABLE
+        if not text or not (is_failed_check or 200 <= status < 300):
+            return status, None
         try:
-            return response.status, orjson.loads(text)
+            return status, orjson.loads(text)
         except orjson.JSONDecodeError as error:
             if is_failed_check:
-                return response.status, None  # the response of a proxy
+                return status, None  # the response of a proxy
             raise BrokerUnavailable(f"{self.api} does not answer with JSON.") from error
 
-    def _connection(self) -> http.client.HTTPConnection:
-        if not self._secure:
-            return http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_SECONDS)
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        content: bytes | None,
+        headers: Mapping[str, str],
+        context: ssl.SSLContext | None,
+    ) -> tuple[int, bytes]:
+        """Return status and body. context: of TLS, None without it. Raises OSError and HTTPException."""
+        with timed_connection((self._host, self._port), ANSWER_SECONDS) as (raw, expired):
+            sock = raw if context is None else context.wrap_socket(raw, server_hostname=self._host)
+            connection = http.client.HTTPConnection(self._host, self._port)
+            connection.response_class = _Answer
+            connection.sock = sock
+            try:
+                connection.request(method, path, body=content, headers=dict(headers))
+                response = connection.getresponse()
+                text = response.read(_MOST_BYTES)
+            finally:
+                connection.close()
+                sock.close()
+            # A response without a length ends with the connection, which the deadline has cut.
+            if expired.is_set():
+                raise TimeoutError
+            return response.status, text
+
+    def _context(self) -> ssl.SSLContext:
         try:
-            context = self._tls.context()
+            return self._tls.context()
         except OSError as error:
             raise BrokerUnavailable(f"The files for TLS to {self.api} cannot be used.") from error
-        return http.client.HTTPSConnection(self._host, self._port, timeout=ANSWER_SECONDS, context=context)

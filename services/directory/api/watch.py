@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+from contracts.errors import Refused
 from contracts.idempotency_key import HEADER, require_well_formed
 from contracts.organization import Organization
 from contracts.responses.form import extended
 from contracts.responses.watch import OwnReport, Reply, WatchedEmployer, WatchOptIn, WatchRecipient
 from contracts.vocabularies import codes
+from runtime.access.standing import excluded_refusal
 from runtime.web.paging import NAME
 from runtime.web.parameters import invalid_parameter
 from runtime.web.request import Request
@@ -72,12 +74,20 @@ def watch_reports(handlers: DirectoryHandlers, request: Request) -> Response:
 
 
 def post_watch_report(handlers: DirectoryHandlers, request: Request) -> Response:
-    """Report an employer. A repetition under the same Idempotency-Key returns the first report."""
-    key = request.headers.get(HEADER)
-    if key is not None:
-        require_well_formed(key)
-    submitted = admission.employer_report(request.json())
-    report = handlers.watch_reports.report(request.principal.id, submitted, key=key)
+    """Report an employer. A repetition under the same Idempotency-Key returns the first report.
+
+    That holds for an excluded organisation too; anything else that it sends is refused for its exclusion.
+    """
+    caller, key = request.principal, request.headers.get(HEADER)
+    try:
+        if key is not None:
+            require_well_formed(key)
+        submitted = admission.employer_report(request.json())
+        report = handlers.watch_reports.report(caller.id, submitted, key=key, repeats_only=caller.excluded)
+    except Refused:
+        if caller.excluded:
+            raise excluded_refusal() from None
+        raise
     return Response.of(_own(handlers, report), status=201)
 
 

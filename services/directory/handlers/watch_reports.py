@@ -58,11 +58,14 @@ class WatchReports:
         self._kept = kept
         self._new_salt = new_salt
 
-    def report(self, reporter: str, submitted: EmployerReport, *, key: str | None = None) -> WatchReport:
+    def report(
+        self, reporter: str, submitted: EmployerReport, *, key: str | None = None, repeats_only: bool = False
+    ) -> WatchReport:
         """Store a report and send it to the organisations that its evidence is sealed to.
 
-        key: an Idempotency-Key; a repetition returns the first report. Raises Refused as `check_report`, and
-        `idempotency-conflict` for another report under the same key.
+        key: an Idempotency-Key; a repetition returns the first report. repeats_only: whether any other report
+        is refused. Raises Refused as `check_report`, and `idempotency-conflict` for another report under the
+        same key.
         """
         digest = sha256(canonical(submitted)).hexdigest()
         with self._ledger.writing() as writing:
@@ -71,6 +74,8 @@ class WatchReports:
                 if known.body_sha256 != digest:
                     raise Refused("idempotency-conflict", "The key was used for another report.")
                 return known.report
+            if repeats_only:
+                raise Refused("forbidden", "The organisation may only repeat a report that it has made.")
             named = [one.organization for one in submitted.evidence]
             receiving = self._receiving(writing.transaction, named)
             own = writing.organization(reporter)

@@ -61,7 +61,10 @@ class AcceptOffer(CommandBody):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeclineOffer(CommandBody):
-    """The body of `POST /v1/offers/{id}/decline`. note: sealed to the sender's key."""
+    """The body of `POST /v1/offers/{id}/decline`.
+
+    note: sealed to the sender's key; required with the reason `other`.
+    """
 
     about_offer = True
 
@@ -77,7 +80,10 @@ class DeclineOffer(CommandBody):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HandBack(CommandBody):
-    """The body of `POST /v1/referrals/{id}/hand-back`. note: sealed to the sender's key."""
+    """The body of `POST /v1/referrals/{id}/hand-back`.
+
+    note: sealed to the sender's key; required with the reason `other`.
+    """
 
     by_acceptor = True
 

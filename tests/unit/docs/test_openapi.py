@@ -51,6 +51,13 @@ def test_every_resource_is_in_the_document_with_its_roles() -> None:
         assert described.get("x-roles") == (None if route.roles is None else sorted(route.roles))
 
 
+@pytest.mark.parametrize("body", ["DeclineOfferInput", "HandBackInput"])
+def test_body_whose_note_a_reason_requires_says_so(body: str) -> None:
+    described = DOCUMENT["components"]["schemas"][body]
+    assert "note" not in described["required"]
+    assert "required with the reason `other`" in described["description"]
+
+
 def test_every_problem_is_listed_with_status_meaning_and_advice() -> None:
     assert ADVICE.keys() == PROBLEMS.keys()
     text = DOCUMENT["info"]["description"]

@@ -5,14 +5,11 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from typing import Final
 from urllib.parse import urlsplit
 
 from runtime.bounded_response import BoundedResponse, ResponseTooLarge
+from runtime.timed_connection import timed_connection
 from services.audit.log.ports import WitnessUnreachable
 
 # The deadline of a request, from connecting to the last byte of the response.
@@ -33,7 +30,7 @@ class HttpWitnesses:
         secure = address.scheme == "https"
         endpoint = (address.hostname, address.port or (443 if secure else 80))
         try:
-            with self._connected(endpoint) as (raw, expired):
+            with timed_connection(endpoint, self._seconds) as (raw, expired):
                 sock = _secured(raw, address.hostname) if secure else raw
                 connection = http.client.HTTPConnection(*endpoint)
                 connection.response_class = BoundedResponse
@@ -64,37 +61,6 @@ class HttpWitnesses:
                 if isinstance(error, TimeoutError)
                 else f"The witness at {address.hostname} does not answer."
             ) from error
-
-    @contextmanager
-    def _connected(self, endpoint: tuple[str, int]) -> Iterator[tuple[socket.socket, threading.Event]]:
-        """Open a connection that is shut down at the deadline, even in the middle of a read.
-
-        A socket timeout would restart with every byte received. Raises TimeoutError.
-        """
-        started = time.monotonic()
-        raw = socket.create_connection(endpoint, timeout=self._seconds)
-        # The duplicate survives TLS wrapping; its shutdown shuts the connection down.
-        twin = raw.dup()
-        expired = threading.Event()
-
-        def cut() -> None:
-            expired.set()
-            with suppress(OSError):
-                twin.shutdown(socket.SHUT_RDWR)
-
-        timer = threading.Timer(max(0.0, self._seconds - (time.monotonic() - started)), cut)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield raw, expired
-        except (OSError, http.client.HTTPException):
-            if expired.is_set():
-                raise TimeoutError from None
-            raise
-        finally:
-            timer.cancel()
-            twin.close()
-            raw.close()
 
 
 def _secured(raw: socket.socket, host: str) -> socket.socket:

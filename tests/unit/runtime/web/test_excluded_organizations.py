@@ -34,7 +34,8 @@ NOON = datetime(2026, 3, 21, 12, tzinfo=UTC)
 KEY = OKPKey.generate_key("Ed25519", private=True)
 SIGNER = TokenSigner(KEY.as_dict(private=True), "kopuro:kg")
 
-# Repetitions of submissions get their first answer; the organisation may read its own record.
+# Repetitions of submissions and of watch reports get their first answer; the organisation may read its own
+# record.
 OPEN = {
     "POST /v1/offers/<id>/accept",
     "POST /v1/offers/<id>/decline",
@@ -49,6 +50,7 @@ OPEN = {
     "POST /v1/referrals/<id>/withdraw",
     "POST /v1/referrals:batch",
     "POST /v1/submissions:batch",
+    "POST /v1/watch/reports",
     "GET /v1/organizations/<id>",
 }
 

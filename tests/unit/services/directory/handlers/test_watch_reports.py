@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import json
 from typing import Any
 
 import pytest
@@ -19,9 +20,14 @@ from contracts.facts import (
     WatchReportsChosen,
 )
 from contracts.organization import SealingKey
-from contracts.records import dump, read
+from contracts.records import dump, plain, read
 from contracts.topology import EVENTS
 from kopuro_client.sealing import generate_key, public_key, seal
+from runtime.access.standing import excluded_refusal
+from runtime.access.tokens import Principal
+from runtime.web.request import Request
+from runtime.web.response import Response
+from services.directory import api
 from services.directory.domain.watch_report import A_DAY, MOST_IN_A_DAY
 from services.directory.domain.watched import REPORTS_KEPT
 from services.directory.handlers.watched_employers import WatchedSearch
@@ -274,6 +280,51 @@ def test_repetition_under_a_key_makes_one_report(network: Directory) -> None:
     refused = refusal_of(lambda: network.watch_reports.report(NGO, other, key="k"))
     assert refused.slug == "idempotency-conflict"
     assert network.watch_reports.report(OTHER, other, key="k").id != first.id
+
+
+def test_excluded_organization_repeats_its_report_and_makes_no_other(network: Directory) -> None:
+    wanted, reports = submission(), network.watch_reports
+    first = reports.report(NGO, wanted, key="k")
+    facts = len(network.events())
+    assert reports.report(NGO, wanted, key="k", repeats_only=True) == first
+    other = dataclasses.replace(wanted, last_month="2026-03")
+    for again, key in ((wanted, None), (wanted, "other"), (other, "new")):
+        refused = refusal_of(lambda: reports.report(NGO, again, key=key, repeats_only=True))  # noqa: B023
+        assert refused.slug == "forbidden"
+    assert len(network.events()) == facts
+
+
+@pytest.mark.parametrize("fault", ["new key", "other content", "no key", "malformed key", "malformed body"])
+def test_resource_gives_an_excluded_organization_its_first_report_only(
+    network: Directory, fault: str
+) -> None:
+    body = plain(submission())
+    caller = Principal(id=NGO, client_id=NGO, roles=frozenset({"partner"}))
+
+    def post(key: str | None, document: Any, *, excluded: bool) -> Response:
+        return api.post_watch_report(
+            network,  # type: ignore[arg-type]  # has the handlers that the resource calls
+            Request(
+                method="POST",
+                route="/v1/watch/reports",
+                headers={} if key is None else {"idempotency-key": key},
+                body=json.dumps(document).encode(),
+                caller=dataclasses.replace(caller, excluded=excluded),
+            ),
+        )
+
+    first = post("k", body, excluded=False)
+    again = post("k", body, excluded=True)
+    assert (again.status, again.body) == (first.status, first.body)
+    key, document = {
+        "new key": ("new", body),
+        "other content": ("k", {**body, "last_month": "2026-03"}),
+        "no key": (None, body),
+        "malformed key": ("\u00e9", body),
+        "malformed body": ("k", {}),
+    }[fault]
+    refused = refusal_of(lambda: post(key, document, excluded=True))
+    assert (refused.slug, str(refused)) == ("forbidden", str(excluded_refusal()))
 
 
 def test_evidence_must_be_sealed_to_an_organization_that_opted_in(network: Directory) -> None:
