@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import ExitStack, closing
 from heapq import merge
 from operator import itemgetter
@@ -294,7 +294,7 @@ def end_of_window(
 
 def _selected(
     transaction: Connection, mailbox: str, selection: Selection, after: int, limit: int
-) -> Iterator[Row]:
+) -> Generator[Row, None, None]:
     """Yield the rows of the selected messages above `after`, by sequence; at most `limit` of each window.
 
     Streamed, so that a mailbox full of notes is not loaded before the page is full. Other requests run

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_change_costs_what_it_stores_and_at_least_four_kib() -> None:
     assert [cost(of_size(size)) for size in (3000, 4096, 4097, MOST_RECORD_BYTES)] == [4, 4, 5, 64]
 
 
-def wide(number: int, **changes: object) -> Organization:
+def wide(number: int, **changes: Any) -> Organization:
     """Return a record with this many services for every need in every region."""
     service = organization().services[0]
     everything = replace(service, needs=tuple(codes("needs")), areas=tuple(codes("regions")))
