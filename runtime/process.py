@@ -36,6 +36,7 @@ MAXIMUM_WORKERS: Final = 10_000  # a long poll holds a worker for up to 30 s and
 def run(package: str) -> int:
     """Run the service in `package` until it is asked to stop; return the exit status."""
     service = package.rpartition(".")[2]
+    _forbid_core_file()
     logs.configure(service, {"contracts", "runtime", package.partition(".")[0]})
     _silence()
     try:
@@ -105,6 +106,11 @@ def _silence() -> None:
     eventlet.debug.hub_exceptions(False)
     # joserfc prefers the name Ed25519 (RFC 9864), but partners' libraries know EdDSA.
     warnings.filterwarnings("ignore", message="EdDSA is deprecated")
+
+
+def _forbid_core_file() -> None:
+    """Leave no core file, whatever starts the process: it would hold keys and cases."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _raise_file_limit() -> None:

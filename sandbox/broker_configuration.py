@@ -176,8 +176,8 @@ def environment(
         "RABBITMQ_GENERATED_CONFIG_DIR": str(node.root / "generated"),
         "RABBITMQ_SCHEMA_DIR": str(node.root / "schema"),
         "RABBITMQ_PID_FILE": str(node.root / "pid"),
-        "ERL_CRASH_DUMP": str(node.logs / "erl_crash.dump"),
-        "ERL_CRASH_DUMP_SECONDS": "3",
+        # No crash dump: it would have the messages and passwords that the node has in memory.
+        "ERL_CRASH_DUMP_SECONDS": "0",
         # Makes the script replace itself with Erlang, so that the child's pid is the node's and SIGTERM
         # stops Erlang in order. (-noinput disables the interactive shell.)
         "RABBITMQ_ALLOW_INPUT": "1",

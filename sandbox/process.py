@@ -178,13 +178,14 @@ def _alive(pid: int) -> bool:
 
 
 def _before_program(open_files: int | None) -> Callable[[], None]:
-    """Return what the child does between fork and exec."""
+    """Return what the child does between fork and exec. It leaves no core file: that would hold secrets."""
     tie_to_parent = _dies_with_parent()
     limits = None if open_files is None else _raised_limits(open_files)
 
     def prepare() -> None:
         if tie_to_parent is not None:
             tie_to_parent()
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if limits is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 

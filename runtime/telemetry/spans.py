@@ -136,8 +136,25 @@ def publication_span(at: Trace, parent: Trace, *, fact: str, exchange: str, star
     )
 
 
+def beginning_span(at: Trace, *, fact: str, started: int, ended: int) -> Span:
+    """Return the first span of a trace that begins within a request of another one.
+
+    fact: the first one that it publishes.
+    """
+    return Span(
+        trace=at,
+        parent_id=None,
+        kind=SpanKind.internal,
+        name=f"begin {fact}",
+        started=started,
+        ended=max(started, ended),
+        attributes={"kopuro.fact": fact},
+    )
+
+
 def decision_span(at: Trace, parent: Trace, *, fact: str, started: int, ended: int) -> Span:
-    """Return the span of a decision that no message caused, such as that of a deadline, to its commit.
+    """Return the span of a decision that no message of its trace caused, such as that of a deadline, to its
+    commit.
 
     fact: the first one that it published.
     """

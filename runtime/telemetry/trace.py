@@ -104,6 +104,12 @@ def caused_by(traceparent: str | None, source: str, message_id: str) -> str | No
     return None if around is None else f"{around[0]}{_span_id('handle', source, message_id, '')}{around[1]}"
 
 
+def is_in_trace(traceparent: str | None, known: Trace) -> bool:
+    """Return whether a traceparent is one of the trace. False for a missing or invalid one."""
+    around = _around_span(traceparent.strip()) if traceparent else None
+    return around is not None and around[0] == f"00-{known.trace_id}-"
+
+
 @lru_cache(maxsize=256)
 def _around_span(text: str) -> tuple[str, str] | None:
     """Return what precedes and what follows the span's id in the text of a trace; None for an invalid one."""

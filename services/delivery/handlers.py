@@ -126,7 +126,7 @@ class MailboxHandlers:
         """
         mailboxes = tuple(dict.fromkeys((organization, *shared)))
         if since is not None or selection.consumer is not None:
-            after, selection = self._start(organization, after, selection, since)
+            after, selection = self._start(organization, mailboxes, after, selection, since)
         messages, more, last = self._waiting(
             mailboxes, after=after, limit=limit, wait=wait, selection=selection, reauthorize=reauthorize
         )
@@ -232,12 +232,17 @@ class MailboxHandlers:
             return self._closings.is_due(transaction, soon)
 
     def _start(
-        self, organization: str, after: int, selection: Selection, since: dt.datetime | None
+        self,
+        organization: str,
+        mailboxes: tuple[str, ...],
+        after: int,
+        selection: Selection,
+        since: dt.datetime | None,
     ) -> tuple[int, Selection]:
         """Return the sequence to read after, and the selection with the consumer's own types."""
         with self._database.read() as transaction:
             if since is not None:
-                after = max(after, self._mailboxes.sequence_before(transaction, since))
+                after = max(after, self._mailboxes.sequence_before(transaction, mailboxes, since))
             if selection.consumer is None:
                 return after, selection
             consumer = self._consumers.one(transaction, organization, selection.consumer)
@@ -263,7 +268,7 @@ class MailboxHandlers:
                 subscription.clear()
                 with self._database.read() as transaction:
                     # Messages of other types are passed only once. Read first: later messages are above it.
-                    newest = self._mailboxes.newest(transaction) if selection.types else after
+                    newest = self._mailboxes.newest(transaction, mailboxes) if selection.types else after
                     messages, more = self._mailboxes.waiting(
                         transaction, mailboxes, after=after, limit=limit, size=PAGE_SIZE, selection=selection
                     )
@@ -329,12 +334,13 @@ class ConsumerHandlers:
                 consumer = replace(consumer, contract=contract)
             if start is not None:
                 before = (
-                    self._mailboxes.sequence_before(transaction, start)
+                    self._mailboxes.sequence_before(transaction, (organization,), start)
                     if isinstance(start, dt.datetime)
                     else start
                 )
+                newest = self._mailboxes.newest(transaction, (organization,))
                 # A later message would be skipped when it arrives, if the start were above the newest.
-                consumer = replace(consumer, position=min(before, self._mailboxes.newest(transaction)))
+                consumer = replace(consumer, position=min(before, newest))
                 self._consumers.restart(transaction, consumer, consumer.position)
             self._consumers.put(transaction, consumer)
         # Not called while arriving messages wait for the lock, because it may look at the whole mailbox.

@@ -144,14 +144,20 @@ class Mailboxes(Protocol):
         """
         ...
 
-    def newest(self, transaction: Connection) -> int:
-        """Return the highest sequence of all mailboxes, 0 while they are empty."""
+    def newest(self, transaction: Connection, mailboxes: Collection[str]) -> int:
+        """Return the highest sequence in these mailboxes, 0 while they are empty.
+
+        Readers see it: that of all mailboxes would count the messages of others.
+        """
         ...
 
-    def sequence_before(self, transaction: Connection, moment: dt.datetime) -> int:
-        """Return a sequence below every message that was queued at or after the moment.
+    def sequence_before(
+        self, transaction: Connection, mailboxes: Collection[str], moment: dt.datetime
+    ) -> int:
+        """Return a sequence below every message of these mailboxes that was queued at or after the moment.
 
-        It may be lower than necessary, see `domain/seeking.py`.
+        It is 0 or that of one of their messages, see `newest`. It may be lower than necessary, see
+        `domain/seeking.py`.
         """
         ...
 

@@ -91,6 +91,7 @@ def build(settings: Settings) -> Application[IntakeParts]:
         members=members.get,
         custody_kids=custody_kids,
         hub_country=settings.hub.upper(),
+        spans=platform.spans,
     )
     search = SubmissionSearch(
         database=platform.database,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import Connection
@@ -12,7 +13,13 @@ from sqlalchemy import Connection
 from contracts.codes import Urgency
 from contracts.envelope import Envelope
 from contracts.errors import Refused, Unavailable, drop_frames
-from contracts.facts import OfferOpened, ReferralCompleted, ReferralFailed, ReferralWithdrawn
+from contracts.facts import (
+    OfferOpened,
+    ReferralCompleted,
+    ReferralFailed,
+    ReferralSubmitted,
+    ReferralWithdrawn,
+)
 from contracts.queries import (
     NOT_THE_ACCEPTOR,
     OfferQuery,
@@ -28,6 +35,8 @@ from contracts.responses.referrals import Prospects
 from runtime.access.standing import excluded_refusal
 from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database
+from runtime.telemetry import trace
+from runtime.telemetry.spans import NoSpans, Spans, beginning_span
 from runtime.turn import Turn
 from services.intake.commits import SubmissionCommits
 from services.intake.domain.admission import Admission, Caller, Claim, Prepared, Refusal
@@ -82,8 +91,12 @@ class IntakeHandlers:
         members: Members,
         custody_kids: Callable[[], Collection[str]],
         hub_country: str,
+        spans: Spans | None = None,
     ) -> None:
-        """commits: of the submissions prepared here. hub_country: the ISO 3166-1 code."""
+        """commits: of the submissions prepared here. hub_country: the ISO 3166-1 code.
+
+        spans: receives the first span of a trace that begins here; None when tracing is off.
+        """
         self.commits = commits
         self._database = database
         self._store = store
@@ -91,6 +104,7 @@ class IntakeHandlers:
         self._members = members
         self._custody_kids = custody_kids
         self._hub_country = hub_country
+        self._spans = spans or NoSpans()
 
     def submit_referral(self, caller: Caller, submission: ReferralSubmission, claim: Claim | None) -> str:
         """Return the referral's id once it is committed. Raises Refused (with pointers) and Unavailable."""
@@ -111,6 +125,9 @@ class IntakeHandlers:
         require_good_standing(self._members, caller.organization)
         if submission.onward_from is not None:
             self._require_offered(submission.onward_from, caller.organization)
+            # The acceptor may act on a message of the earlier referral, in its trace. Candidates, who see the
+            # trace of each message, must not learn that a referral continues another one.
+            caller = replace(caller, traceparent=self._new_trace())
         referral_id = caller.new_referral_id()
         facts = referral_facts(
             submission,
@@ -139,6 +156,13 @@ class IntakeHandlers:
         # The organisation may have learned of the offer before intake did.
         if not known and not self._referrals.ask(PartyQuery(id=referral_id, organization=organization)):
             raise unknown_earlier_referral()
+
+    def _new_trace(self) -> str:
+        """Begin a trace and return its traceparent."""
+        at, now = trace.continued(None), time.time_ns()
+        if self._spans.samples(at):
+            self._spans.add(beginning_span(at, fact=ReferralSubmitted.type, started=now, ended=now))
+        return str(at)
 
     def submit_command(self, caller: Caller, command: Command) -> str:
         """Submit a party's command about its offer or referral; return the submission's id.

@@ -86,7 +86,11 @@ class LiveDirectory:
             turn.end_if_over()
 
     def absorb(self, records: Sequence[ReplicaRecord]) -> None:
-        """Apply new and changed directory records."""
+        """Apply new and changed directory records.
+
+        Other work runs between two of them: the directory is whole after each.
+        """
+        turn = Turn()
         amended: set[str] = set()
         disapproved: set[str] = set()
         for record in records:
@@ -102,6 +106,7 @@ class LiveDirectory:
                 self.directory.put_agreement(agreement)
                 amended.update(agreement.parties)
             self.directory.version = record.change
+            turn.end_if_over()
         with self._amending:
             self._amended |= amended
             self._disapproved |= disapproved

@@ -56,6 +56,7 @@ class RoutingService(WebService):
         "/v1/referrals/<uuid:id>/decision",
         roles=READERS,
         reads=Reads.recorded,
+        share=Share.report,
         operation=operations.DECISIONS,
     )
     def decisions(self, request: Request) -> Response:
@@ -100,6 +101,7 @@ class RoutingService(WebService):
         roles=COORDINATORS,
         query=operations.WISHED,
         reads=Reads.recorded,
+        share=Share.report,
         operation=operations.WISHES,
     )
     def wishes(self, request: Request) -> Response:
@@ -111,6 +113,7 @@ class RoutingService(WebService):
         roles=COORDINATORS,
         query=operations.COVERED,
         reads=Reads.recorded,
+        share=Share.report,
         operation=operations.COVERAGE,
     )
     def coverage(self, request: Request) -> Response:

@@ -90,7 +90,13 @@ def test_every_container_has_command_account_health_check_and_hardening() -> Non
 
 
 def test_broker_may_open_as_many_files_as_the_units_of_debian() -> None:
-    assert CONTAINERS["broker"]["ulimits"] == {"nofile": 65_536}
+    assert CONTAINERS["broker"]["ulimits"]["nofile"] == 65_536
+
+
+def test_no_container_with_data_of_persons_or_keys_leaves_its_memory_in_a_file() -> None:
+    for name in (*SERVICES, *MIGRATIONS, "broker", "database", "proxy"):
+        assert CONTAINERS[name]["ulimits"]["core"] == 0, name
+    assert CONTAINERS["broker"]["environment"]["ERL_CRASH_DUMP_SECONDS"] == "0"
 
 
 def test_only_proxy_and_loopback_are_reached_from_outside() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -68,6 +70,30 @@ def test_process_blocked_in_c_is_ended_by_watchdog(tmp_path: Path) -> None:
         assert sample.process.wait(BOUND + MARGIN)
         assert sample.process.exit_code() == 1
         assert "in block" in sample.log.read_text(), "the stacks say where it was"
+
+
+@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="reads /proc")
+def test_process_leaves_no_core_file_whatever_its_parent_permits(tmp_path: Path) -> None:
+    """A core file would hold keys and cases."""
+    sample = SampleProcess(tmp_path)
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    with subprocess.Popen(
+        sample.process.command,
+        env=sample.process.environment,
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (hard, hard)),
+    ) as process:
+        try:
+            for _ in range(1000):
+                limits = Path(f"/proc/{process.pid}/limits").read_text(encoding="ascii")
+                (line,) = [line for line in limits.splitlines() if line.startswith("Max core file size")]
+                if line.split()[4:6] == ["0", "0"]:
+                    break
+                time.sleep(0.02)
+            assert line.split()[4:6] == ["0", "0"]
+        finally:
+            process.kill()
 
 
 def test_second_process_on_same_port_does_not_start(tmp_path: Path) -> None:

@@ -92,6 +92,28 @@ def test_broker_listens_on_loopback_only(broker: PrivateBroker) -> None:
     assert listening_addresses(own_processes(broker)) == {"0100007F"}
 
 
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGABRT], ids=["crash dump", "core file"])
+def test_broker_that_crashes_leaves_no_memory_in_a_file(tmp_path: Path, number: signal.Signals) -> None:
+    """Its memory holds messages and passwords. SIGUSR1 makes Erlang end as after an error of its own."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    soft, _ = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    try:
+        broker = PrivateBroker(tmp_path / "broker")
+        broker.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+    try:
+        publish(broker.uri, "in memory")
+        assert broker.pid is not None
+        os.kill(broker.pid, number)
+        assert broker.wait(20)
+    finally:
+        broker.stop()
+    names = [path.name for path in broker.files.root.rglob("*") if path.is_file()]
+    assert [name for name in names if "dump" in name or name.startswith("core")] == []
+
+
 def test_broker_does_not_start_epmd(broker: PrivateBroker) -> None:
     # RabbitMQ looks once a minute: too rarely for the test above to see what it would start.
     assert broker.evaluate("is_pid(whereis(rabbit_sup))") == "true"

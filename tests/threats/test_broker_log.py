@@ -266,6 +266,13 @@ def test_every_deployment_keeps_all_but_events_of_rabbitmq_out_of_the_log() -> N
         assert f'"{ONLY_RABBITMQ_EVENTS}"' in (ROOT / "deploy" / name).read_text(), name
 
 
+def test_script_settings_of_every_deployment_forbid_crash_dumps_and_core_files() -> None:
+    """`tests/deploy/test_containers.py` has those of the containers."""
+    for name in ("rabbitmq/rabbitmq-env.conf", "kubernetes/base/broker.yaml"):
+        lines = [line.strip() for line in (ROOT / "deploy" / name).read_text().splitlines()]
+        assert {"export ERL_CRASH_DUMP_SECONDS=0", "ulimit -c 0"} <= set(lines), name
+
+
 def test_every_configuration_of_a_broker_keeps_the_levels(broker: PrivateBroker) -> None:
     texts = [
         (ROOT / "deploy" / "rabbitmq" / "rabbitmq.conf").read_text(),

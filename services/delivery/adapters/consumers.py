@@ -11,6 +11,8 @@ from sqlalchemy import Connection
 
 from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
+from runtime.turn import Turn
+from services.delivery.adapters.mailboxes import LAST, end_of_window
 from services.delivery.domain.consumer import NamedConsumer, position_after
 from services.delivery.domain.selection import types_of
 
@@ -52,7 +54,8 @@ _ACKNOWLEDGED = SqlStatement(
 )
 
 _NEEDED = (
-    "SELECT sequence, queued_at FROM mailbox_messages WHERE organization = ? AND sequence > ?"
+    "SELECT sequence, queued_at FROM mailbox_messages WHERE organization = ?"
+    " AND sequence > ? AND sequence <= ?"
     " AND NOT EXISTS (SELECT 1 FROM consumer_acknowledgements AS done WHERE done.consumer = ?"
     " AND done.organization = mailbox_messages.organization AND done.sequence = mailbox_messages.sequence)"
 )
@@ -131,13 +134,25 @@ class SqlConsumers:
         return None if needed is None else moment_of(needed[1])
 
     def _first_needed(self, transaction: Connection, consumer: NamedConsumer) -> tuple[int, int] | None:
-        """Return the sequence and time of the first message that the consumer needs."""
-        place = (consumer.organization, consumer.position, consumer.name)
-        if consumer.types:
-            row = _FIRST_NEEDED_OF_TYPES.run(transaction, *place, sorted(types_of(consumer.types))).first()
-        else:
-            row = _FIRST_NEEDED.run(transaction, *place).first()
-        return None if row is None else (row[0], row[1])
+        """Return the sequence and time of the first message that the consumer needs.
+
+        Other requests run between two windows of messages.
+        """
+        after, turn = consumer.position, Turn()
+        types = [sorted(types_of(consumer.types))] if consumer.types else []
+        statement = _FIRST_NEEDED_OF_TYPES if types else _FIRST_NEEDED
+        while True:
+            end = end_of_window(transaction, consumer.organization, after)
+            until = LAST if end is None else end
+            row = statement.run(
+                transaction, consumer.organization, after, until, consumer.name, *types
+            ).first()
+            if row is not None:
+                return row[0], row[1]
+            if end is None:
+                return None
+            after = end
+            turn.end_if_over()
 
 
 def _consumer(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Generator, Sequence
+from contextlib import ExitStack, closing
 from heapq import merge
 from operator import itemgetter
 from typing import Final
@@ -14,6 +14,8 @@ from sqlalchemy import Connection, func, select
 from contracts.facts import EmployerReportDelivered
 from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
+from runtime.storage.sqlite_driver import Row
+from runtime.turn import Turn
 from services.delivery.adapters.tables import MESSAGES
 from services.delivery.domain.closing import ClosedMessage, End
 from services.delivery.domain.consumer import OldMessage
@@ -50,8 +52,9 @@ _COLUMNS: Final = "sequence, type, state, body, message_id, referral_id, correla
 def _selecting(which: str, types: bool) -> SqlStatement:
     of_types = "AND type = ANY (?)" if types else ""
     # Made of constants of this module.
-    conditions = f"organization = ? {which} AND sequence > ? {of_types} ORDER BY sequence LIMIT ?"
-    return SqlStatement(f"SELECT {_COLUMNS} FROM mailbox_messages WHERE {conditions}")  # noqa: S608
+    conditions = f"organization = ? {which} AND sequence > ? AND sequence <= ? {of_types}"
+    text = f"SELECT {_COLUMNS} FROM mailbox_messages WHERE {conditions} ORDER BY sequence LIMIT ?"  # noqa: S608
+    return SqlStatement(text)
 
 
 _SELECT: Final = {
@@ -59,6 +62,21 @@ _SELECT: Final = {
     for which in (_UNACKNOWLEDGED, _BY_CONSUMER, "")
     for types in (False, True)
 }
+
+# A search looks at so many messages within some milliseconds. SQLite holds the process for a whole statement,
+# and one for a rare type, or for what a consumer still needs, reads all messages.
+WINDOW: Final = 2_000
+LAST: Final = (1 << 63) - 1
+
+
+def _ending(which: str) -> SqlStatement:
+    conditions = f"organization = ? {which} AND sequence > ?"
+    return SqlStatement(
+        f"SELECT sequence FROM mailbox_messages WHERE {conditions} ORDER BY sequence LIMIT 1 OFFSET ?"  # noqa: S608
+    )
+
+
+_END_OF_WINDOW: Final = {which: _ending(which) for which in (_UNACKNOWLEDGED, "")}
 
 # Rows are always locked in this order, so transactions cannot deadlock.
 _TAKE = SqlStatement(
@@ -85,10 +103,13 @@ _NEWER = SqlStatement(
     "SELECT sequence, organization FROM mailbox_messages WHERE sequence > ? ORDER BY sequence LIMIT ?"
 )
 
-_NEWEST = SqlStatement("SELECT sequence FROM mailbox_messages ORDER BY sequence DESC LIMIT 1")
+_NEWEST = SqlStatement(
+    "SELECT sequence FROM mailbox_messages WHERE organization = ? ORDER BY sequence DESC LIMIT 1"
+)
 
 _PROBE = SqlStatement(
-    "SELECT sequence, queued_at FROM mailbox_messages WHERE sequence >= ? ORDER BY sequence LIMIT 1"
+    "SELECT sequence, queued_at FROM mailbox_messages WHERE organization = ? AND sequence >= ?"
+    " ORDER BY sequence LIMIT 1"
 )
 
 _OLD = SqlStatement(
@@ -149,17 +170,11 @@ class SqlMailboxes:
     ) -> tuple[list[PolledMessage], bool]:
         """See `ports.Mailboxes`."""
         found: list[PolledMessage] = []
-        consumer, types = selection.consumer, sorted(selection.types)
-        which = _BY_CONSUMER if consumer else "" if selection.again else _UNACKNOWLEDGED
-        statement = _SELECT[which, bool(types)]
-        reader = (consumer,) if consumer else ()
-        # One row more than the limit shows whether more follow.
-        rest = (after, *([types] if types else []), limit + 1)
         left = size
         with ExitStack() as streams:
-            # Streamed, so that a mailbox full of notes is not loaded before the page is full.
+            # One row more than the limit shows whether more follow.
             each = [
-                streams.enter_context(statement.run(transaction, mailbox, *reader, *rest, stream=True))
+                streams.enter_context(closing(_selected(transaction, mailbox, selection, after, limit + 1)))
                 for mailbox in mailboxes
             ]
             for row in merge(*each, key=itemgetter(0)):
@@ -231,19 +246,21 @@ class SqlMailboxes:
         rows = _NEWER.run(transaction, sequence, MOST_NEW).all()
         return (rows[-1][0] if rows else sequence), list(dict.fromkeys(name for _, name in rows))
 
-    def newest(self, transaction: Connection) -> int:
+    def newest(self, transaction: Connection, mailboxes: Collection[str]) -> int:
         """See `ports.Mailboxes`."""
-        row = _NEWEST.run(transaction).first()
-        return 0 if row is None else int(row[0])
+        rows = (_NEWEST.run(transaction, mailbox).first() for mailbox in mailboxes)
+        return max((int(row[0]) for row in rows if row is not None), default=0)
 
-    def sequence_before(self, transaction: Connection, moment: dt.datetime) -> int:
+    def sequence_before(
+        self, transaction: Connection, mailboxes: Collection[str], moment: dt.datetime
+    ) -> int:
         """See `ports.Mailboxes`."""
 
         def probe(sequence: int) -> tuple[int, dt.datetime] | None:
-            row = _PROBE.run(transaction, sequence).first()
-            return None if row is None else (row[0], moment_of(row[1]))
+            rows = (_PROBE.run(transaction, mailbox, sequence).first() for mailbox in mailboxes)
+            return min(((row[0], moment_of(row[1])) for row in rows if row is not None), default=None)
 
-        return sequence_before(moment, self.newest(transaction), probe)
+        return sequence_before(moment, self.newest(transaction, mailboxes), probe)
 
     def old(self, transaction: Connection, before: dt.datetime, limit: int) -> list[OldMessage]:
         """See `ports.Mailboxes`."""
@@ -261,6 +278,49 @@ class SqlMailboxes:
         """See `ports.Mailboxes`."""
         if sequences:
             _DELETE.run(transaction, sorted(sequences))
+
+
+def end_of_window(
+    transaction: Connection, organization: str, after: int, *, unacknowledged: bool = False
+) -> int | None:
+    """Return the sequence of the last of the next WINDOW messages of a mailbox; None if it has no more.
+
+    unacknowledged: count only those that the default consumer has not acknowledged.
+    """
+    statement = _END_OF_WINDOW[_UNACKNOWLEDGED if unacknowledged else ""]
+    end = statement.run(transaction, organization, after, WINDOW - 1).scalar_one_or_none()
+    return None if end is None else int(end)
+
+
+def _selected(
+    transaction: Connection, mailbox: str, selection: Selection, after: int, limit: int
+) -> Generator[Row, None, None]:
+    """Yield the rows of the selected messages above `after`, by sequence; at most `limit` of each window.
+
+    Streamed, so that a mailbox full of notes is not loaded before the page is full. Other requests run
+    between two windows.
+    """
+    consumer, types = selection.consumer, sorted(selection.types)
+    which = _BY_CONSUMER if consumer else "" if selection.again else _UNACKNOWLEDGED
+    statement = _SELECT[which, bool(types)]
+    reader = (consumer,) if consumer else ()
+    more = [types] if types else []
+    # Without a condition that passes messages over, an index leads to them.
+    passes = bool(consumer or types)
+    turn = Turn()
+    while True:
+        end = (
+            end_of_window(transaction, mailbox, after, unacknowledged=which == _UNACKNOWLEDGED)
+            if passes
+            else None
+        )
+        until = LAST if end is None else end
+        with statement.run(transaction, mailbox, *reader, after, until, *more, limit, stream=True) as rows:
+            yield from rows
+        if end is None:
+            return
+        after = end
+        turn.end_if_over()
 
 
 def _content(arrival: Arrival) -> tuple[str | None, int | None, int | None]:

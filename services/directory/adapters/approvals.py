@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, exists, insert, or_, select, update
 
 from contracts.codes import ApprovalKind
+from runtime.turn import in_turns
 from services.directory.adapters.tables import APPLICATIONS, APPROVALS, REVISIONS
 from services.directory.domain.approval import Approval, State
 from services.directory.domain.entry import Subject
@@ -93,7 +94,7 @@ class SqlApprovalStore:
             query = query.where(_shown_to(organization))
         if state is not None:
             query = query.where(_shown_as(state, now))
-        return [_approval(row) for row in transaction.execute(query)]
+        return [_approval(row) for row in in_turns(transaction.execute(query))]
 
 
 def _shown_to(organization: str) -> ColumnElement[bool]:

@@ -152,7 +152,7 @@ def _as_stated(key: EntryKey, group: Sequence[CountedReport], pause: Callable[[]
         return normalized_name(employer(counted).name)
 
     named = name(first_supported(_pausing(group, pause), name) or group[0])
-    spelled = next(one for one in group if name(one) == named)
+    spelled = next(one for one in _pausing(group, pause) if name(one) == named)
     kind = first_supported(_pausing(group, pause), lambda one: employer(one).kind) or group[0]
     with_region = (one for one in _pausing(group, pause) if employer(one).region is not None)
     region = first_supported(with_region, lambda one: employer(one).region) or group[0]

@@ -24,7 +24,7 @@ from services.directory.domain.change import AgreementChange, RecordChange
 from services.directory.domain.client import Client
 from services.directory.domain.entry import E, E_co, Standing, Subject, TokenKey
 from services.directory.domain.precondition import Precondition, check_precondition, merge_patch
-from services.directory.domain.record_size import check_size
+from services.directory.domain.record_size import check_pairs, check_size
 from services.directory.domain.sealing_key_history import with_key
 from services.directory.domain.service_approval import with_approvals_that_hold
 from services.directory.handlers.approvals import Approvals
@@ -66,9 +66,9 @@ class Entries:
         """Create or replace an organisation's record. named: the members that the request contains.
 
         Returns the request if a second person must approve the change. Raises Refused: `forbidden` and
-        `invalid-submission` with pointers (see `refuse_left_out`, `check_size`), `precondition-required`,
-        `precondition-failed`, `unknown-organization`. Raises RateLimited for an organisation that has changed
-        its record too often.
+        `invalid-submission` with pointers (see `refuse_left_out`, `check_size`, `check_pairs`),
+        `precondition-required`, `precondition-failed`, `unknown-organization`. Raises RateLimited for an
+        organisation that has changed its record too often.
         """
 
         def decide(present: Standing[Organization] | None) -> Organization:
@@ -168,6 +168,7 @@ class Entries:
             wanted = with_approvals_that_hold(before, decide(present))
             if wanted != before:
                 check_size(before, wanted)
+                check_pairs(before, wanted)
                 if not editor.operator and not _leaves(before, wanted):
                     self._rates.require_record(editor.id, wanted)
             if not editor.operator and _leaves(before, wanted):

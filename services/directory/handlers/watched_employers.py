@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from sqlalchemy import Connection
 
@@ -12,7 +13,7 @@ from contracts.employer import ReplyText
 from contracts.errors import Refused
 from contracts.facts import EmployerReplied
 from runtime.storage.pruning import prune
-from runtime.turn import Turn
+from runtime.turn import Turn, in_turns
 from services.directory.domain.employer_identity import entry_keys, normalized_name
 from services.directory.domain.watch_report import EmployerReply
 from services.directory.domain.watched import Watched, watched_employers
@@ -29,14 +30,17 @@ class WatchedSearch:
     region: str | None = None
     name: str | None = None
 
-    def admits(self, watched: Watched) -> bool:
-        """Return whether the employer, as it is shown, meets every condition."""
-        employer = watched.employer
-        return (
-            self.country in (None, employer.country)
-            and self.region in (None, employer.country, employer.region)
-            and (self.name is None or normalized_name(self.name) in normalized_name(employer.name))
-        )
+    def found_in(self, watched: Iterable[Watched]) -> Iterator[Watched]:
+        """Yield the employers that, as they are shown, meet every condition."""
+        name = None if self.name is None else normalized_name(self.name)
+        for one in watched:
+            employer = one.employer
+            if (
+                self.country in (None, employer.country)
+                and self.region in (None, employer.country, employer.region)
+                and (name is None or name in normalized_name(employer.name))
+            ):
+                yield one
 
 
 class WatchedEmployers:
@@ -56,7 +60,8 @@ class WatchedEmployers:
         """Return at most `limit` watched employers with ids above `after`, ordered by id."""
         with self._ledger.database.read() as transaction:
             found = self._watched(transaction, search.country, self._ledger.clock.now())
-        return [one for one in found if one.id > after and search.admits(one)][:limit]
+        later = (one for one in in_turns(found) if one.id > after)
+        return list(islice(search.found_in(later), limit))
 
     def one(self, watched_id: str) -> Watched:
         """Return a watched employer. Raises Refused `not-found`, also for one that is not watched now."""

@@ -14,6 +14,7 @@ from contracts.errors import Unavailable
 from contracts.facts import CaseRequested, CaseUnreadable
 from contracts.vocabularies import sensitive_needs
 from runtime.storage.columns import microseconds, moment_of
+from runtime.turn import in_turns
 from services.routing.adapters import demand, engagements, observations, seeking, statements
 from services.routing.adapters.fact_reduction import mark_revoked
 from services.routing.adapters.network_figures import network_figures
@@ -190,7 +191,7 @@ class SqlReferralStore:
         wanted = select(DECISIONS.c.record).where(
             DECISIONS.c.referral_id == referral_id, DECISIONS.c.erased_at.is_(None)
         )
-        return list(transaction.execute(wanted.order_by(DECISIONS.c.id)).scalars())
+        return list(in_turns(transaction.execute(wanted.order_by(DECISIONS.c.id)).scalars()))
 
     def page(
         self,

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from contracts.records import plain, read
+from runtime.turn import in_turns
 from services.routing.adapters.tables import ASKED_IN_WEEK, WEEKLY_REPORTS
 from services.routing.domain.calendar_week import CalendarWeek
 from services.routing.domain.weekly_report import Statement, WeeklyReport
@@ -68,7 +69,7 @@ class SqlWeeklyReports:
     def latest(self, transaction: Connection, limit: int) -> list[WeeklyReport]:
         """See `ports.WeeklyReports`."""
         wanted = select(WEEKLY_REPORTS).order_by(WEEKLY_REPORTS.c.week.desc()).limit(limit)
-        return [_report(row) for row in transaction.execute(wanted)]
+        return [_report(row) for row in in_turns(transaction.execute(wanted))]
 
     def statement(self, transaction: Connection, week: CalendarWeek, organization: str) -> Statement | None:
         """See `ports.WeeklyReports`."""

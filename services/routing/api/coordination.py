@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+import orjson
 
 from contracts.responses.coordination import (
     CoverageCell,
@@ -11,7 +14,7 @@ from contracts.responses.coordination import (
     NetworkWish,
     WishList,
 )
-from contracts.responses.form import Page, extended
+from contracts.responses.form import Page, extended, record_json
 from contracts.vocabularies import rows
 from runtime.access.reads import Read
 from runtime.clock import Clock
@@ -31,6 +34,7 @@ from services.routing.domain.view import OVERSIGHT_ROLES
 from services.routing.handlers.coordination_queries import CoordinationQueries
 from services.routing.handlers.network_queries import NetworkQueries
 from services.routing.handlers.queries import RoutingQueries
+from services.routing.handlers.turns import in_turns
 
 _UNPLACED = "unplaced"
 _COVERAGE = "coverage"
@@ -39,14 +43,19 @@ _QUEUE_POSITION = (paging.NUMBER, paging.NUMBER, paging.UUID)
 
 
 def decisions(queries: RoutingQueries, request: Request, clock: Clock) -> Response:
-    """`GET /v1/referrals/{id}/decision`. paused: the acceptor and the end of a pause in force, or null."""
+    """`GET /v1/referrals/{id}/decision`. paused: the acceptor and the end of a pause in force, or null.
+
+    A decision may consider hundreds of services, and a referral may have tens of decisions: megabytes of JSON
+    together. So other requests run between two candidates, and between two decisions.
+    """
     referral_id = request.path_params["id"]
     oversight = bool(request.principal.roles & OVERSIGHT_ROLES)
     found = queries.decisions(referral_id, request.principal.id, oversight=oversight)
+    decided: tuple[Any, ...] = tuple(orjson.Fragment(record_json(one)) for one in in_turns(found))
     part_of, parts = queries.split_links(referral_id)
     shown = Decisions(
         referral_id=referral_id,
-        decisions=tuple(found),
+        decisions=decided,
         paused=queries.pause(referral_id, clock.now()),
         parts=parts,
         part_of=part_of,

@@ -69,11 +69,14 @@ def coverage(
 ) -> list[Coverage]:
     """Return the cells that have a service or an unplaced referral, by region, need and language.
 
-    One service for everything has as many cells as there are, so each cell of each service ends a turn.
+    One service for everything has as many cells as there are, so each cell of each service ends a turn, and
+    so do the referrals. The cells are sorted region by region for the same reason.
     """
     services = [one for one in offered if one.organization.in_good_standing]
     missing: Counter[CellKey] = Counter(
-        (facts.region, facts.needs[0], language) for facts in unplaced for language in facts.languages
+        (facts.region, facts.needs[0], language)
+        for facts in in_turns(unplaced)
+        for language in facts.languages
     )
     within = _Parts(
         {area for one in services for area in one.areas} | {region for region, _, _ in missing}, country_of
@@ -93,10 +96,13 @@ def coverage(
             cell.services += 1
             cell.fresh += _is_fresh(one, now)
             cell.organizations.add(one.organization.id)
-    keys = cells.keys() | {key for key in missing if _is_wanted(key, wanted)}
+    by_region: dict[str, set[CellKey]] = defaultdict(set)
+    for key in in_turns((*cells, *(key for key in missing if _is_wanted(key, wanted)))):
+        by_region[key[0]].add(key)
     return [
         _counted(key, cells.get(key, _Cell()), missing[key], observed)
-        for key in in_turns(sorted(keys))
+        for region in sorted(by_region)
+        for key in in_turns(sorted(by_region[region]))
         if missing[key] or not wanted.lacking
     ]
 

@@ -14,6 +14,7 @@ from services.routing.domain.decision import Trigger
 from services.routing.domain.directory import Directory
 from services.routing.domain.fact_readers import end_of_part, may_read_facts
 from services.routing.domain.history_rules import NOT_IN_CHAIN
+from services.routing.domain.in_turns import InTurns, at_once
 from services.routing.domain.referral import Referral
 from services.routing.domain.sender_view import coarse_candidate, coarse_turn
 from services.routing.domain.timeline import TimelineEntry
@@ -141,7 +142,11 @@ def summary(referral: Referral, *, viewer: str, whole: bool) -> ReferralSummary:
 
 
 def decision_view(
-    stored: Mapping[str, Any], directory: Directory, *, oversight: bool = True
+    stored: Mapping[str, Any],
+    directory: Directory,
+    *,
+    oversight: bool = True,
+    in_turns: InTurns = at_once,
 ) -> dict[str, Any]:
     """Return a stored decision with the result of every rule for every candidate.
 
@@ -153,7 +158,8 @@ def decision_view(
     that one has held the case.
 
     directory: names the conditions of a service that the person does not meet (`conditions` of the rule), if
-    it still holds the record that the decision read.
+    it still holds the record that the decision read. in_turns: iterates over the candidates; it may let other
+    work run between two of them.
     """
     if not oversight and stored.get("trigger") == Trigger.placed_by_coordinator:
         stored = _without_earlier_holders(stored)
@@ -164,7 +170,7 @@ def decision_view(
         if oversight
         else [
             coarse_candidate(candidate, stored["weights"])
-            for candidate in stored["candidates"]
+            for candidate in in_turns(stored["candidates"])
             if not any(map(_is_held_earlier, candidate["failures"]))
         ]
     )
@@ -187,7 +193,7 @@ def decision_view(
                     for name, value in candidate["contributions"].items()
                 ],
             }
-            for candidate in shown
+            for candidate in in_turns(shown)
         ],
     }
 

@@ -102,7 +102,9 @@ class CoordinationQueries:
             require_open(referral)
         is_divisible = organization is None and len(referral.facts.needs) > 1
         parts = parts_of(self._circumstances(referral, now), in_turns) if is_divisible else ()
-        considered = decision_view(plain(self._consider(referral, now, organization)), self._directory)
+        considered = decision_view(
+            plain(self._consider(referral, now, organization)), self._directory, in_turns=in_turns
+        )
         return Considered(
             referral_id=referral_id,
             organization=organization,

@@ -1,4 +1,5 @@
-"""The spans of decisions that no message causes: of deadlines, changes of the directory, and reports.
+"""The spans of decisions that no message causes: of deadlines, changes of the directory, and reports; and of
+those that a message of another trace causes, such as an answer that its author traces itself.
 
 They continue the trace of the referral's submission, so that a trace shows what happened to a referral whose
 offers nobody answered. Each is reported after its transaction has committed.

@@ -40,7 +40,7 @@ class NetworkQueries:
 
     def wishes(self, now: dt.datetime, wanted: QueueFilter) -> tuple[list[Wish], int]:
         """Return the ranked wishes, and how many referrals were considered; the parts of one count once."""
-        referrals = list(self._unplaced(now, wanted, WISHES_CONSIDER))
+        referrals = list(in_turns(self._unplaced(now, wanted, WISHES_CONSIDER)))
         decided = ((whole_id(one), one.facts, self._consider(one, now, None)) for one in in_turns(referrals))
         return ranked_wishes(decided), len({whole_id(one) for one in referrals})
 
@@ -49,7 +49,7 @@ class NetworkQueries:
         unplaced = self._unplaced(now, QueueFilter(region=wanted.region), COVERAGE_CONSIDERS)
         return coverage(
             self._network.directory.all_offered_services(),
-            [referral.facts for referral in unplaced],
+            (referral.facts for referral in unplaced),
             self._network.observed,
             now,
             wanted,

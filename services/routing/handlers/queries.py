@@ -20,6 +20,7 @@ from services.routing.domain.network_figures import NetworkFigures
 from services.routing.domain.referral import Referral
 from services.routing.domain.refusals import OF_COORDINATORS, OF_ORGANIZATIONS
 from services.routing.domain.view import MOST_STEPS, decision_view, is_party, referral_view, summary
+from services.routing.handlers.turns import in_turns
 from services.routing.ports import ReferralStore
 
 _REFUSALS: Final = tuple(fact.routing_key for fact in OF_ORGANIZATIONS)
@@ -104,7 +105,10 @@ class RoutingQueries:
                 # A candidate must not learn which other organisations were considered, and why they failed.
                 raise Refused("forbidden", "Only the sender may read how its referral was routed.")
             stored = self._store.decisions(transaction, referral_id)
-        return [decision_view(record, self._directory, oversight=oversight) for record in stored]
+        return [
+            decision_view(record, self._directory, oversight=oversight, in_turns=in_turns)
+            for record in stored
+        ]
 
     def split_links(self, referral_id: str) -> tuple[str | None, tuple[str, ...]]:
         """Return the referral of which this one is a part, or None, and the ids of its own parts."""

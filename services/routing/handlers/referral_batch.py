@@ -12,7 +12,7 @@ from contracts.commitment import SALT_BYTES
 from contracts.envelope import Event
 from contracts.facts import DecisionsRecorded, Fact, OfferOpened
 from runtime.identifiers import new_id
-from runtime.telemetry.trace import caused_by, deciding, parse
+from runtime.telemetry.trace import caused_by, deciding, is_in_trace, parse
 from services.routing.domain.alerts import closed_alerts
 from services.routing.domain.late_answer import LateAnswer
 from services.routing.domain.observation import Observation, load_between
@@ -33,7 +33,8 @@ class ReferralBatch:
     """The referrals of one transaction, before and after, and everything that follows from their changes.
 
     observed: the changes of the observations, by organisation. events: the facts to publish. tally: what the
-    counters add once the transaction has committed. decided: the decisions without a message, for spans.
+    counters add once the transaction has committed. decided: the decisions without a message in the
+    referral's trace, for spans.
     """
 
     def __init__(self, referrals: Mapping[str, Referral], source: str, now: dt.datetime) -> None:
@@ -98,7 +99,7 @@ class ReferralBatch:
             for organization, change in changes.items():
                 self.observed[organization] = self.observed[organization].plus(change)
         traceparent = caused_by(cause.traceparent, self._source, cause.id) if cause else None
-        if before is None:
+        if before is None and referral.traceparent is None:  # a part has that of the whole
             referral = replace(referral, traceparent=traceparent)
         self._after[referral.id] = referral
         if transition.late is not None:
@@ -118,7 +119,9 @@ class ReferralBatch:
             *((fact, fact.referral_id) for fact in transition.about_others),
         ]
         ids = [new_id() for _ in reports]
-        if cause is None and reports and (known := parse(referral.traceparent)) is not None:
+        # An answer's trace is its author's. Other parties see that of each message and could recognise it.
+        known = parse(referral.traceparent) if reports else None
+        if known is not None and not is_in_trace(traceparent, known):
             at = deciding(known, self._source, ids[0])
             self.decided.append(Decided(at=at, parent=known, fact=reports[0][0].type, time=self.now))
             traceparent = str(at)

@@ -61,6 +61,7 @@ NUMBERS = [
     ("P209", "Beyond 20 in an hour", alert_counts.SINGLE, 20),
     ("P225", "for up to an hour", broker_load.LONGEST_BAN, 3600),
     ("P226", "at most 64 KiB", record_size.MOST_RECORD_BYTES, 64 * 1024),
+    ("P226", "at most 10,000 pairs", record_size.MOST_PAIRS, 10_000),
     ("P229", "192 MiB in all", sending.MOST, 192 * MIB),
     # Of the first bytes and the slowest rest.
     ("P274", "a minute and a half for 1 MiB", deadlines.BODY_SECONDS + MIB / deadlines.LOWEST_RATE, 94),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import Connection, bindparam, func, select
@@ -15,6 +15,7 @@ from contracts.errors import Defect
 from runtime.messaging.inbox import EventIdentity
 from runtime.storage.columns import microseconds, moment_of, stored_bytes
 from runtime.storage.sql_statement import SqlStatement
+from runtime.turn import Turn
 from services.audit.adapters.tables import ENTRIES, HEAD, NODES
 from services.audit.log.adapters.sql_search import page_of
 from services.audit.log.domain.chronology import Chronology
@@ -35,6 +36,8 @@ from services.audit.log.domain.search import Search
 from services.audit.log.ports import NewEntry, OpenedLeaf, PartyLeaf, StoredLeaf
 
 _THE_HEAD = 1
+# Entries of a referral that one statement looks at: some milliseconds.
+WINDOW: Final = 1_000
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 # Statements that an append runs for every entry.
@@ -76,6 +79,11 @@ _OPENED = SqlStatement(
     + " WHERE referral_id = ? AND entries.leaf_index >= ? AND entries.leaf_index < ?"
     " AND NOT type = ANY (?)"
     " ORDER BY entries.leaf_index LIMIT ?"
+)
+# The entry of a referral behind some others.
+_BEYOND = SqlStatement(
+    "SELECT leaf_index FROM entries WHERE referral_id = ? AND leaf_index >= ? AND leaf_index < ?"
+    " ORDER BY leaf_index LIMIT 1 OFFSET ?"
 )
 _OPENED_AT = SqlStatement(_OPENED_COLUMNS.format("LEFT") + " WHERE entries.leaf_index = ANY (?)")
 _CONTENT_SIZES = SqlStatement("SELECT leaf_index, length(data) FROM openings WHERE leaf_index = ANY (?)")
@@ -263,7 +271,16 @@ class SqlLog:
         without: Collection[str] = (),
     ) -> list[OpenedLeaf]:
         """See `ports.Log`."""
-        rows = _OPENED.run(transaction, referral_id, start, stop, list(without), limit)
+        rows: list[Any] = []
+        turn = Turn()
+        while start < stop and len(rows) < limit:
+            # On SQLite nothing else runs during a statement: it passes over a bounded number of entries.
+            beyond = _BEYOND.run(transaction, referral_id, start, stop, WINDOW).scalar_one_or_none()
+            end = stop if beyond is None else beyond
+            left = limit - len(rows)
+            rows += _OPENED.run(transaction, referral_id, start, end, list(without), left).all()
+            start = end
+            turn.end_if_over()
         found = self._checked(transaction, rows)
         for leaf in found:
             # Otherwise a changed column would show the entry to the parties of another referral.

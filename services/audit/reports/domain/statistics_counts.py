@@ -6,10 +6,10 @@ import datetime as dt
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Final
+from typing import Final, TypeVar
 
 from contracts import vocabularies
 from services.audit.reports.domain.statistics_classes import COMBINED, combined_classes
@@ -22,6 +22,8 @@ from services.audit.reports.domain.statistics_suppression import (
     shown,
     sums,
 )
+
+T = TypeVar("T")
 
 SITUATION: Final = ("sex", "age_band", "origin", "region", "need", "stage", "urgency")
 DIMENSIONS: Final = (*SITUATION, "outcome", "organization_kind")
@@ -122,16 +124,17 @@ def statistics_of(
     """Return the table by these dimensions, with its sums.
 
     A protected table has a row for every combination of classes, with withheld counts marked; an exact table
-    has a row for every combination that occurs. pause: see `shown`.
+    has a row for every combination that occurs. pause: called after each referral and each figure, to let
+    other greenlets run.
     """
     counted = [
         (tuple(referral.values(dimension) for dimension in by), referral.answered) for referral in referrals
     ]
-    labels: list[Mapping[str, str]] = [{} for _ in by] if exact else _labels(counted, len(by))
+    labels: list[Mapping[str, str]] = [{} for _ in by] if exact else _labels(counted, len(by), pause)
     finest: Counter[Finest] = Counter()
     persons: Counter[Key] = Counter()
     answers: dict[Key, list[float]] = defaultdict(list)
-    for values, answered in counted:
+    for values, answered in _pausing(counted, pause):
         named = (
             [label.get(value, value) for value in of_one]
             for of_one, label in zip(values, labels, strict=True)
@@ -150,12 +153,18 @@ def statistics_of(
         unit="need" if "need" in by else "referral",
         figures=tuple(
             _figure(by, key, figures[key], sorted(answers[key]), exact=exact)
-            for key in sorted(figures, key=_order)
+            for key in _pausing(sorted(figures, key=_order), pause)
         ),
         exact=exact,
         withheld=None in figures.values()
         or any(_classes_shown(figures, place) == {COMBINED} for place in range(len(by))),
     )
+
+
+def _pausing(items: Iterable[T], pause: Callable[[], None]) -> Iterator[T]:
+    for item in items:
+        yield item
+        pause()
 
 
 def _classes_shown(figures: Iterable[Key], place: int) -> set[str]:
@@ -164,11 +173,13 @@ def _classes_shown(figures: Iterable[Key], place: int) -> set[str]:
 
 
 def _labels(
-    counted: Sequence[tuple[tuple[tuple[str, ...], ...], dt.timedelta | None]], dimensions: int
+    counted: Sequence[tuple[tuple[tuple[str, ...], ...], dt.timedelta | None]],
+    dimensions: int,
+    pause: Callable[[], None],
 ) -> list[Mapping[str, str]]:
     """Return, for each dimension, the classes that are counted under COMBINED."""
     classes: list[dict[str, set[int]]] = [defaultdict(set) for _ in range(dimensions)]
-    for number, (values, _) in enumerate(counted):
+    for number, (values, _) in enumerate(_pausing(counted, pause)):
         for found, of_one in zip(classes, values, strict=True):
             for value in of_one:
                 found[value].add(number)

@@ -11,6 +11,7 @@ from typing import Final
 from contracts.errors import Defect, Refused
 from runtime.access.reads import Reader
 from runtime.storage.database import Database
+from runtime.turn import Turn
 from services.audit.log.ports import Log, Search
 from services.audit.reports.domain.statistics_counts import (
     CountedReferral,
@@ -53,7 +54,7 @@ class StatisticsHandler:
         size = self._size()
         # A generator, so that counting proceeds in steps as well.
         referrals = chain.from_iterable(self._read(time_range, size))
-        statistics = statistics_of(referrals, by, exact=exact, pause=_let_others_run)
+        statistics = statistics_of(referrals, by, exact=exact, pause=Turn().end_if_over)
         asked = {"statistics": ",".join(by), **({"exact": "true"} if exact else {}), **time_range.as_asked()}
         self._history.record(reader, None, asked, statistics.referrals)
         return Counted(statistics=statistics, size=size)

@@ -14,12 +14,13 @@ from contracts.errors import Refused
 from contracts.facts import Fact
 from runtime.storage.sql_statement import SqlStatement
 from services.delivery.adapters import mailboxes
-from services.delivery.adapters.mailboxes import _BY_CONSUMER, _NEWER, _SELECT
+from services.delivery.adapters.mailboxes import _BY_CONSUMER, _NEWER, _SELECT, LAST
 from services.delivery.adapters.report_closings import _OPTED_OUT
 from services.delivery.adapters.tables import CONSUMER_ACKNOWLEDGEMENTS, MESSAGES
 from services.delivery.domain.consumer import MOST_CONSUMERS, NamedConsumer
 from services.delivery.domain.selection import Selection, types_of
 from services.delivery.handlers import KEPT
+from tests.support.turns import count_turns
 from tests.unit.services.delivery.workbench import (
     ACCEPTOR,
     NOW,
@@ -132,6 +133,62 @@ def test_filter_by_type_returns_only_these_messages_and_passes_the_others(bench:
         ACCEPTOR, after=0, limit=5, wait=0, selection=Selection(types=types_of(["note.delivered"]))
     )
     assert (none.bodies, none.last) == ([], sequences(bench)[-1])
+
+
+def test_no_cursor_or_position_counts_the_messages_of_others(bench: Workbench) -> None:
+    """A past candidate could tell from them when the hub sent something about the referral."""
+
+    def seen() -> list[object]:
+        none = types_of(["note.delivered"])
+        polled = [
+            bench.partner.page(STRANGER, after=after, limit=5, wait=0, selection=selection, since=since).last
+            for after in (0, 10**15)
+            for selection in (Selection(types=none), Selection(again=True, types=none))
+            for since in (None, bench.clock.time + dt.timedelta(days=1))
+        ]
+        starts = (10**15, bench.clock.time + dt.timedelta(days=1))
+        consumers = [
+            bench.consumers.put(STRANGER, "c", types=(), contract=None, start=start) for start in starts
+        ]
+        return [*polled, *(consumer.position for consumer, _ in consumers)]
+
+    before = seen()
+    bench.receive(*(opened() for _ in range(5)))
+    assert seen() == before
+
+
+def test_other_requests_run_while_a_rare_type_is_looked_for(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On SQLite one statement would hold the process until it has read the whole mailbox."""
+    monkeypatch.setattr(mailboxes, "WINDOW", 3)
+    case, offers = released_case(), [opened() for _ in range(10)]
+    bench.receive(*offers, case)
+    create(bench, types=("case.released",))
+    counted = count_turns(monkeypatch)
+    for selection in (Selection(types=CASES), Selection(again=True, types=CASES), STATISTICS):
+        assert ids(bench, selection) == [case.id]
+        assert counted.pop("_selected") == 11 // 3
+    ((_, waiting_since),) = bench.consumers.all_of(ACCEPTOR)
+    assert waiting_since is not None
+    assert counted.pop("_first_needed") == 11 // 3
+
+
+@pytest.mark.parametrize("window", [1, 2, 5])
+def test_selection_is_the_same_whatever_the_window(
+    bench: Workbench, window: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailboxes, "WINDOW", window)
+    sent = [released_case() if number % 3 == 1 else opened() for number in range(8)]
+    bench.receive(*sent)
+    cases = [one.id for one in sent[1::3]]
+    assert ids(bench, Selection(types=CASES)) == cases
+    create(bench, types=("case.released",))
+    acknowledge(bench, sent[4])
+    assert ids(bench, STATISTICS) == [one for one in cases if one != sent[4].id]
+    page = bench.partner.page(ACCEPTOR, after=0, limit=1, wait=0, selection=Selection(types=CASES))
+    assert page.more
+    assert ids(bench, Selection(types=CASES), after=page.last) == cases[1:]
 
 
 def test_poll_with_a_filter_waits_through_messages_of_other_types(bench: Workbench) -> None:
@@ -342,7 +399,7 @@ def test_reading_again_and_for_a_consumer_goes_by_index(full: Workbench) -> None
         for which in (_BY_CONSUMER, ""):
             statement = _SELECT[which, False]
             text = statement._sqlite if sqlite else statement._postgresql
-            values = [ACCEPTOR, *(["statistics"] if which else []), 1000, 51]
+            values = [ACCEPTOR, *(["statistics"] if which else []), 1000, LAST, 51]
             explain = "EXPLAIN QUERY PLAN" if sqlite else "EXPLAIN (COSTS OFF)"
             rows = transaction.exec_driver_sql(f"{explain} {text}", tuple(values))
             plans.append("\n".join(row[-1] for row in rows))

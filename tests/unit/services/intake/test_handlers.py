@@ -39,6 +39,7 @@ from contracts.submission_bound import BOUND_INTERVAL, MOST_ABOUT_REFERRAL
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox
 from runtime.storage.database import Database
+from runtime.telemetry import trace
 from services.intake.adapters.tables import MESSAGING
 from services.intake.commits import OUTBOX_BOUND
 from services.intake.domain.admission import Admission, Caller, Refusal, claim_of
@@ -128,6 +129,21 @@ def test_offered_organization_refers_onward(bench: IntakeBench) -> None:
     assert isinstance(fact.data, ReferralSubmitted)
     assert (fact.data.sender, fact.data.onward_from) == (MOSCOW, first)
     assert bench.routing.asked == []
+
+
+def test_onward_referral_is_in_no_trace_of_the_earlier_one(bench: IntakeBench) -> None:
+    """A candidate of both could tell from the trace that the one continues the other."""
+    first = bench.submit()
+    note_offers(bench, offer_opened(OFFER, first))
+    acting = trace.continued(None)
+    moscow = caller(MOSCOW, new_id=new_id, traceparent=str(acting))
+    bench.handlers.submit_referral(moscow, submission(), None)
+    bench.handlers.submit_referral(moscow, submission(onward_from=first), None)
+    *_, fact, case, onward, onward_case = (trace.parse(event.traceparent) for event in bench.sent())
+    assert fact == case == acting
+    assert onward == onward_case
+    assert onward is not None
+    assert onward.trace_id != acting.trace_id
 
 
 def test_onward_referral_unknown_to_intake_is_looked_up_at_routing(bench: IntakeBench) -> None:

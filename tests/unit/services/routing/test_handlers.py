@@ -60,7 +60,7 @@ from contracts.records import plain
 from runtime.identifiers import new_id
 from runtime.storage.database import Database
 from runtime.storage.migrate import differences, upgrade
-from runtime.telemetry.trace import caused_by, parse
+from runtime.telemetry.trace import caused_by, continued, parse
 from services.routing.adapters.tables import DECISIONS, MESSAGING, OFFERS, REFERRALS
 from services.routing.api import reply_to_query
 from services.routing.consumer_lag import ANSWERS_UNDER_WAY, QUIET
@@ -296,6 +296,32 @@ def test_decisions_of_a_deadline_continue_the_trace_of_the_submission(bench: Wor
     assert {one.traceparent for one in after} == {str(decided.at)}
     assert decided.at.span_id != handled.span_id
     assert parse(after[0].traceparent) == handled.child(decided.at.span_id)
+
+
+def test_effects_of_an_answer_in_another_trace_are_in_that_of_the_referral(bench: Workbench) -> None:
+    """The other candidates could recognise its author by the trace."""
+    cause = submitted(new_id())
+    (offer,) = opened(bench.take(cause))
+    authors = continued(None)
+    bench.take(replace(answer(offer, Answer.decline), traceparent=str(authors)))
+    handled = parse(caused_by(cause.traceparent, "/kg/routing", cause.id))
+    assert handled is not None
+    after = bench.published()[1:]
+    assert {type(one.data) for one in after} == {OfferDeclined, OfferOpened}
+    (decided,) = bench.decided
+    assert decided.parent == handled
+    assert {one.traceparent for one in after} == {str(decided.at)}
+    assert decided.at.trace_id == handled.trace_id != authors.trace_id
+
+
+def test_effects_of_an_answer_in_the_trace_of_the_referral_continue_it(bench: Workbench) -> None:
+    (offer,) = opened(bench.take(submitted(new_id())))
+    answered = answer(offer, Answer.decline)
+    bench.take(answered)
+    after = bench.published()[1:]
+    expected = caused_by(answered.traceparent, "/kg/routing", answered.id)
+    assert {one.traceparent for one in after} == {expected}
+    assert bench.decided == []
 
 
 def test_deadline_of_a_referral_without_a_trace_has_no_span(bench: Workbench) -> None:
@@ -559,6 +585,23 @@ def test_decisions_are_readable_by_sender_and_oversight_only(
     with pytest.raises(Refused) as refused:
         bench.queries.decisions(referral, first.organization, oversight=False)
     assert refused.value.slug == "forbidden"
+
+
+@pytest.mark.parametrize("oversight", [False, True])
+def test_other_greenlets_may_run_after_each_candidate_of_a_decision_that_is_shown(
+    bench: Workbench,
+    declined_once: tuple[str, OfferOpened, OfferOpened],
+    monkeypatch: pytest.MonkeyPatch,
+    oversight: bool,
+) -> None:
+    """A referral may have tens of decisions about hundreds of services."""
+    referral, _, _ = declined_once
+    counted = count_turns(monkeypatch)
+    shown = bench.queries.decisions(referral, SENDER, oversight=oversight)
+    candidates = sum(len(decision["candidates"]) for decision in shown)
+    # For the sender the values are made coarse first. Each decision is read in a turn of its own.
+    assert counted["in_turns"] == candidates * (1 if oversight else 2) + len(shown)
+    assert candidates > len(shown)
 
 
 def test_only_staff_see_the_time_of_another_senders_offer(bench: Workbench) -> None:

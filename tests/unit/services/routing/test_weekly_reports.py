@@ -25,6 +25,7 @@ from services.routing.domain.weekly_report import report_of
 from services.routing.handlers.fact_reduction import ReduceFacts
 from services.routing.handlers.weekly_reports import MADE_AFTER, ReportQueries, ReportWeeks
 from services.routing.migrations import weekly_reports as migration
+from tests.support.turns import count_turns
 from tests.unit.services.routing.samples import DAY, NOW, SENDER, consent
 from tests.unit.services.routing.workbench import Workbench, event, opened, sender, submitted, workbench
 
@@ -194,6 +195,16 @@ def test_weeks_that_were_missed_are_made_up_for_and_counted_apart(bench: Workben
     assert weeks_stored(bench) == [str(WEEK), str(WEEK.after), str(WEEK.after.after)]
     (month,) = queries(bench).series(SeriesSpan.month, 10)
     assert month["unplaced"] == {"count": None, "withheld": True, "at_least": 11}
+
+
+def test_other_greenlets_may_run_between_the_weeks_of_a_series(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report has some thousands of figures, and a series may have hundreds of weeks."""
+    bench.clock.time = NOW + 21 * DAY
+    reporting(bench).turn()
+    counted = count_turns(monkeypatch)
+    assert len(queries(bench).series(SeriesSpan.week, 10)) == counted["in_turns"] == len(weeks_stored(bench))
 
 
 def test_stored_report_stays_when_facts_are_reduced(bench: Workbench) -> None:

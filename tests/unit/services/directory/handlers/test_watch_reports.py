@@ -28,9 +28,12 @@ from runtime.access.tokens import Principal
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.directory import api
+from services.directory.domain.employer_identity import normalized_name
 from services.directory.domain.watch_report import A_DAY, MOST_IN_A_DAY
 from services.directory.domain.watched import REPORTS_KEPT
+from services.directory.handlers import watched_employers
 from services.directory.handlers.watched_employers import WatchedSearch
+from tests.support.turns import count_turns
 from tests.unit.services.directory.samples import OPERATOR, Directory, organization
 from tests.unit.services.directory.watch_samples import INSPECTORATE, NGO, UNION, employer
 
@@ -140,6 +143,30 @@ def test_employer_is_watched_after_two_unrelated_organizations(network: Director
         (WatchedSearch(name="agro"), 0),
     ):
         assert len(watched(network, search)) == found, search
+
+
+def test_other_greenlets_may_run_between_the_watched_employers_that_a_search_compares(
+    network: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name of a search may have 200 characters of which each stands for eighteen."""
+    names = [f"Stroy {letter}" for letter in "ABCDE"]
+    for reporter in (NGO, OTHER):
+        for name in names:
+            network.watch_reports.report(reporter, submission(employer=employer(name=name)))
+    compared: list[str] = []
+
+    def normalized(name: str) -> str:
+        compared.append(name)
+        return normalized_name(name)
+
+    monkeypatch.setattr(watched_employers, "normalized_name", normalized)
+    counted = count_turns(monkeypatch)
+    sought = "\N{ARABIC LIGATURE SALLALLAHOU ALAYHE WASALLAM}" * 200
+    assert watched(network, WatchedSearch(name=sought)) == []
+    entries = len(watched(network))
+    assert entries >= len(names)
+    assert compared.count(sought) == 1
+    assert counted["in_turns"] == 2 * entries  # of both searches
 
 
 def test_suspension_of_a_reporter_ends_the_entry_at_once(network: Directory) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -138,5 +139,19 @@ def test_one_service_for_everything_ends_a_turn_at_each_of_its_cells() -> None:
         CoverageFilter(),
         counted,
     )
-    # The service, its cells, and the cells of the answer.
-    assert turns == 1 + 2 * len(found)
+    # The service, its cells, their regions, and the cells of the answer.
+    assert turns == 1 + 3 * len(found)
+
+
+def test_each_unplaced_referral_ends_a_turn() -> None:
+    """Thousands of them are read for one answer."""
+    waiting = [facts(region="RU-TYU")] * 7
+    turns = Counter[str]()
+
+    def counted(items: Iterable[Any], /) -> Iterator[Any]:
+        for item in items:
+            yield item
+            turns[type(item).__name__] += 1
+
+    coverage((), waiting, lambda _: NOTHING_OBSERVED, NOW, CoverageFilter(), counted)
+    assert turns["ReferralFacts"] == len(waiting)

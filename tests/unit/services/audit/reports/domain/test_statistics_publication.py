@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import product
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -51,6 +52,16 @@ def rows(tables: Iterable[Statistics]) -> tuple[tuple[object, ...], ...]:
         for made in tables
         for figure in made.figures
     )
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_counting_pauses_after_each_referral_and_each_figure(exact: bool) -> None:
+    """Tens of thousands of referrals take more than a quarter of a second."""
+    pauses: list[None] = []
+    counted = referrals({(sex, "routine"): 20 for sex in SEXES})
+    made = statistics_of(counted, ("sex",), exact=exact, pause=lambda: pauses.append(None))
+    passes = 1 if exact else 2  # small classes are looked for first
+    assert len(pauses) == passes * len(counted) + len(made.figures)
 
 
 def small_counts(table: Mapping[Cell, int]) -> dict[object, int]:

@@ -13,9 +13,11 @@ from contracts.errors import Refused
 from contracts.records import plain
 from runtime.access.reads import Reader
 from runtime.identifiers import new_id
+from services.audit.log.adapters import sql_log
 from services.audit.log.domain.search import Search
 from services.audit.reports.handlers import history, recorded_reads
 from services.audit.reports.handlers.history import Position
+from tests.support.turns import count_turns
 from tests.unit.services.audit.logs import NOON, LogOnDatabase, auditor, event
 
 FIRST, SECOND = new_id(), new_id()
@@ -536,6 +538,20 @@ def test_long_history_is_read_step_by_step(audit_log: LogOnDatabase, monkeypatch
     told = audit_log.history.opened(auditor("ann"), FIRST, {"story": "en"})
     assert [leaf.index for leaf in told] == [0, 1, *range(5, 12)]
     assert len(audit_log.history.export(auditor("ann"), FIRST).entries) == 8
+
+
+def test_other_requests_run_while_entries_about_reads_are_passed_over(
+    audit_log: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody of the staff can add reads without end, and on SQLite one statement holds the process."""
+    monkeypatch.setattr(sql_log, "WINDOW", 3)
+    read = {"reader": "ann", "filter": {"referral": FIRST}, "entries": 2, "referral_ids": [FIRST]}
+    audit_log.publish([event("kopuro.history.read.v1", partition_key=FIRST, data=read) for _ in range(10)])
+    counted = count_turns(monkeypatch)
+    exported = audit_log.history.export(Reader(id=MOSCOW, roles=("partner",)), FIRST, as_party=True)
+    assert [entry.leaf.index for entry in exported.entries] == [1]
+    # The steps, then the statements: twelve entries in windows of three.
+    assert counted["opened_leaves"] == 2 * 4
 
 
 def test_own_reads_do_not_tell_a_past_candidate_that_the_referral_continues(audit_log: LogOnDatabase) -> None:
