@@ -405,6 +405,24 @@ MUTATIONS = (
         reason=_STORY_FAILS,
     ),
     Mutation(
+        name="no day's beginning lets simulated referrals be decided again",
+        edits=(
+            Edit(
+                path="services/routing/handlers/unplaced.py",
+                old="        if self._reviewed is not None and today != self._reviewed:\n",
+                new="        if False:\n",
+            ),
+            Edit(
+                path="services/routing/handlers/unplaced.py",
+                old="        if replaces or today != self._reviewed:\n",
+                new="        if replaces:\n",
+            ),
+        ),
+        tests=(SIMULATION,),
+        seed=4,
+        reason=_STORY_FAILS,
+    ),
+    Mutation(
         name="a simulated incomplete wave is deleted as a whole",
         edits=_WHOLE_WAVE_DELETED,
         tests=(SIMULATION,),
