@@ -434,7 +434,8 @@ def test_newcomers_and_incumbents_share_a_thousand_referrals_evenly(
     known = [f"ru.old-{n}" for n in range(incumbents)]
     names = [*known, *(f"ru.new-{n}" for n in range(newcomers))]
     season = Season(
-        answers_after=dict.fromkeys(names, 10 * MINUTE),
+        # All within the hour that has the full responsiveness.
+        answers_after={name: (5 + 7 * n % 50) * MINUTE for n, name in enumerate(names)},
         held_for=2 * DAY,
         every=every,
         seen=dict.fromkeys(known, prompt()),
