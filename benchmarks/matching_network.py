@@ -194,10 +194,12 @@ def _agreements(organizations: Sequence[Organization], drawn: random.Random) -> 
 
 
 def _observation(organization: Organization, drawn: random.Random, now: dt.datetime) -> Observation:
-    answered = drawn.randint(0, 40)
+    answered, expired = drawn.randint(0, 40), drawn.randint(0, 6)
     return Observation(
         answered=answered,
-        expired=drawn.randint(0, 6),
+        # Whoever was asked is judged: the question leaves out the open offers at an organisation's other
+        # services, which decide whether it is unknown.
+        expired=expired or (0 if answered else 1),
         returned=drawn.randint(0, answered // 10),
         answer_seconds=answered * drawn.randint(300, 90_000),
         last_asked=now - drawn.randint(1, 2_000) * _HOUR,

@@ -22,6 +22,7 @@ from typing import Final
 
 from benchmarks.matching_network import POLICY
 from benchmarks.matching_parameters import COUNTRIES, KINDS, NEEDS, listed
+from services.routing.domain.observation import UNKNOWN_RESPONSIVENESS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,6 +115,12 @@ _CONTRIBUTIONS: Final[Mapping[str, str]] = {
     "cost": "e.affordability",
 }
 _TOTAL: Final = sum(_WEIGHTS.values())
+# Of an organisation that no offer has judged, unless the referral is an emergency.
+_BENEFIT: Final = round(_WEIGHTS["responsiveness"] * (1.0 - UNKNOWN_RESPONSIVENESS) / _TOTAL, 6)
+# How far an organisation's score lies behind the best, for the band of equals.
+_BEHIND: Final = (
+    f"first.score - t.score - CASE WHEN t.judged = 0 AND :emergency = 0 THEN {_BENEFIT} ELSE 0 END"
+)
 _SCORE: Final = _rounded(
     f"({' + '.join(f'{weight} * x.{name}' for name, weight in _WEIGHTS.items())}) / {_TOTAL}"
 )
@@ -159,7 +166,7 @@ first AS MATERIALIZED (
   SELECT status_order, score FROM tied ORDER BY status_order, score DESC LIMIT 1),
 banded AS (
   SELECT t.*, CASE WHEN t.status_order = first.status_order
-    AND {_rounded("first.score - t.score")} <= {_FAIRNESS.band} THEN 1 ELSE 0 END AS equal
+    AND {_rounded(_BEHIND)} <= {_FAIRNESS.band} THEN 1 ELSE 0 END AS equal
   FROM tied t CROSS JOIN first WHERE t.place_within = 1),
 ordered AS MATERIALIZED (
   SELECT b.*, ROW_NUMBER() OVER (ORDER BY b.equal DESC,

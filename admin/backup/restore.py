@@ -1,7 +1,8 @@
 """Restores a backup into an empty hub, without forking its log and without erased cases.
 
 Everything is checked before anything is written. SQLite files are complete or absent, and PostgreSQL restores
-in one transaction; a restore after an interrupted one refuses the databases that are filled, and names them.
+in one transaction, with what is erased again; a restore after an interrupted one refuses the databases that
+are filled, and names them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from admin.backup.backup_record import DATABASES, LOG, BackupRecord, read_record
 from admin.backup.database_copies import copy_name, is_empty, restore_database
 from admin.backup.hub_places import HubPlaces
 from admin.backup.take import newest_key
-from admin.hub_databases import ServiceDatabase
 from admin.private_files import give_to_owner_of
 from admin.read_only_engine import open_read_only
 from admin.schema_revisions import migrated, opened_database
@@ -31,7 +31,7 @@ from contracts.errors import Defect
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.database import sqlite_url
 from runtime.storage.durable_names import sync_tree
-from runtime.storage.migrate import known_revisions
+from runtime.storage.migrate import known_revisions, upgrade_within
 from services.audit.log.adapters.signing_key import load_log_key
 from services.audit.log.adapters.sql_log import SqlLog
 from services.audit.log.domain.checkpoint import Checkpoint
@@ -107,7 +107,9 @@ def restore_backup(
     erased = closed_referrals(places)
     # Last, so that an interrupted restore leaves no hub that could start with erased cases.
     restore_database(
-        places.databases["delivery"], copies["delivery"], before=partial(_erase_again, erased, now)
+        places.databases["delivery"],
+        copies["delivery"],
+        before=partial(_erase_again, erased, now) if erased else None,
     )
     return Restored(record=record, erased=erased)
 
@@ -124,17 +126,12 @@ def closed_referrals(places: HubPlaces) -> tuple[str, ...]:
     return tuple(sorted(referral_id for referral_id, key_id in stored if key_id not in present))
 
 
-def _erase_again(referrals: Sequence[str], now: dt.datetime, place: ServiceDatabase) -> None:
-    if not referrals:
-        return
-    migrated(place, None)  # the statements are those of this build
+def _erase_again(referrals: Sequence[str], now: dt.datetime, transaction: Connection) -> None:
+    upgrade_within("services.delivery", transaction)  # the statements are those of this build
     end, closings = End(reason=_REASON, at=now), SqlClosings()
-    with opened_database(place) as database:
-        with database.write() as transaction:
-            messages = closings.open_messages(transaction, referrals)
-            closings.close(transaction, {message.sequence: end for message in messages})
-            SqlReleasedCases().close(transaction, dict.fromkeys(referrals, end))
-        database.checkpoint_wal()
+    messages = closings.open_messages(transaction, referrals)
+    closings.close(transaction, {message.sequence: end for message in messages})
+    SqlReleasedCases().close(transaction, dict.fromkeys(referrals, end))
 
 
 def _published(places: HubPlaces, source: Path, checkpoints: Sequence[Path]) -> dict[Path, Checkpoint]:

@@ -30,7 +30,12 @@ _ENVIRONMENT = Path(__file__).parent / "alembic"
 def upgrade(package: str, database: Database, revision: str = "head") -> None:
     """Upgrade the database to a version of the package's schema, by default the newest. Repeatable."""
     with database.write() as connection:
-        command.upgrade(_config(package, connection), revision)
+        upgrade_within(package, connection, revision)
+
+
+def upgrade_within(package: str, connection: Connection, revision: str = "head") -> None:
+    """Do the same in an open transaction."""
+    command.upgrade(_config(package, connection), revision)
 
 
 def current_revision(database: Database) -> str | None:

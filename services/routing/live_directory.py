@@ -5,20 +5,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import Transaction
 
 from contracts.facts import AgreementChanged, Fact, OrganizationChanged
-from contracts.organization import Agreement, Organization
+from contracts.organization import EVERY_VETTED_ORGANIZATION, Agreement, Organization
 from contracts.records import read
 from runtime.background import Spawn
 from runtime.messaging.replica import ReplicaRecord
 from runtime.turn import Turn
-from services.routing.domain.directory import Directory, every_search
+from services.routing.domain.directory import NO_REACH, Directory, Reach, every_search
 from services.routing.domain.observation import Observation
 from services.routing.domain.observations import Observations, ObservationsThen
 from services.routing.domain.observed_record import prepare_record
+
+# The most referrals that are noted as begun to seek; a review finds them if there are more.
+MOST_BEGUN_TO_SEEK: Final = 10_000
 
 
 def directory_entry(fact: Fact) -> Organization | Agreement | None:
@@ -29,6 +33,10 @@ def directory_entry(fact: Fact) -> Organization | Agreement | None:
         case AgreementChanged(agreement=agreement):
             return agreement
     return None
+
+
+def _add_reach(amended: dict[str, Reach], organization: str, reach: Reach) -> None:
+    amended[organization] = amended.get(organization, NO_REACH).plus(reach)
 
 
 def _approved(organization: Organization) -> tuple[object, ...]:
@@ -53,11 +61,14 @@ class LiveDirectory:
         self._settling = threading.Lock()
         # Organisations where a place may have become free since the last `take_changed`.
         self._changed: set[str] = set()
-        # Organisations whose records or agreements changed since the last `take_amended`.
+        # Organisations whose records or agreements changed since the last `take_amended`, with what their
+        # services covered before.
         self._amending = threading.Lock()
-        self._amended: set[str] = set()
+        self._amended: dict[str, Reach] = {}
         # Organisations whose approvals may have ended since the last `take_disapproved`.
         self._disapproved: set[str] = set()
+        # Referrals that have begun to seek since the last `take_begun_to_seek`.
+        self._begun_to_seek: dict[str, object] = {}
 
     def start(self, spawn: Spawn) -> None:
         """Start to prepare searches and records. Call it after the stored records were absorbed."""
@@ -91,7 +102,7 @@ class LiveDirectory:
         Other work runs between two of them: the directory is whole after each.
         """
         turn = Turn()
-        amended: set[str] = set()
+        amended: dict[str, Reach] = {}
         disapproved: set[str] = set()
         for record in records:
             if record.type == OrganizationChanged.type:
@@ -99,16 +110,20 @@ class LiveDirectory:
                 before = self.directory.organization(organization.id)
                 if before is None or _approved(before) != _approved(organization):
                     disapproved.add(organization.id)
+                reach = NO_REACH if before is None else self.directory.reach_of(organization.id)
                 self.directory.put_organization(organization, record.data["revision"])
-                amended.add(organization.id)
+                _add_reach(amended, organization.id, reach)
             elif record.type == AgreementChanged.type:
                 agreement = read(Agreement, record.data["agreement"])
+                earlier = self.directory.agreement(agreement.id)
                 self.directory.put_agreement(agreement)
-                amended.update(agreement.parties)
+                for party in (*agreement.parties, *(() if earlier is None else earlier.parties)):
+                    _add_reach(amended, party, NO_REACH)
             self.directory.version = record.change
             turn.end_if_over()
         with self._amending:
-            self._amended |= amended
+            for organization_id, reach in amended.items():
+                _add_reach(self._amended, organization_id, reach)
             self._disapproved |= disapproved
 
     def observed(self, organization: str) -> Observation:
@@ -142,11 +157,13 @@ class LiveDirectory:
 
     @property
     def has_changes(self) -> bool:
-        """Whether a call of `take_changed`, `take_amended` or `take_disapproved` may return something.
+        """Whether a call of one of the methods `take_...` may return something.
 
         Also while a transaction has changed observations and has not been settled.
         """
-        return bool(self._changed or self._unsettled or self._amended or self._disapproved)
+        return bool(
+            self._changed or self._unsettled or self._amended or self._disapproved or self._begun_to_seek
+        )
 
     def take_changed(self) -> set[str]:
         """Return and forget the organisations whose observations have changed."""
@@ -159,14 +176,36 @@ class LiveDirectory:
         with self._settling:
             self._changed |= set(changed)
 
-    def take_amended(self) -> set[str]:
+    def take_amended(self) -> dict[str, Reach]:
         """Return and forget the organisations whose records or agreements have changed.
 
-        EVERY_VETTED_ORGANIZATION stands for all, when an agreement of all has changed.
+        With what their services covered before. EVERY_VETTED_ORGANIZATION stands for all, when an agreement
+        of all has changed.
         """
         with self._amending:
-            amended, self._amended = self._amended, set()
+            amended, self._amended = self._amended, {}
         return amended
+
+    def note_begun_to_seek(self, referral_ids: Iterable[str], basis: object) -> None:
+        """Note the referrals that a committed transaction left without an offer.
+
+        basis: what their decisions read (see `RoutingTransactions.basis`).
+        """
+        with self._amending:
+            self._begun_to_seek |= dict.fromkeys(referral_ids, basis)
+            if len(self._begun_to_seek) > MOST_BEGUN_TO_SEEK:
+                self._begun_to_seek = {}
+                _add_reach(self._amended, EVERY_VETTED_ORGANIZATION, NO_REACH)
+
+    def take_begun_to_seek(self) -> dict[str, object]:
+        """Return and forget the referrals that have begun to seek, with the basis of their decisions.
+
+        If they were too many to be noted, `take_amended` returns EVERY_VETTED_ORGANIZATION instead. Call this
+        one first.
+        """
+        with self._amending:
+            begun, self._begun_to_seek = self._begun_to_seek, {}
+        return begun
 
     def take_disapproved(self) -> set[str]:
         """Return and forget the organisations whose approvals, or approved services, have changed.

@@ -38,6 +38,16 @@ class Changes:
     # In the order of their reading. An offer keeps the first one.
     late: Sequence[LateAnswer] = ()
 
+    @property
+    def begun_to_seek(self) -> list[str]:
+        """The referrals that may get another offer, and did not have this status before."""
+        return [
+            one.id
+            for one in self.after
+            if one.is_seeking
+            and ((before := self.before.get(one.id)) is None or before.status is not one.status)
+        ]
+
 
 class ReferralStore(Protocol):
     """Referrals with their offers, decisions and timelines.

@@ -182,6 +182,48 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        name="an organisation that nobody has asked waits for exploration",
+        edits=(
+            Edit(
+                path="services/routing/domain/decision.py",
+                old="    if not explores or not fairness.few:\n",
+                new="    if True:\n",
+            ),
+        ),
+        tests=(
+            "tests/unit/services/routing/domain/test_fairness.py::"
+            "test_unknown_organization_is_equal_to_one_that_answers_promptly",
+        ),
+    ),
+    Mutation(
+        name="the beginning of an agreement is left to the review of the day",
+        edits=(
+            Edit(
+                path="services/routing/handlers/unplaced.py",
+                old="        if self._reviewed is not None and today != self._reviewed:\n",
+                new="        if False:\n",
+            ),
+        ),
+        tests=(
+            "tests/unit/services/routing/test_unplaced.py::"
+            "test_agreement_that_begins_places_referrals_before_the_review_comes_to_them",
+        ),
+    ),
+    Mutation(
+        name="a change that overtakes a decision is forgotten",
+        edits=(
+            Edit(
+                path="services/routing/handlers/unplaced.py",
+                old="for one, basis in begun.items() if basis != present)",
+                new="for one, basis in begun.items() if False)",
+            ),
+        ),
+        tests=(
+            "tests/unit/services/routing/test_unplaced.py::"
+            "test_referral_whose_decision_a_change_overtakes_is_decided_again",
+        ),
+    ),
+    Mutation(
         name="every person has opted in to consulates",
         edits=(
             Edit(
@@ -360,6 +402,24 @@ MUTATIONS = (
         edits=_ALL_ADMITTED,
         tests=(SIMULATION,),
         seed=1000,
+        reason=_STORY_FAILS,
+    ),
+    Mutation(
+        name="no day's beginning lets simulated referrals be decided again",
+        edits=(
+            Edit(
+                path="services/routing/handlers/unplaced.py",
+                old="        if self._reviewed is not None and today != self._reviewed:\n",
+                new="        if False:\n",
+            ),
+            Edit(
+                path="services/routing/handlers/unplaced.py",
+                old="        if replaces or today != self._reviewed:\n",
+                new="        if replaces:\n",
+            ),
+        ),
+        tests=(SIMULATION,),
+        seed=4,
         reason=_STORY_FAILS,
     ),
     Mutation(

@@ -78,13 +78,13 @@ def check(
     routing = services["routing"]
     assert isinstance(routing, Routing)
     referrals_match_facts(databases["routing"], history, referrals, routing.suspended, now)
-    offers_follow_the_rules(history)
+    offers_follow_the_rules(history, routing.begins)
     observations_add_up(databases["routing"], history)
     demand_adds_up(databases["routing"], referrals)
     withdrawn_adds_up(databases["routing"], referrals)
     held_adds_up(databases["routing"], referrals)
     _routing_remembers_what_is_written(services["routing"])
-    _no_unplaced_referral_has_a_candidate(services["routing"], now)
+    no_unplaced_referral_has_a_candidate(routing, now)
     _custody_follows_the_referral(databases, history, referrals)
     _mailboxes_hold_each_fact_once(databases["delivery"], history, referrals)
     vault = services["vault"]
@@ -186,12 +186,11 @@ def _routing_remembers_what_is_written(routing: Service) -> None:
         assert remembered == seen, f"{organization}: {seen} is written, {remembered} remembered"
 
 
-def _no_unplaced_referral_has_a_candidate(routing: Service, now: dt.datetime) -> None:
+def no_unplaced_referral_has_a_candidate(routing: Routing, now: dt.datetime) -> None:
     """After a restart routing looks at every unplaced referral, and opens no offer that it had missed.
 
     An emergency with fewer offers than wanted is topped up at its time, at most `TOP_UP_EVERY` later.
     """
-    assert isinstance(routing, Routing)
     routing.start()
     seeking, offers = rows_of(routing.database, REFERRALS), rows_of(routing.database, OFFERS)
     routing.commands.decide_unplaced_again(now)

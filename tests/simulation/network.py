@@ -36,6 +36,7 @@ class Network:
 
     organizations: Mapping[str, Organization]
     records: Mapping[str, ReplicaRecord]
+    # Of all vetted organisations.
     memorandum: ReplicaRecord
     custody: dict[str, Any]
     custody_kid: str
@@ -83,3 +84,22 @@ def the_network() -> Network:
             if o.sealing_key
         },
     )
+
+
+def agreements(begins: Mapping[str, dt.date]) -> list[ReplicaRecord]:
+    """Return the agreements of a story: one of each of these receivers from its day on, one of all others."""
+    network = the_network()
+    if not begins:
+        return [network.memorandum]
+    at_once = agreement(
+        parties=tuple(name for name in network.organizations if name not in begins),
+        effective_from=dt.date(2021, 1, 1),
+    )
+    later = [
+        agreement(id=f"with-{number}", parties=(*SENDERS, name), effective_from=day)
+        for number, (name, day) in enumerate(sorted(begins.items()))
+    ]
+    return [
+        ReplicaRecord(type=AgreementChanged.type, key=one.id, change=change, data={"agreement": plain(one)})
+        for change, one in enumerate((at_once, *later), network.memorandum.change)
+    ]

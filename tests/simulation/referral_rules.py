@@ -172,8 +172,11 @@ def _timelines(routing: MemoryDatabase) -> dict[str, list[str]]:
     return timelines
 
 
-def offers_follow_the_rules(history: Sequence[PublishedFact]) -> None:
-    """No organisation gets an offer against consent or twice; answers in time count."""
+def offers_follow_the_rules(history: Sequence[PublishedFact], begins: Mapping[str, dt.date]) -> None:
+    """No organisation gets an offer against consent, twice or without an agreement; answers in time count.
+
+    begins: the days from which organisations have an agreement, if they have not always had one.
+    """
     submitted = {o.message.partition_key: o.data["facts"] for o in history if o.fact == "referral.submitted"}
     messages = {one.message.id: one for one in history}
     opened: dict[str, PublishedFact] = {}
@@ -186,6 +189,8 @@ def offers_follow_the_rules(history: Sequence[PublishedFact]) -> None:
             opened[one.data["offer_id"]] = one
             _may_be_asked(one.data["organization"], submitted[one.message.partition_key]["consent"])
             place = one.message.partition_key, one.data["organization"]
+            opened_on = dt.datetime.fromisoformat(one.data["opened_at"]).date()
+            assert opened_on >= begins.get(one.data["organization"], opened_on), "asked without an agreement"
             by_hand = cause is not None and cause.fact == "placement.submitted"
             assert by_hand or place not in asked, f"asked twice: {place}"
             asked.add(place)

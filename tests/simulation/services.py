@@ -91,7 +91,7 @@ from services.vault.handlers import VaultHandlers
 from services.vault.key_keeping import KeyKeeping
 from tests.simulation.broker import TOPOLOGY, ServiceConnections, UnreliableBroker
 from tests.simulation.databases import MemoryDatabase
-from tests.simulation.network import the_network
+from tests.simulation.network import agreements, the_network
 from tests.support.hub_keys import identity
 from tests.support.memory_keys import MemoryKeys
 from tests.unit.services.audit.publications import MemoryPublication
@@ -248,7 +248,8 @@ class Routing(Service):
     """Routing, with its copy of the directory.
 
     suspended: the organisations that are suspended in the copy. maxima: the capacity of an organisation's
-    services in the copy, by organisation; others state no maximum.
+    services in the copy, by organisation; others state no maximum. begins: the days from which receivers
+    have an agreement with the senders; the others always have one.
     """
 
     name = "routing"
@@ -256,10 +257,11 @@ class Routing(Service):
     metadata, messaging = routing_tables.METADATA, routing_tables.MESSAGING
     suspended: set[str]
     maxima: dict[str, int]
+    begins: dict[str, dt.date]
 
     def build(self) -> Iterable[BatchProcessor[Any]]:
         self.network = RoutingNetwork()
-        self.network.absorb([*the_network().records.values(), the_network().memorandum])
+        self.network.absorb([*the_network().records.values(), *agreements(self.begins)])
         for organization in sorted(self.suspended | self.maxima.keys()):
             self._absorb_standing(organization)
         store = SqlReferralStore()

@@ -17,11 +17,11 @@ from services.routing.adapters import tables as routing_tables
 from services.vault.adapters import tables as vault_tables
 from tests.simulation.broker import UnreliableBroker
 from tests.simulation.databases import Fate, Killed, MemoryDatabase
-from tests.simulation.invariants import check
+from tests.simulation.invariants import check, no_unplaced_referral_has_a_candidate
 from tests.simulation.network import RECEIVERS, SENDERS, the_network
 from tests.simulation.partners import Partners
 from tests.simulation.services import Audit, Delivery, Intake, Routing, Service, Vault
-from tests.simulation.virtual_time import VirtualTime
+from tests.simulation.virtual_time import BEGINNING, VirtualTime
 from tests.support.memory_keys import MemoryKeys
 from tests.unit.services.audit.publications import MemoryPublication
 
@@ -86,6 +86,7 @@ class Story:
         # Drawn separately, so that the stories of earlier seeds stay as they were.
         self._suspends = Random(f"suspensions {seed}").random() < 0.3
         self._is_scarce = Random(f"places {seed}").random() < 0.25
+        self._begins = _later_agreements(Random(f"agreements {seed}"))
         self._slow: set[str] = set()
 
     def tell(self) -> None:
@@ -98,6 +99,7 @@ class Story:
             self._heal()
             if self.random.random() < 0.5:
                 self._let_everything_expire()
+            self._let_agreements_begin()
             check(self.services, self.partners, self.broker, self.time.now())
 
     def _begin(self) -> None:
@@ -107,7 +109,7 @@ class Story:
         if self.random.random() < 0.3:
             known -= set(self.random.sample(_EVERYBODY, 3))
         Vault.known = known
-        Routing.suspended = set()
+        Routing.suspended, Routing.begins = set(), self._begins
         Routing.maxima = dict.fromkeys(RECEIVERS, 1) if self._is_scarce else {}
         if self._is_scarce:
             self._referrals += 4
@@ -311,6 +313,27 @@ class Story:
         for _ in range(len(RECEIVERS) + 1):
             self.time.advance(75 * _HOUR)
             self._come_to_rest()
+
+    def _let_agreements_begin(self) -> None:
+        """Advance time to each day on which an agreement begins, and let routing's timer run once then."""
+        for day in sorted(set(self._begins.values())):
+            begins = dt.datetime.combine(day, dt.time(), dt.UTC)
+            if begins > self.time.now():
+                self.time.advance(begins - self.time.now())
+                self._routing().turn()
+                no_unplaced_referral_has_a_candidate(self._routing(), self.time.now())
+                self._come_to_rest()
+
+
+def _later_agreements(random: Random) -> dict[str, dt.date]:
+    """Return receivers with the day from which each has an agreement; none in most stories."""
+    if random.random() >= 0.3:
+        return {}
+    return {
+        name: BEGINNING.date() + dt.timedelta(days=random.randint(1, 40))
+        for name in RECEIVERS
+        if random.random() < 0.7
+    }
 
 
 @contextmanager

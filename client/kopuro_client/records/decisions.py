@@ -68,12 +68,14 @@ class Contender(TypedDict):
     """An organisation that might be asked, at the time of the decision.
 
     last_asked: when it had got its latest offer; the sender of the referral sees the day only. judged: how
-    many offers it had answered or let expire; the sender sees `few` for as many or more, else 0. equal:
-    whether its score was among the best (see `Turn`).
+    many offers it had answered or let expire; the sender sees `few` for as many or more, else 0. unknown:
+    whether it had neither a judged nor an open offer; absent for the sender and in decisions of earlier
+    hubs. equal: whether its score was among the best (see `Turn`).
     """
 
     last_asked: str | None
     judged: int
+    unknown: NotRequired[bool]
     equal: bool
 
 
@@ -82,14 +84,16 @@ class Turn(TypedDict):
 
     band: how far a score may lie below the best to count as equal. explore: the share of the attempts that
     give an organisation a chance out of turn. few: an organisation that was judged by fewer offers is hardly
-    known. attempt: how many organisations had been asked. draw: below `explore` if the attempt explored; None
-    for an emergency. equals: how many organisations are equal. explored: the one that got a chance.
-    organizations: by id.
+    known. benefit: what is added to the score of an unknown organisation when the equals are found; absent in
+    decisions of earlier hubs. attempt: how many organisations had been asked. draw: below `explore` if the
+    attempt explored; None for an emergency. equals: how many organisations are equal. explored: the one that
+    got a chance. organizations: by id.
     """
 
     band: float
     explore: float
     few: int
+    benefit: NotRequired[float]
     attempt: int
     draw: float | None
     equals: int

@@ -53,6 +53,9 @@ class Circumstances:
     # Whether a further sensitive need requires the approval of a service that serves this person. False for a
     # decision of an earlier build, for which the approval of any service of the organisation sufficed.
     approvals_serve_person: bool = True
+    # Whether an organisation that no offer has judged may be equal to others (`fairness.py`). False for a
+    # decision of an earlier build.
+    unknown_may_be_equal: bool = True
     # The following fields are the same for every candidate and are computed once.
     # The first need must be met. Further needs count in the score; in a part, they must be met too.
     principal_need: str = field(init=False, repr=False)

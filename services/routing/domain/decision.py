@@ -82,8 +82,8 @@ class DecisionInputs:
     of capacity. declined_for_person: why organisations will not or may not help the person. placed_with: the
     one that a coordinator chose. observed: of the candidates' organisations. withdrawn: the withdrawn offers
     of the referral's sender at these that counted for it. chain: of an onward referral.
-    whole_needs: of a part. approvals_serve_person: see `Circumstances`. With them, `recomputation.py` makes
-    the same decision again.
+    whole_needs: of a part. approvals_serve_person, unknown_may_be_equal: see `Circumstances`. With them,
+    `recomputation.py` makes the same decision again.
     """
 
     asked: tuple[str, ...] = ()
@@ -95,6 +95,7 @@ class DecisionInputs:
     chain: Chain | None = None
     whole_needs: tuple[str, ...] = ()
     approvals_serve_person: bool = True
+    unknown_may_be_equal: bool = True
 
 
 @quick_init
@@ -180,9 +181,8 @@ def decide(
         if not failed[n] or _is_overridden(failed[n], overridable)
     }
     observed = ObservedOrganizations(shortlist.organizations, given.observed)
-    eligible, contenders = _scored(
-        shortlist, failed, chosen, Scoring(given, policy.weights, is_searched=not named)
-    )
+    scoring = Scoring(given, policy.weights, is_searched=not named)
+    eligible, contenders = _scored(shortlist, failed, chosen, scoring, given.unknown_may_be_equal)
     turn = None
     if eligible:
         eligible, turn = rank(
@@ -192,6 +192,7 @@ def decide(
             contenders,
             attempt=len(given.asked),
             explores=given.facts.urgency is not Urgency.emergency,
+            benefit=scoring.benefit_of_doubt if given.unknown_may_be_equal else 0.0,
         )
     overridden = {failure.rule for one in eligible if one.rank is not None for failure in one.failures}
     return Decision(
@@ -230,6 +231,7 @@ def _inputs(given: Circumstances, observed: ObservedOrganizations, placed_with: 
         chain=given.chain,
         whole_needs=given.whole_needs,
         approvals_serve_person=given.approvals_serve_person,
+        unknown_may_be_equal=given.unknown_may_be_equal,
     )
 
 
@@ -268,10 +270,12 @@ def _scored(
     failed: Sequence[tuple[Failure, ...]],
     chosen: Mapping[int, Observation],
     scoring: Scoring,
+    unknown_may_be_equal: bool,
 ) -> tuple[list[Candidate], dict[str, Contender]]:
     """Return the eligible candidates, and their organisations.
 
     failed: of each service of the shortlist. chosen: what was observed of the eligible ones, by position.
+    unknown_may_be_equal: False if no organisation counts as unknown.
     """
     eligible: list[Candidate] = []
     contenders: dict[str, Contender] = {}
@@ -292,7 +296,13 @@ def _scored(
             )
         )
         if organization not in contenders:
-            contenders[organization] = Contender(last_asked=seen.last_asked, judged=seen.judged)
+            judged = seen.judged
+            contenders[organization] = Contender(
+                last_asked=seen.last_asked,
+                judged=judged,
+                # One offer at a time: whoever is silent gets no second one before the first is judged.
+                unknown=unknown_may_be_equal and not judged and not seen.pending,
+            )
     return eligible, contenders
 
 
@@ -307,16 +317,18 @@ def rank(
     *,
     attempt: int,
     explores: bool,
+    benefit: float,
 ) -> tuple[list[Candidate], FairTurn]:
     """Set the candidates' ranks, one for each organisation; return them in order, and why the first is first.
 
     The order is: fewest overridden rules (placements only), capacity (`ORDER_OF_CAPACITY`), score; then the
-    equals are reordered, and one organisation may be moved to the front (`fairness.py`). A hash of referral
-    and organisation breaks ties: reproducible for one referral, even over many. The result depends on the
-    arguments only, and a recorded decision holds them all.
+    equals are moved to the front in the order of their turns, and one organisation may be moved before them
+    (`fairness.py`). A hash of referral and organisation breaks ties: reproducible for one referral, even over
+    many. The result depends on the arguments only, and a recorded decision holds them all.
 
     eligible: at least one. contenders: of each of their organisations; `equal` is set, and the turn holds
-    them. attempt: how many organisations were asked before. explores: whether exploring is allowed at all.
+    them. attempt: how many organisations were asked before. explores: whether exploring, and the benefit of
+    the doubt, are allowed at all. benefit: of an unknown organisation.
     """
     ties: dict[str, bytes] = {}
 
@@ -340,10 +352,19 @@ def rank(
     peers = list(
         takewhile(lambda one: one.capacity is capacity and len(one.failures) == failed, by_rank),
     )
-    band = list(takewhile(lambda one: round(top - (one.score or 0.0), 6) <= fairness.band, peers))
+    if not explores or not fairness.few:
+        benefit = 0.0
+
+    def is_within(one: Candidate, benefit: float) -> bool:
+        return round(top - (one.score or 0.0) - benefit, 6) <= fairness.band
+
+    # Those that would be equal if they were unknown; the others are further behind.
+    near = list(takewhile(lambda one: is_within(one, benefit), peers))
+    band = [one for one in near if contenders[one.organization].unknown or is_within(one, 0.0)]
     for one in band:
         contenders[one.organization].equal = True
-    order = _sorted(band, by_turn, tie) + by_rank[len(band) :]
+    others = [one for one in near if not contenders[one.organization].equal]
+    order = [*_sorted(band, by_turn, tie), *others, *by_rank[len(near) :]]
     draw = draw_of(referral_id, attempt) if explores else None
     explored: Candidate | None = None
     if draw is not None and draw < fairness.explore:
@@ -362,6 +383,7 @@ def rank(
         band=fairness.band,
         explore=fairness.explore,
         few=fairness.few,
+        benefit=benefit,
         attempt=attempt,
         draw=draw,
         equals=len(band),

@@ -35,6 +35,13 @@ class Reach:
     needs: frozenset[str]
     areas: frozenset[str]
 
+    def plus(self, other: Reach) -> Reach:
+        """Return a reach that contains both."""
+        return Reach(needs=self.needs | other.needs, areas=self.areas | other.areas)
+
+
+NO_REACH: Final = Reach(needs=frozenset(), areas=frozenset())
+
 
 class _Entries:
     """The services under one key of the index, in the order of their places."""
@@ -146,6 +153,19 @@ class Directory:
                 for offered in self.offered_services_of(party):
                     for key in _index_keys(offered.service):
                         self._forget(key)
+
+    def agreement(self, agreement_id: str) -> Agreement | None:
+        """Return the agreement, or None if it is unknown."""
+        return self._agreements.get(agreement_id)
+
+    def parties_concerned_between(self, earlier: dt.date, later: dt.date) -> frozenset[str]:
+        """Return the parties of the agreements that are in force on one of these days only."""
+        return frozenset(
+            party
+            for one in self._agreements.values()
+            if _in_force(one, earlier) != _in_force(one, later)
+            for party in one.parties
+        )
 
     def organization(self, organization_id: str) -> Organization | None:
         """Return the organisation, or None if it is unknown."""

@@ -99,8 +99,21 @@ def completed(stored: Mapping[str, Any]) -> Mapping[str, Any]:
         stored = {**stored, "inputs": inputs}
     if "withdrawn" not in inputs:
         # Withdrawn offers did not count.
-        stored = {**stored, "inputs": {**inputs, "withdrawn": {}}}
+        inputs = {**inputs, "withdrawn": {}}
+        stored = {**stored, "inputs": inputs}
+    if "unknown_may_be_equal" not in inputs:
+        stored = {**stored, "inputs": {**inputs, "unknown_may_be_equal": False}}
+        if isinstance(turn := stored.get("turn"), Mapping):
+            stored = {**stored, "turn": _without_benefit(turn)}
     return stored
+
+
+def _without_benefit(turn: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the turn of an earlier build, in which no organisation counted as unknown."""
+    organizations = turn.get("organizations")
+    if isinstance(organizations, Mapping) and all(isinstance(one, Mapping) for one in organizations.values()):
+        organizations = {name: {**one, "unknown": False} for name, one in organizations.items()}
+    return {**turn, "benefit": 0.0, "organizations": organizations}
 
 
 def made_again(
@@ -143,6 +156,7 @@ def made_again(
             full_for=policy.counts_as_full(facts.urgency),
             whole_needs=tuple(inputs["whole_needs"]),
             approvals_serve_person=inputs["approvals_serve_person"],
+            unknown_may_be_equal=inputs["unknown_may_be_equal"],
         )
         trigger = Trigger(stored["trigger"])
         considered = {one["organization"] for one in stored["candidates"]} if only_considered else None

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from contracts.vocabularies import need_group, sensitive_needs
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.observation import NO_LOAD, Observation
+from services.routing.domain.observation import NO_LOAD, UNKNOWN_RESPONSIVENESS, Observation
 from services.routing.domain.offered_service import OfferedService, in_microseconds
 from services.routing.domain.policy import Weights
 
@@ -48,6 +48,13 @@ class Scoring:
         for weight in self._weights:
             total += weight
         self._total = total
+
+    @property
+    def benefit_of_doubt(self) -> float:
+        """What full responsiveness would add to the score of an organisation that no offer has judged."""
+        if not self._total:
+            return 0.0
+        return round(self._weights[3] * (1.0 - UNKNOWN_RESPONSIVENESS) / self._total, 6)
 
     def scored(
         self, offered: OfferedService, seen: Observation, is_near: bool | None = None

@@ -26,11 +26,14 @@ _OWN_PLACES: Final = frozenset({"offers", "maximum", "unit", "withdrawn", UNTIL}
 
 
 def coarse_turn(turn: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the turn with the day instead of the time of each latest offer, and `few` or 0 judged offers."""
+    """Return the turn with the day instead of the time of each latest offer, and `few` or 0 judged offers.
+
+    Without `unknown`, which says whether an organisation has an open offer.
+    """
     few = turn["few"]
     organizations = {
         name: {
-            **contender,
+            **{member: value for member, value in contender.items() if member != "unknown"},
             "last_asked": None if (at := contender["last_asked"]) is None else f"{at[:10]}T00:00:00Z",
             "judged": few if contender["judged"] >= few else 0,
         }

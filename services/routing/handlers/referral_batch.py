@@ -35,11 +35,15 @@ class ReferralBatch:
     observed: the changes of the observations, by organisation. events: the facts to publish. tally: what the
     counters add once the transaction has committed. decided: the decisions without a message in the
     referral's trace, for spans.
+    basis: `RoutingTransactions.basis` as of the beginning, None if nothing is decided.
     """
 
-    def __init__(self, referrals: Mapping[str, Referral], source: str, now: dt.datetime) -> None:
+    def __init__(
+        self, referrals: Mapping[str, Referral], source: str, now: dt.datetime, basis: object = None
+    ) -> None:
         self._before = dict(referrals)
         self.now = now
+        self.basis = basis
         self._source = source
         self._after: dict[str, Referral] = {}
         self._decisions: list[RecordedDecision] = []

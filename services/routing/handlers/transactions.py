@@ -121,7 +121,14 @@ class RoutingTransactions:
 
     def batch(self, known: Mapping[str, Referral], now: dt.datetime) -> ReferralBatch:
         """Return an empty batch of changes to the loaded referrals, by id."""
-        return ReferralBatch(known, self._source, now)
+        return ReferralBatch(known, self._source, now, self.basis(now))
+
+    def basis(self, now: dt.datetime) -> object:
+        """Return what decisions at this time read beside the observations: an equal value if it is the same.
+
+        The day, because agreements begin and end with days.
+        """
+        return self._network.directory.version, self._policy(), now.date()
 
     def policy(self) -> RoutingPolicy:
         """Return the policy in force."""
@@ -137,8 +144,11 @@ class RoutingTransactions:
         """Store the batch; return its messages."""
         # Before the write: the timer or a retry may decide while it is under way.
         self._network.observe(transaction, batch.observed)
-        self._store.save(transaction, batch.changes())
+        changes = batch.changes()
+        self._store.save(transaction, changes)
         after_commit(transaction, partial(self._count, batch.tally))
+        if begun := changes.begun_to_seek:
+            after_commit(transaction, partial(self._network.note_begun_to_seek, begun, batch.basis))
         if batch.decided:
             after_commit(transaction, partial(self._report, batch.decided))
         return [outgoing(event) for event in (*batch.events, *batch.commitments())]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable
 from functools import partial
+from itertools import islice
 
 from sqlalchemy import Connection
 
 from contracts.organization import EVERY_VETTED_ORGANIZATION
 from runtime.storage.database import Database
 from services.routing.domain.decision import Trigger
+from services.routing.domain.directory import NO_REACH, Reach
 from services.routing.domain.open_offers import ask_again
 from services.routing.domain.places import ORDER_OF_URGENCY, place_refused
 from services.routing.domain.policy import RoutingPolicy
@@ -34,13 +36,16 @@ AMENDED_AT_MOST = 200
 class UnplacedReferrals:
     """Finds the referrals that can be offered now. Not safe for concurrent calls.
 
-    Three causes are distinguished:
+    Four causes are distinguished:
 
     - A candidate's places changed (an offer closed, an acceptance ended): only the referrals that wait there
       are read, through an index, in the order of `waiting.in_turn`.
     - An organisation's record or agreement changed: only the referrals that it may concern are read, through
       indexes of need and region, sender and named receiver, a page at a time. The further needs of a referral
-      that may be split count as its first need does.
+      that may be split count as its first need does. An agreement that begins or ends with a day counts as
+      changed then.
+    - A referral was left without an offer by a decision whose basis changed before its commit: no look-up
+      found it in between.
     - A day began, the process started or another policy is in force: all seeking referrals are reviewed, a
       page at a time.
 
@@ -72,8 +77,13 @@ class UnplacedReferrals:
         self._policy: RoutingPolicy | None = None
         # Changed organisations, with the position of their look-ups; the first is looked up next.
         self._amended: dict[str, str | None] = {}
+        # What they covered before. A referral may be split once one that might have taken all of its needs
+        # no longer offers one of them.
+        self._reach_before: dict[str, Reach] = {}
         # The organisations of `_amended` that changed again during their look-up.
         self._amended_again: set[str] = set()
+        # Referrals whose decisions had another basis than the present one, in order.
+        self._overtaken: dict[str, None] = {}
 
     def decide_again(self, now: dt.datetime) -> int:
         """Offer unplaced referrals for which there is a candidate now; return how many changed.
@@ -84,14 +94,16 @@ class UnplacedReferrals:
         with self._database.read() as transaction:
             self._transactions.settle(transaction)
         context = self._transactions.context(now)
+        self._note_overtaken(now)
         self._note_amended(now, context.policy)
         changed = self._network.take_changed()
+        overtaken = list(islice(self._overtaken, PAGE))
         try:
             with self._database.read() as transaction:
                 waiting = self._first_waiting(transaction, changed, context)
                 reviewed = self._reviewed_page(transaction)
                 concerned, positions = self._concerned(transaction)
-                wanted = dict.fromkeys(concerned, Trigger.directory_changed)
+                wanted = dict.fromkeys([*overtaken, *concerned], Trigger.directory_changed)
                 wanted |= dict.fromkeys(reviewed, Trigger.review)
                 seeking = self._store.view(transaction, wanted)
             triggers = {one.referral_id: Trigger.place_may_be_free for one in waiting[:AT_ONCE]}
@@ -107,28 +119,54 @@ class UnplacedReferrals:
         self._advance(reviewed)
         self._amended = positions
         self._amended_again = {one for one in self._amended_again if positions.get(one) is not None}
+        self._reach_before = {one: reach for one, reach in self._reach_before.items() if one in positions}
+        for referral_id in overtaken:
+            del self._overtaken[referral_id]
         return len(triggers)
 
     @property
     def is_looking(self) -> bool:
         """Whether a look-up or a review continues."""
-        return bool(self._is_reviewing or self._amended)
+        return bool(self._is_reviewing or self._amended or self._overtaken)
+
+    def _note_overtaken(self, now: dt.datetime) -> None:
+        """Note the new unplaced referrals that were decided on another basis than the present one.
+
+        Whatever changes after this look is found by the look-ups of later calls, because the referrals are
+        committed.
+        """
+        begun = self._network.take_begun_to_seek()
+        present = self._transactions.basis(now)
+        self._overtaken |= dict.fromkeys(one for one, basis in begun.items() if basis != present)
 
     def _note_amended(self, now: dt.datetime, policy: RoutingPolicy) -> None:
-        """Note changed organisations for their look-ups, or begin a review."""
+        """Note changed organisations for their look-ups, or begin a review, which replaces look-ups.
+
+        The review of a day does not replace them: whom an agreement concerns that begins with the day is
+        looked up at once, however many other referrals the review has to look at.
+        """
+        directory, today = self._network.directory, now.date()
         amended = self._network.take_amended()
         everyone = EVERY_VETTED_ORGANIZATION in amended
-        for organization in self._network.directory.with_branches(amended):
+        for organization, reach in amended.items():
+            before = self._reach_before.get(organization, NO_REACH)
+            self._reach_before[organization] = before.plus(reach)
+        concerned = set(amended)
+        if self._reviewed is not None and today != self._reviewed:
+            concerned |= directory.parties_concerned_between(self._reviewed, today)
+        for organization in sorted(directory.with_branches(concerned - {EVERY_VETTED_ORGANIZATION})):
             if self._amended.setdefault(organization, None) is not None:
                 self._amended_again.add(organization)
-        if (
+        replaces = (
             everyone
             or len(self._amended) > AMENDED_AT_MOST
-            or now.date() != self._reviewed
+            or self._reviewed is None
             or policy != self._policy
-        ):
-            self._amended, self._amended_again = {}, set()
-            self._reviewed, self._policy = now.date(), policy
+        )
+        if replaces:
+            self._amended, self._amended_again, self._reach_before = {}, set(), {}
+        if replaces or today != self._reviewed:
+            self._reviewed, self._policy = today, policy
             self._review_again = self._is_reviewing and self._after is not None
             self._is_reviewing = True
 
@@ -146,7 +184,9 @@ class UnplacedReferrals:
             left = PAGE - len(found)
             if left <= 0:
                 break
-            reach = self._network.directory.reach_of(organization)
+            reach = self._network.directory.reach_of(organization).plus(
+                self._reach_before.get(organization, NO_REACH)
+            )
             ids = self._store.concerned(transaction, organization, reach, after, left)
             found += ids
             del positions[organization]

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import multiprocessing
 import os
 import shutil
+import signal
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import insert, make_url, select, text
 
 from admin.backup import restore
 from admin.backup.backup_record import RECORD
+from admin.backup.database_copies import is_empty, restore_database
 from admin.backup.hub_places import HubPlaces
 from admin.backup.quiet import HubMark, ServiceMark
 from admin.backup.restore import Restored, RestoreRefused, restore_backup
@@ -27,7 +31,7 @@ from admin.schema_revisions import migrated, revision_of
 from contracts.topology import SERVICES
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.database import Database, sqlite_url
-from runtime.storage.migrate import known_revisions
+from runtime.storage.migrate import differences, known_revisions
 from services.audit.adapters.tables import HEAD
 from services.audit.log.adapters.directory_publication import DirectoryPublication
 from services.audit.log.adapters.signing_key import load_log_key
@@ -317,6 +321,79 @@ def test_interrupted_restore_leaves_no_delivery_with_erased_cases(
     assert not (tmp_path / "data" / "delivery.sqlite").exists()
     with pytest.raises(RestoreRefused, match="also after an interrupted restore"):
         _restore(hub, tmp_path / "backup")
+
+
+@pytest.fixture
+def delivery_dump(
+    hub: HubPlaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
+) -> Iterator[HubPlaces]:
+    """A destroyed hub with a backup of delivery's PostgreSQL database, and an empty database for it.
+
+    One of its two cases was erased after the backup.
+    """
+    monkeypatch.setenv("PATH", f"{postgres_programs.installed()}{os.pathsep}{os.environ['PATH']}")
+    urls = [postgres.create_database() for _ in range(2)]
+    source, target = (ServiceDatabase(service="delivery", url=url) for url in urls)
+    migrated(source, None)
+    places = replace(hub, databases={**hub.databases, "delivery": source})
+    letters = [(OPEN, "letter of\ttwo\nlines \\. ; --"), (ERASED, "letter to erase")]
+    _write(
+        places,
+        "delivery",
+        [
+            insert(CASE_LETTERS).values(referral_id=id_, organization="kg.osh", sealed_case=letter)
+            for id_, letter in letters
+        ],
+    )
+    take_backup(places, tmp_path / "backup", wait=0, look=quiet, sleep=still)
+    _erase(hub, ERASED)
+    _destroy(hub)
+    yield replace(hub, databases={**hub.databases, "delivery": target})
+    for url in urls:
+        postgres.drop_database(url)
+
+
+@pytest.mark.parametrize("moment", ["before the erasure", "before the commit"])
+def test_killed_restore_leaves_no_erased_case_in_postgresql(
+    delivery_dump: HubPlaces, tmp_path: Path, moment: str
+) -> None:
+    erase_again = restore._erase_again
+
+    def killed(*arguments: Any) -> None:
+        if moment == "before the commit":
+            erase_again(*arguments)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def restore_until_killed() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(restore, "_erase_again", killed)
+            _restore(delivery_dump, tmp_path / "backup")
+
+    process = multiprocessing.get_context("fork").Process(target=restore_until_killed)
+    process.start()
+    process.join(timeout=60)
+    assert process.exitcode == -signal.SIGKILL
+    assert is_empty(delivery_dump.databases["delivery"])
+    with pytest.raises(RestoreRefused, match="also after an interrupted restore"):
+        _restore(delivery_dump, tmp_path / "backup")
+
+
+def test_postgresql_is_restored_with_its_erasure(delivery_dump: HubPlaces, tmp_path: Path) -> None:
+    assert _restore(delivery_dump, tmp_path / "backup").erased == (ERASED,)
+    assert _letters(delivery_dump) == {OPEN: "letter of\ttwo\nlines \\. ; --", ERASED: None}
+    database = Database.open(delivery_dump.databases["delivery"].url)
+    assert differences("services.delivery", database) == []
+    database.close()
+
+
+def test_damaged_dump_leaves_an_empty_database(delivery_dump: HubPlaces, tmp_path: Path) -> None:
+    place, dump = delivery_dump.databases["delivery"], tmp_path / "backup" / "databases" / "delivery.dump"
+    whole = dump.read_bytes()
+    dump.write_bytes(whole[: len(whole) * 3 // 4])
+    erased: list[object] = []
+    with pytest.raises(InvalidArgumentError, match="pg_restore for delivery failed"):
+        restore_database(place, dump, before=erased.append)
+    assert is_empty(place)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

@@ -6,7 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, count
 from typing import Any
 
 import pytest
@@ -25,6 +25,7 @@ from contracts.codes import (
     WithdrawalReason,
 )
 from contracts.facts import (
+    AgreementChanged,
     AnswerSubmitted,
     Fact,
     OfferOpened,
@@ -33,11 +34,12 @@ from contracts.facts import (
     ReferralUnplaced,
     WithdrawalSubmitted,
 )
-from contracts.organization import Capacity, Organization
+from contracts.organization import Agreement, Capacity, Organization
 from contracts.records import plain
 from runtime.identifiers import new_id
 from runtime.messaging.replica import ReplicaRecord
 from runtime.storage.migrate import differences
+from services.routing import live_directory
 from services.routing.adapters.tables import DECISIONS, DEMAND, SEEKING, WAITING
 from services.routing.domain.fairness import Fairness
 from services.routing.domain.open_offers import TOP_UP_EVERY
@@ -48,7 +50,16 @@ from services.routing.migrations import full_services as full_services_migration
 from services.routing.migrations import seeking as seeking_migration
 from services.routing.migrations import service_loads
 from services.routing.migrations import waiting as waiting_migration
-from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, organization, service
+from tests.unit.services.routing.samples import (
+    DAY,
+    HOUR,
+    NOW,
+    SENDER,
+    agreement,
+    network,
+    organization,
+    service,
+)
 from tests.unit.services.routing.workbench import (
     Workbench,
     asked_for,
@@ -60,6 +71,9 @@ from tests.unit.services.routing.workbench import (
 )
 
 VICTIM = "uz.victim"
+# The numbers of changes of the directory that the tests themselves deliver.
+_CHANGES = count(999)
+MIDNIGHT = dt.datetime.combine(NOW.date() + DAY, dt.time(), dt.UTC)
 
 
 def small(name: str, maximum: int = 2, **changes: Any) -> Organization:
@@ -81,10 +95,20 @@ def changed_record(changed: Organization) -> list[ReplicaRecord]:
         ReplicaRecord(
             type=OrganizationChanged.type,
             key=changed.id,
-            change=999,
+            change=next(_CHANGES),
             data={"revision": 999, "organization": plain(changed)},
         )
     ]
+
+
+def changed_agreement(changed: Agreement) -> ReplicaRecord:
+    """The change of one agreement, as the replica delivers it."""
+    return ReplicaRecord(
+        type=AgreementChanged.type,
+        key=changed.id,
+        change=next(_CHANGES),
+        data={"agreement": plain(changed)},
+    )
 
 
 def again(bench: Workbench, at: dt.datetime = NOW) -> list[Fact]:
@@ -265,6 +289,148 @@ def test_agreement_that_begins_today_opens_offers(bench: Workbench) -> None:
     assert reviews == []
     again(bench, NOW + DAY)
     assert reviews == [None]
+
+
+OMSK = organization("ru.omsk", service(areas=("RU-OMS",)))
+
+
+def waits_for_agreement(bench: Workbench, begins: dt.date) -> str:
+    """Submit a referral whose one candidate has an agreement from a later day, behind others' referrals."""
+    bench.network.absorb(
+        [
+            changed_agreement(agreement(parties=(SENDER, VICTIM, "ru.one", "ru.two"))),
+            changed_agreement(agreement(id="later", parties=(SENDER, OMSK.id), effective_from=begins)),
+            *changed_record(OMSK),
+        ]
+    )
+    bench.take(*(submitted(new_id(), VICTIM, region="RU-SPE") for _ in range(7)))
+    waiting = new_id()
+    assert opened(bench.take(submitted(waiting, region="RU-OMS"))) == []
+    for _ in range(5):
+        assert again(bench) == []
+    return waiting
+
+
+@pytest.mark.parametrize("slept", [dt.timedelta(0), 3 * DAY], ids=["at midnight", "after days"])
+def test_agreement_that_begins_places_referrals_before_the_review_comes_to_them(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch, slept: dt.timedelta
+) -> None:
+    monkeypatch.setattr(unplaced, "PAGE", 3)
+    waiting = waits_for_agreement(bench, MIDNIGHT.date())
+    before = bench.clock.time = MIDNIGHT - dt.timedelta(microseconds=1)
+    assert bench.commands.decide_unplaced_again(before) == 0
+    known = len(bench.published())
+    bench.clock.time = MIDNIGHT + slept
+    bench.commands.decide_unplaced_again(MIDNIGHT + slept)
+    facts = [event.data for event in bench.published()][known:]
+    assert [(one.referral_id, one.organization) for one in opened(facts)] == [(waiting, OMSK.id)]
+    assert [one["trigger"] for one in decisions(bench, waiting)] == ["submitted", "directory_changed"]
+
+
+def test_begin_of_agreements_with_too_many_parties_is_left_to_the_review(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = waits_for_agreement(bench, MIDNIGHT.date())
+    monkeypatch.setattr(unplaced, "AMENDED_AT_MOST", 1)
+    assert [offer.referral_id for offer in opened(again(bench, MIDNIGHT))] == [waiting]
+    assert [one["trigger"] for one in decisions(bench, waiting)] == ["submitted", "review"]
+
+
+TOMORROW = MIDNIGHT.date()
+
+
+@pytest.mark.parametrize(
+    ("dates", "is_concerned"),
+    [
+        ({"effective_from": TOMORROW}, True),
+        ({"effective_from": TOMORROW + DAY}, True),
+        ({"effective_from": TOMORROW + 2 * DAY}, False),
+        ({"effective_from": NOW.date()}, False),
+        ({"effective_until": NOW.date()}, True),
+        ({"effective_until": TOMORROW}, True),
+        ({"effective_until": TOMORROW + DAY}, False),
+        ({"effective_from": TOMORROW, "effective_until": TOMORROW}, False),
+    ],
+)
+def test_agreement_concerns_its_parties_when_it_begins_or_ends(
+    dates: dict[str, dt.date], is_concerned: bool
+) -> None:
+    directory = network(agreements=(agreement(parties=("ru.one", "ru.two"), **dates),))
+    found = directory.parties_concerned_between(NOW.date(), TOMORROW + DAY)
+    assert found == ({"ru.one", "ru.two"} if is_concerned else set())
+
+
+def admission(bench: Workbench) -> dt.datetime:
+    bench.network.absorb(changed_record(OMSK))
+    return NOW
+
+
+def begin_of_day(bench: Workbench) -> dt.datetime:
+    return MIDNIGHT
+
+
+def other_policy(bench: Workbench) -> dt.datetime:
+    bench.policy = lambda: RoutingPolicy(fairness=Fairness(explore=0.0, few=4))
+    return NOW
+
+
+@pytest.mark.parametrize(
+    ("change", "places"), [(admission, True), (begin_of_day, True), (other_policy, False)]
+)
+def test_referral_whose_decision_a_change_overtakes_is_decided_again(
+    bench: Workbench,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Workbench], dt.datetime],
+    places: bool,
+) -> None:
+    """Its transaction has decided before the change, and commits after the look-up or review."""
+    known = [replace(OMSK, active=False)] if change is admission else [OMSK]
+    for one in known:
+        bench.network.absorb(changed_record(one))
+    if change is begin_of_day:
+        bench.network.absorb(
+            [
+                changed_agreement(agreement(parties=(SENDER, "ru.one"))),
+                changed_agreement(agreement(id="later", parties=(SENDER, OMSK.id), effective_from=TOMORROW)),
+            ]
+        )
+    for _ in range(3):
+        again(bench)
+    save, at = bench.store.save, NOW
+
+    def overtaken(transaction: Any, changes: Any) -> None:
+        nonlocal at
+        monkeypatch.setattr(bench.store, "save", save)
+        at = change(bench)
+        for _ in range(3):
+            bench.commands.decide_unplaced_again(at)
+        save(transaction, changes)
+
+    bench.take(*(submitted(new_id(), VICTIM, region="RU-SPE") for _ in range(2)))
+    again(bench)
+    monkeypatch.setattr(bench.store, "save", overtaken)
+    region = "RU-OMS" if places else "RU-SPE"
+    waiting = new_id()
+    bench.take(submitted(waiting, region=region))
+    viewed = asked_for(monkeypatch, bench.store, "view")
+    found = opened(again(bench, at))
+    assert [offer.referral_id for offer in found] == ([waiting] if places else [])
+    assert waiting in set(chain(*viewed))
+    viewed.clear()
+    again(bench, at)
+    assert set(chain(*viewed)) == set(), "once"
+
+
+def test_more_overtaken_referrals_than_are_noted_are_found_by_a_review(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_directory, "MOST_BEGUN_TO_SEEK", 2)
+    for _ in range(3):
+        again(bench)
+    bench.take(*(submitted(new_id(), VICTIM, region="RU-SPE") for _ in range(3)))
+    viewed = asked_for(monkeypatch, bench.store, "view")
+    again(bench)
+    assert len(set(chain(*viewed))) == 3
 
 
 def test_unplaced_referrals_are_all_read_after_a_start(database_url: str, bench: Workbench) -> None:
@@ -586,6 +752,31 @@ def test_referrals_that_end_leave_no_demand(bench: Workbench) -> None:
         bench.take(event(fact, referral_id))
     assert (rows(bench, WAITING), rows(bench, DEMAND)) == (0, 0)
     assert bench.network.observed("ru.one").services == {}
+
+
+def test_rows_of_waiting_referrals_are_one_for_each_referral_and_candidate_that_lacks_a_place(
+    bench: Workbench,
+) -> None:
+    """Nothing else adds to them: neither new decisions nor changes of the candidates."""
+    bench.take(*(answer(offer, Answer.accept) for offer in flood(bench, 4)))
+    unplaced_ids = [new_id() for _ in range(6)]
+    bench.take(*(submitted(one) for one in unplaced_ids))
+    assert (rows(bench, WAITING), rows(bench, DEMAND)) == (12, 2)
+    one = small("ru.one")
+    for changed in (replace(one, name="Renamed"), replace(one, name="Again"), one):
+        bench.network.absorb(changed_record(changed))
+        again(bench)
+        assert (rows(bench, WAITING), rows(bench, DEMAND)) == (12, 2)
+    bench.network.absorb(changed_record(small("ru.third", maximum=0)))
+    again(bench)
+    assert (rows(bench, WAITING), rows(bench, DEMAND)) == (18, 3)
+    for leaves in ("ru.third", "ru.one"):
+        bench.network.absorb(changed_record(replace(small(leaves), services=())))
+        again(bench)
+    assert (rows(bench, WAITING), rows(bench, DEMAND)) == (6, 1)
+    bench.network.absorb(changed_record(small("ru.two", maximum=30)))
+    assert {offer.referral_id for offer in opened(again(bench))} == set(unplaced_ids)
+    assert rows(bench, WAITING) == 0
 
 
 def test_failed_transaction_keeps_the_place_for_the_next_attempt(

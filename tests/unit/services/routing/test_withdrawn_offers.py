@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -41,9 +42,19 @@ from services.routing.handlers.fact_reduction import ReduceFacts
 from services.routing.handlers.previews import Previews
 from tests.support.events import message_of
 from tests.unit.services.routing.families import LEGAL, SHELTER
-from tests.unit.services.routing.samples import DAY, HOUR, NOW, SENDER, facts, organization, service
+from tests.unit.services.routing.samples import (
+    DAY,
+    HOUR,
+    NOW,
+    SENDER,
+    agreement,
+    facts,
+    organization,
+    service,
+)
 from tests.unit.services.routing.test_onward import onward
 from tests.unit.services.routing.test_splitting import helping, several
+from tests.unit.services.routing.test_unplaced import again, changed_agreement, changed_record
 from tests.unit.services.routing.workbench import Workbench, accepted_by, event, opened, sender, workbench
 
 ALLOWED = OffersPerSender().withdrawn
@@ -299,6 +310,36 @@ def test_referral_is_not_split_because_of_withdrawn_offers(database_url: str) ->
     assert isinstance(unplaced, ReferralUnplaced)
     (offer,) = opened(bench.fire(NOW + HOUR))
     assert (offer.referral_id, offer.organization) == (whole.partition_key, "ru.both")
+    bench.close()
+
+
+def without_services(bench: Workbench) -> None:
+    bench.network.absorb(changed_record(replace(organization("ru.both"), services=())))
+
+
+def without_agreement(bench: Workbench) -> None:
+    bench.network.absorb([changed_agreement(agreement(id="both", parties=("kg.third", "kg.fourth")))])
+
+
+@pytest.mark.parametrize("change", [without_services, without_agreement])
+def test_referral_is_split_when_the_excluded_organisation_can_no_longer_take_all_needs(
+    database_url: str, change: Callable[[Workbench], None]
+) -> None:
+    """Nothing that the organisation or the agreement still names leads to the referral."""
+    bench = workbench(database_url, helping("ru.both", LEGAL, SHELTER), helping("ru.home", SHELTER))
+    bench.network.absorb(
+        [
+            changed_agreement(agreement(parties=(SENDER, "ru.home"))),
+            changed_agreement(agreement(id="both", parties=(SENDER, "ru.both"))),
+        ]
+    )
+    cycles(bench, ALLOWED, to="ru.both")
+    whole = several(new_id(), LEGAL, SHELTER)
+    bench.take(whole)
+    assert again(bench) == []
+    change(bench)
+    (split, *_) = [one for one in again(bench) if isinstance(one, ReferralSplit)]
+    assert split.referral_id == whole.partition_key
     bench.close()
 
 

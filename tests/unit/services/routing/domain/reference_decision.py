@@ -15,7 +15,7 @@ from services.routing.domain import rules
 from services.routing.domain.candidates import Candidate
 from services.routing.domain.capacity import ORDER_OF_CAPACITY
 from services.routing.domain.circumstances import Circumstances
-from services.routing.domain.fairness import Contender, Fairness, FairTurn, draw_of
+from services.routing.domain.fairness import Contender, FairTurn, draw_of
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.service_rules import area_served
@@ -37,7 +37,7 @@ def reference(
         for offered in everything
         if (offered.organization.id == named if named else is_found(offered, given))
     ]
-    return ranked(candidates, given, policy.fairness)
+    return ranked(candidates, given, policy)
 
 
 def is_found(offered: OfferedService, given: Circumstances) -> bool:
@@ -94,8 +94,10 @@ def contributions(offered: OfferedService, given: Circumstances) -> dict[str, fl
 
 
 def ranked(
-    candidates: Iterable[Candidate], given: Circumstances, fairness: Fairness
+    candidates: Iterable[Candidate], given: Circumstances, policy: RoutingPolicy
 ) -> tuple[tuple[Candidate, ...], FairTurn | None]:
+    fairness = policy.fairness
+
     def tie(one: Candidate) -> bytes:
         return hashlib.sha256(f"{given.referral_id} {one.organization}".encode()).digest()
 
@@ -119,10 +121,26 @@ def ranked(
     second = [one for one in eligible if one not in best]
     top = best[0].score or 0.0
     peers = [one for one in best if level(one) == level(best[0])]
-    band = [one for one in peers if round(top - (one.score or 0.0), 6) <= fairness.band]
+    explores = given.facts.urgency is not Urgency.emergency
+    weights = policy.weights.by_name()
+    total = sum(weights.values())
+    benefit = 0.0
+    if explores and fairness.few and total and given.unknown_may_be_equal:
+        benefit = round(weights["responsiveness"] * 0.5 / total, 6)
+
+    def is_unknown(name: str) -> bool:
+        seen = given.observed(name)
+        has_offers = any(load.pending for load in seen.services.values())
+        return given.unknown_may_be_equal and seen.judged == 0 and not has_offers
+
+    def is_equal(one: Candidate) -> bool:
+        doubt = benefit if is_unknown(one.organization) else 0.0
+        return round(top - (one.score or 0.0) - doubt, 6) <= fairness.band
+
+    band = [one for one in peers if is_equal(one)]
     order = sorted(band, key=turn_of) + [one for one in best if one not in band]
     attempt, draw, explored = len(given.asked), None, None
-    if given.facts.urgency is not Urgency.emergency:
+    if explores:
         draw = draw_of(given.referral_id, attempt)
         untried = [
             one
@@ -137,6 +155,7 @@ def ranked(
         band=fairness.band,
         explore=fairness.explore,
         few=fairness.few,
+        benefit=benefit,
         attempt=attempt,
         draw=draw,
         equals=len(equals),
@@ -145,6 +164,7 @@ def ranked(
             name: Contender(
                 last_asked=given.observed(name).last_asked,
                 judged=given.observed(name).judged,
+                unknown=is_unknown(name),
                 equal=name in equals,
             )
             for name in names

@@ -23,11 +23,14 @@ from services.routing.domain.decision import Decision, Trigger, decide, rank
 from services.routing.domain.directory import Directory
 from services.routing.domain.fairness import Contender, Fairness, FairTurn, draw_of
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
-from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.places import Demand
+from services.routing.domain.policy import RoutingPolicy, Weights
 from services.routing.domain.view import decision_view
 from tests.unit.services.routing.samples import (
+    DAY,
     HOUR,
     NOW,
+    SENDER,
     circumstances,
     facts,
     load,
@@ -38,15 +41,21 @@ from tests.unit.services.routing.samples import (
 
 MINUTE = dt.timedelta(minutes=1)
 NO_EXPLORATION = RoutingPolicy(fairness=Fairness(explore=0.0))
+NO_WEIGHTS = dict.fromkeys(RoutingPolicy().weights.by_name(), 0.0)
 
 
 def referral_id(number: int) -> str:
     return f"018f0000-0000-7000-8000-{number:012d}"
 
 
-def decided(
+def decided(number: int, *receivers: Organization | str, **given: Any) -> Decision:
+    return decided_in(network(*receivers), number, **given)
+
+
+def decided_in(
+    directory: Directory,
     number: int,
-    *receivers: Organization | str,
+    *,
     seen: Mapping[str, Observation] | None = None,
     policy: RoutingPolicy = NO_EXPLORATION,
     now: dt.datetime = NOW,
@@ -55,7 +64,7 @@ def decided(
 ) -> Decision:
     given_now = replace(
         circumstances(
-            network(*receivers),
+            directory,
             facts(**changes),
             observed=lambda name: (seen or {}).get(name, NOTHING_OBSERVED),
             now=now,
@@ -103,7 +112,57 @@ def test_organization_that_was_never_asked_comes_before_its_equals() -> None:
     made = decided(1, "ru.old", "ru.new", seen={"ru.old": prompt()}, policy=policy)
     assert [one.organization for one in made.ranked] == ["ru.new", "ru.old"]
     assert made.turn is not None
-    assert made.turn.organizations["ru.new"] == Contender(last_asked=None, judged=0, equal=True)
+    assert made.turn.organizations["ru.new"] == Contender(unknown=True, equal=True)
+
+
+def test_unknown_organization_is_equal_to_one_that_answers_promptly() -> None:
+    made = decided(1, "ru.old", "ru.new", seen={"ru.old": prompt()})
+    assert with_band(made) == [("ru.new", True), ("ru.old", True)]
+    assert made.turn is not None
+    assert made.turn.benefit == 0.076923
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"services": load(demand={(SENDER, Urgency.routine): Demand(offers=1)}).services},
+        {"services": load("other", demand={(SENDER, Urgency.routine): Demand(offers=1)}).services},
+        {"expired": 1},
+        {"answered": 1, "answer_seconds": 9 * 3600},
+    ],
+    ids=["open offer", "open offer at another service", "silent", "slow"],
+)
+def test_organization_that_has_an_offer_or_was_judged_has_no_benefit_of_the_doubt(
+    changes: dict[str, Any],
+) -> None:
+    seen = {"ru.old": prompt(), "ru.new": Observation(last_asked=NOW - DAY, **changes)}
+    made = decided(1, "ru.old", "ru.new", seen=seen)
+    assert with_band(made) == [("ru.old", True), ("ru.new", False)]
+
+
+def test_unknown_organization_that_differs_otherwise_is_not_equal() -> None:
+    far = organization("ru.new", service(areas=("RU",)))
+    made = decided(1, "ru.old", far, seen={"ru.old": prompt()})
+    assert with_band(made) == [("ru.old", True), ("ru.new", False)]
+
+
+@pytest.mark.parametrize(
+    ("policy", "urgency"),
+    [
+        (NO_EXPLORATION, Urgency.emergency),
+        (RoutingPolicy(fairness=Fairness(explore=0.0, few=0)), Urgency.routine),
+        (RoutingPolicy(fairness=Fairness(explore=0.0), weights=Weights(**NO_WEIGHTS)), Urgency.routine),
+    ],
+    ids=["emergency", "policy without unknown ones", "policy without weights"],
+)
+def test_no_benefit_of_the_doubt_for_an_emergency_or_by_policy(
+    policy: RoutingPolicy, urgency: Urgency
+) -> None:
+    made = decided(1, "ru.old", "ru.new", seen={"ru.old": prompt()}, policy=policy, urgency=urgency)
+    assert made.turn is not None
+    assert made.turn.benefit == 0.0
+    if policy.weights.responsiveness:
+        assert with_band(made) == [("ru.old", True), ("ru.new", False)]
 
 
 def test_organization_outside_the_band_comes_after_the_equals_whenever_it_was_asked() -> None:
@@ -253,6 +312,7 @@ def test_ranking_is_repeated_from_the_record_alone(
         {name: replace(one, equal=False) for name, one in contenders.items()},
         attempt=turn.attempt,
         explores=turn.draw is not None,
+        benefit=turn.benefit,
     )
     assert turn_again == turn
     ranks = {
@@ -269,13 +329,19 @@ def test_view_shows_the_turn_and_when_each_organization_was_asked() -> None:
         "band": 0.03,
         "explore": 0.0,
         "few": 5,
+        "benefit": 0.076923,
         "attempt": 0,
         "draw": draw_of(referral_id(1), 0),
-        "equals": 1,
+        "equals": 2,
         "explored": None,
         "organizations": {
-            "ru.one": {"last_asked": "2026-03-02T08:00:00Z", "judged": 10, "equal": True},
-            "ru.two": {"last_asked": None, "judged": 0, "equal": False},
+            "ru.one": {
+                "last_asked": "2026-03-02T08:00:00Z",
+                "judged": 10,
+                "unknown": False,
+                "equal": True,
+            },
+            "ru.two": {"last_asked": None, "judged": 0, "unknown": True, "equal": True},
         },
     }
 
@@ -284,7 +350,7 @@ def test_sender_does_not_see_how_often_and_when_others_referrals_were_offered() 
     stored = plain(decided(1, "ru.one", "ru.two", seen={"ru.one": prompt()}))
     assert decision_view(stored, Directory(), oversight=False)["turn"]["organizations"] == {
         "ru.one": {"last_asked": "2026-03-02T00:00:00Z", "judged": 5, "equal": True},
-        "ru.two": {"last_asked": None, "judged": 0, "equal": False},
+        "ru.two": {"last_asked": None, "judged": 0, "equal": True},
     }
 
 
@@ -300,32 +366,46 @@ def test_decision_of_an_earlier_build_is_shown_without_a_turn(oversight: bool) -
 
 @dataclass
 class Season:
-    """A thousand referrals, one each half hour. Each organisation answers after its time and accepts."""
+    """A thousand referrals, one each half hour. Each organisation answers after its time and accepts.
+
+    silent: those that let every offer expire after their time.
+    """
 
     answers_after: Mapping[str, dt.timedelta]
     held_for: dt.timedelta
+    every: dt.timedelta = 30 * MINUTE
+    silent: frozenset[str] = frozenset()
     policy: RoutingPolicy = field(default_factory=RoutingPolicy)
+    # How often each was asked first by its turn, and not by exploration.
+    by_turn: Counter[str] = field(default_factory=Counter)
     seen: dict[str, Observation] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
 
     def run(self, count: int, *, pick: Callable[[int], Urgency] = lambda _: Urgency.routine) -> Counter[str]:
         """Return how often each organisation was asked first."""
-        receivers = [organization(name) for name in self.answers_after]
+        directory = network(*self.answers_after)
         later: list[tuple[dt.datetime, str, Observation]] = []
         for number in range(count):
-            now = NOW + number * 30 * MINUTE
+            now = NOW + number * self.every
             for due in [one for one in later if one[0] <= now]:
                 later.remove(due)
                 self._add(due[1], due[2])
-            made = decided(
-                number, *receivers, seen=self.seen, policy=self.policy, now=now, urgency=pick(number)
-            )
+            urgency = pick(number)
+            made = decided_in(directory, number, seen=self.seen, policy=self.policy, now=now, urgency=urgency)
             name = made.ranked[0].organization
             self.asked[name] += 1
+            assert made.turn is not None
+            self.by_turn[name] += made.turn.explored is None
             after = self.answers_after[name]
-            self._add(name, replace(load(accepted=1), last_asked=now))
-            answered = Observation(answered=1, answer_seconds=round(after.total_seconds()))
-            later += [(now + after, name, answered), (now + after + self.held_for, name, load(accepted=-1))]
+            opened, closed = ({(SENDER, urgency): Demand(offers=offers)} for offers in (1, -1))
+            self._add(name, replace(load(demand=opened), last_asked=now))
+            if name in self.silent:
+                later.append((now + after, name, replace(load(demand=closed), expired=1)))
+                continue
+            accepted = replace(
+                load(accepted=1, demand=closed), answered=1, answer_seconds=round(after.total_seconds())
+            )
+            later += [(now + after, name, accepted), (now + after + self.held_for, name, load(accepted=-1))]
         return self.asked
 
     def _add(self, name: str, change: Observation) -> None:
@@ -343,6 +423,38 @@ def test_equals_share_a_thousand_referrals_evenly(held_for: dt.timedelta) -> Non
     answers_after = {f"ru.equal-{n}": (5 + 6 * n) * MINUTE for n in range(8)}
     asked = Season(answers_after=answers_after, held_for=held_for).run(1000)
     assert jain(asked, answers_after) >= 0.9
+
+
+@pytest.mark.parametrize("every", [MINUTE, 30 * MINUTE], ids=["dense", "sparse"])
+@pytest.mark.parametrize("incumbents", [0, 1, 3])
+@pytest.mark.parametrize("newcomers", [2, 10, 50, 100])
+def test_newcomers_and_incumbents_share_a_thousand_referrals_evenly(
+    newcomers: int, incumbents: int, every: dt.timedelta
+) -> None:
+    known = [f"ru.old-{n}" for n in range(incumbents)]
+    names = [*known, *(f"ru.new-{n}" for n in range(newcomers))]
+    season = Season(
+        # All within the hour that has the full responsiveness.
+        answers_after={name: (5 + 7 * n % 50) * MINUTE for n, name in enumerate(names)},
+        held_for=2 * DAY,
+        every=every,
+        seen=dict.fromkeys(known, prompt()),
+    )
+    assert jain(season.run(1000), season.answers_after) >= 0.9
+
+
+def test_silent_newcomer_gets_at_most_one_offer_by_its_turn() -> None:
+    """Further ones come by exploration only."""
+    silent = [f"ru.silent-{n}" for n in range(20)]
+    season = Season(
+        answers_after={"ru.old": 10 * MINUTE, **dict.fromkeys(silent, 3 * DAY)},
+        held_for=HOUR,
+        silent=frozenset(silent),
+        seen={"ru.old": prompt()},
+    )
+    asked = season.run(1000)
+    assert max(season.by_turn[name] for name in silent) == 1
+    assert sum(asked[name] for name in silent) <= len(silent) + 140
 
 
 def test_newcomer_gets_a_fair_part_beside_an_organization_that_answers_at_once() -> None:

@@ -11,6 +11,8 @@ from contracts.codes import DisclosureClass
 from contracts.organization import ApprovedService
 from contracts.records import plain
 from services.routing.domain.decision import Trigger, decide
+from services.routing.domain.fairness import Fairness
+from services.routing.domain.observation import NOTHING_OBSERVED, Observation
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.recomputation import DirectoryStates, NotReproducible, completed, made_again
 from services.routing.domain.stored_decision import StoredDecision
@@ -97,6 +99,32 @@ def test_decision_that_counted_an_approval_for_others_is_made_again() -> None:
 
     now = decide(before.id, replace(given, approvals_serve_person=True), POLICY, Trigger.submitted)
     assert now.ranked == []
+
+
+def test_decision_for_which_nobody_was_unknown_is_made_again() -> None:
+    answered = Observation(answered=10, answer_seconds=6000, last_asked=NOW)
+    given = circumstances(
+        DIRECTORY,
+        facts(),
+        sender=SENDER,
+        observed=lambda name: answered if name == "ru.one" else NOTHING_OBSERVED,
+        unknown_may_be_equal=False,
+    )
+    policy = RoutingPolicy(fairness=Fairness(explore=0.0))
+    before = decide("018f0000-0000-7000-9000-000000000003", given, policy, Trigger.submitted)
+    assert [one.organization for one in before.ranked] == ["ru.one", "ru.two"]
+    record = plain(before)
+    # The members that the build that decided did not record.
+    del record["inputs"]["unknown_may_be_equal"]
+    del record["turn"]["benefit"]
+    for contender in record["turn"]["organizations"].values():
+        del contender["unknown"]
+
+    again = made_again(record, sender=SENDER, facts=facts(), policy=policy, directory=DIRECTORY)
+    assert plain(again) == completed(record) == plain(before)
+
+    now = decide(before.id, replace(given, unknown_may_be_equal=True), policy, Trigger.submitted)
+    assert [one.organization for one in now.ranked] == ["ru.two", "ru.one"]
 
 
 @pytest.mark.parametrize("version", [-5, None, "7", True, 1.5])
