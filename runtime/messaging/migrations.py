@@ -6,6 +6,68 @@ import sqlalchemy as sa
 from alembic import op
 
 
+def create_inbox() -> None:
+    """Create the table of the messages that a consumer has processed."""
+    op.create_table(
+        "inbox",
+        sa.Column("consumer", sa.String(length=100), nullable=False),
+        sa.Column("message_id", sa.String(length=64), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("consumer", "message_id"),
+    )
+    op.create_index("inbox_received_at", "inbox", ["received_at"])
+
+
+def create_outbox() -> None:
+    """Create the table of the messages that wait for the broker."""
+    op.create_table(
+        "outbox",
+        sa.Column(
+            "number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("message_id", sa.String(length=64), nullable=False),
+        sa.Column("exchange", sa.String(length=100), nullable=False),
+        sa.Column("routing_key", sa.String(length=200), nullable=False),
+        sa.Column("partition_key", sa.String(length=200), nullable=False),
+        sa.Column("headers", sa.Text(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("number"),
+        sqlite_autoincrement=True,
+    )
+
+
+def create_replica() -> None:
+    """Create the table of the directory's records that a service keeps."""
+    op.create_table(
+        "replica",
+        sa.Column("type", sa.String(length=100), nullable=False),
+        sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("revision", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("change", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("type", "key"),
+    )
+    op.create_index("replica_change", "replica", ["change"])
+
+
+def create_retries() -> None:
+    """Create the table of the messages that are tried again later."""
+    op.create_table(
+        "retries",
+        sa.Column("consumer", sa.String(length=100), nullable=False),
+        sa.Column("message_id", sa.String(length=64), nullable=False),
+        sa.Column("queue", sa.String(length=100), nullable=False),
+        sa.Column("routing_key", sa.String(length=200), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("first_seen", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.String(length=500), nullable=False),
+        sa.PrimaryKeyConstraint("consumer", "message_id"),
+    )
+    op.create_index("retries_due", "retries", ["consumer", "due_at"])
+
+
 def add_signatures() -> None:
     """Add the signatures of waiting messages, and the newest manifest that the service has used.
 

@@ -3,6 +3,12 @@
 import sqlalchemy as sa
 from alembic import op
 
+from runtime.messaging.migrations import (
+    create_inbox,
+    create_outbox,
+    create_replica,
+    create_retries,
+)
 from runtime.storage import columns
 
 revision = "c469246f2836"
@@ -45,15 +51,7 @@ def upgrade() -> None:
         sa.Column("signed_at", columns.Instant(), nullable=False),
         sa.PrimaryKeyConstraint("number"),
     )
-    op.create_table(
-        "inbox",
-        sa.Column("consumer", sa.String(length=100), nullable=False),
-        sa.Column("message_id", sa.String(length=64), nullable=False),
-        sa.Column("received_at", columns.Instant(), nullable=False),
-        sa.PrimaryKeyConstraint("consumer", "message_id"),
-    )
-    with op.batch_alter_table("inbox", schema=None) as batch_op:
-        batch_op.create_index("inbox_received_at", ["received_at"], unique=False)
+    create_inbox()
 
     op.create_table(
         "nodes",
@@ -89,65 +87,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("organization", "leaf_index"),
         sqlite_with_rowid=False,
     )
-    op.create_table(
-        "outbox",
-        sa.Column(
-            "number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
-        sa.Column("message_id", sa.String(length=64), nullable=False),
-        sa.Column("exchange", sa.String(length=100), nullable=False),
-        sa.Column("routing_key", sa.String(length=200), nullable=False),
-        sa.Column("partition_key", sa.String(length=200), nullable=False),
-        sa.Column("headers", columns.Json(), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("number"),
-        sqlite_autoincrement=True,
-    )
-    op.create_table(
-        "replica",
-        sa.Column("type", sa.String(length=100), nullable=False),
-        sa.Column("key", sa.String(length=200), nullable=False),
-        sa.Column("revision", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("change", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("data", columns.Json(), nullable=False),
-        sa.PrimaryKeyConstraint("type", "key"),
-    )
-    with op.batch_alter_table("replica", schema=None) as batch_op:
-        batch_op.create_index("replica_change", ["change"], unique=False)
+    create_outbox()
+    create_replica()
 
-    op.create_table(
-        "retries",
-        sa.Column("consumer", sa.String(length=100), nullable=False),
-        sa.Column("message_id", sa.String(length=64), nullable=False),
-        sa.Column("queue", sa.String(length=100), nullable=False),
-        sa.Column("routing_key", sa.String(length=200), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("first_seen", columns.Instant(), nullable=False),
-        sa.Column("due_at", columns.Instant(), nullable=False),
-        sa.Column("reason", sa.String(length=500), nullable=False),
-        sa.PrimaryKeyConstraint("consumer", "message_id"),
-    )
-    with op.batch_alter_table("retries", schema=None) as batch_op:
-        batch_op.create_index("retries_due", ["consumer", "due_at"], unique=False)
+    create_retries()
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("retries", schema=None) as batch_op:
-        batch_op.drop_index("retries_due")
-
     op.drop_table("retries")
-    with op.batch_alter_table("replica", schema=None) as batch_op:
-        batch_op.drop_index("replica_change")
-
     op.drop_table("replica")
     op.drop_table("outbox")
     op.drop_table("organizations")
     op.drop_table("openings")
     op.drop_table("nodes")
-    with op.batch_alter_table("inbox", schema=None) as batch_op:
-        batch_op.drop_index("inbox_received_at")
-
     op.drop_table("inbox")
     op.drop_table("head")
     with op.batch_alter_table("entries", schema=None) as batch_op:

@@ -3,6 +3,12 @@
 import sqlalchemy as sa
 from alembic import op
 
+from runtime.messaging.migrations import (
+    create_inbox,
+    create_outbox,
+    create_retries,
+)
+
 revision = "898285d6c51d"
 down_revision = None
 branch_labels = None
@@ -24,14 +30,7 @@ def upgrade() -> None:
         sa.Column("record", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_table(
-        "inbox",
-        sa.Column("consumer", sa.String(length=100), nullable=False),
-        sa.Column("message_id", sa.String(length=64), nullable=False),
-        sa.Column("received_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("consumer", "message_id"),
-    )
-    op.create_index("inbox_received_at", "inbox", ["received_at"])
+    create_inbox()
 
     op.create_table(
         "organizations",
@@ -42,34 +41,8 @@ def upgrade() -> None:
         sa.Column("country", sa.String(length=2), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_table(
-        "outbox",
-        sa.Column(
-            "number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
-        sa.Column("message_id", sa.String(length=64), nullable=False),
-        sa.Column("exchange", sa.String(length=100), nullable=False),
-        sa.Column("routing_key", sa.String(length=200), nullable=False),
-        sa.Column("partition_key", sa.String(length=200), nullable=False),
-        sa.Column("headers", sa.Text(), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("number"),
-        sqlite_autoincrement=True,
-    )
-    op.create_table(
-        "retries",
-        sa.Column("consumer", sa.String(length=100), nullable=False),
-        sa.Column("message_id", sa.String(length=64), nullable=False),
-        sa.Column("queue", sa.String(length=100), nullable=False),
-        sa.Column("routing_key", sa.String(length=200), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("first_seen", sa.BigInteger(), nullable=False),
-        sa.Column("due_at", sa.BigInteger(), nullable=False),
-        sa.Column("reason", sa.String(length=500), nullable=False),
-        sa.PrimaryKeyConstraint("consumer", "message_id"),
-    )
-    op.create_index("retries_due", "retries", ["consumer", "due_at"])
+    create_outbox()
+    create_retries()
 
     op.create_table(
         "revisions",

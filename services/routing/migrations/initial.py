@@ -3,6 +3,12 @@
 import sqlalchemy as sa
 from alembic import op
 
+from runtime.messaging.migrations import (
+    create_inbox,
+    create_outbox,
+    create_replica,
+    create_retries,
+)
 from runtime.storage import columns
 
 revision = "079f921443f7"
@@ -24,15 +30,7 @@ def upgrade() -> None:
     with op.batch_alter_table("decisions", schema=None) as batch_op:
         batch_op.create_index("decisions_referral", ["referral_id", "id"], unique=False)
 
-    op.create_table(
-        "inbox",
-        sa.Column("consumer", sa.String(length=100), nullable=False),
-        sa.Column("message_id", sa.String(length=64), nullable=False),
-        sa.Column("received_at", columns.Instant(), nullable=False),
-        sa.PrimaryKeyConstraint("consumer", "message_id"),
-    )
-    with op.batch_alter_table("inbox", schema=None) as batch_op:
-        batch_op.create_index("inbox_received_at", ["received_at"], unique=False)
+    create_inbox()
 
     op.create_table(
         "observations",
@@ -68,20 +66,7 @@ def upgrade() -> None:
         batch_op.create_index("offers_organization", ["organization", "referral_id"], unique=False)
         batch_op.create_index("offers_referral", ["referral_id", "id"], unique=False)
 
-    op.create_table(
-        "outbox",
-        sa.Column(
-            "number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
-        sa.Column("message_id", sa.String(length=64), nullable=False),
-        sa.Column("exchange", sa.String(length=100), nullable=False),
-        sa.Column("routing_key", sa.String(length=200), nullable=False),
-        sa.Column("partition_key", sa.String(length=200), nullable=False),
-        sa.Column("headers", columns.Json(), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("number"),
-        sqlite_autoincrement=True,
-    )
+    create_outbox()
     op.create_table(
         "referrals",
         sa.Column("id", sa.String(length=36), nullable=False),
@@ -107,33 +92,9 @@ def upgrade() -> None:
         batch_op.create_index("referrals_sender", ["sender", "id"], unique=False)
         batch_op.create_index("referrals_status", ["status", "id"], unique=False)
 
-    op.create_table(
-        "replica",
-        sa.Column("type", sa.String(length=100), nullable=False),
-        sa.Column("key", sa.String(length=200), nullable=False),
-        sa.Column("revision", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("change", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("data", columns.Json(), nullable=False),
-        sa.PrimaryKeyConstraint("type", "key"),
-    )
-    with op.batch_alter_table("replica", schema=None) as batch_op:
-        batch_op.create_index("replica_change", ["change"], unique=False)
+    create_replica()
 
-    op.create_table(
-        "retries",
-        sa.Column("consumer", sa.String(length=100), nullable=False),
-        sa.Column("message_id", sa.String(length=64), nullable=False),
-        sa.Column("queue", sa.String(length=100), nullable=False),
-        sa.Column("routing_key", sa.String(length=200), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("first_seen", columns.Instant(), nullable=False),
-        sa.Column("due_at", columns.Instant(), nullable=False),
-        sa.Column("reason", sa.String(length=500), nullable=False),
-        sa.PrimaryKeyConstraint("consumer", "message_id"),
-    )
-    with op.batch_alter_table("retries", schema=None) as batch_op:
-        batch_op.create_index("retries_due", ["consumer", "due_at"], unique=False)
+    create_retries()
 
     op.create_table(
         "timeline",
@@ -159,13 +120,7 @@ def downgrade() -> None:
         batch_op.drop_index("timeline_referral")
 
     op.drop_table("timeline")
-    with op.batch_alter_table("retries", schema=None) as batch_op:
-        batch_op.drop_index("retries_due")
-
     op.drop_table("retries")
-    with op.batch_alter_table("replica", schema=None) as batch_op:
-        batch_op.drop_index("replica_change")
-
     op.drop_table("replica")
     with op.batch_alter_table("referrals", schema=None) as batch_op:
         batch_op.drop_index("referrals_status")
@@ -189,9 +144,6 @@ def downgrade() -> None:
 
     op.drop_table("offers")
     op.drop_table("observations")
-    with op.batch_alter_table("inbox", schema=None) as batch_op:
-        batch_op.drop_index("inbox_received_at")
-
     op.drop_table("inbox")
     with op.batch_alter_table("decisions", schema=None) as batch_op:
         batch_op.drop_index("decisions_referral")

@@ -3,6 +3,13 @@
 import sqlalchemy as sa
 from alembic import op
 
+from runtime.messaging.migrations import (
+    create_inbox,
+    create_outbox,
+    create_replica,
+    create_retries,
+)
+
 revision = "74a1e07d5d6f"
 down_revision = None
 branch_labels = None
@@ -30,54 +37,12 @@ def upgrade() -> None:
         "custodies_waiting", "custodies", ["acceptor"], sqlite_where=WAITING, postgresql_where=WAITING
     )
 
-    op.create_table(
-        "inbox",
-        sa.Column("consumer", sa.String(length=100), nullable=False),
-        sa.Column("message_id", sa.String(length=64), nullable=False),
-        sa.Column("received_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("consumer", "message_id"),
-    )
-    op.create_index("inbox_received_at", "inbox", ["received_at"])
+    create_inbox()
 
-    op.create_table(
-        "outbox",
-        sa.Column(
-            "number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
-        sa.Column("message_id", sa.String(length=64), nullable=False),
-        sa.Column("exchange", sa.String(length=100), nullable=False),
-        sa.Column("routing_key", sa.String(length=200), nullable=False),
-        sa.Column("partition_key", sa.String(length=200), nullable=False),
-        sa.Column("headers", sa.Text(), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("number"),
-        sqlite_autoincrement=True,
-    )
-    op.create_table(
-        "replica",
-        sa.Column("type", sa.String(length=100), nullable=False),
-        sa.Column("key", sa.String(length=200), nullable=False),
-        sa.Column("revision", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("change", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("data", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("type", "key"),
-    )
-    op.create_index("replica_change", "replica", ["change"])
+    create_outbox()
+    create_replica()
 
-    op.create_table(
-        "retries",
-        sa.Column("consumer", sa.String(length=100), nullable=False),
-        sa.Column("message_id", sa.String(length=64), nullable=False),
-        sa.Column("queue", sa.String(length=100), nullable=False),
-        sa.Column("routing_key", sa.String(length=200), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("first_seen", sa.BigInteger(), nullable=False),
-        sa.Column("due_at", sa.BigInteger(), nullable=False),
-        sa.Column("reason", sa.String(length=500), nullable=False),
-        sa.PrimaryKeyConstraint("consumer", "message_id"),
-    )
-    op.create_index("retries_due", "retries", ["consumer", "due_at"])
+    create_retries()
 
     op.create_table(
         "sealed_cases",
@@ -90,15 +55,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("sealed_cases")
-    op.drop_index("retries_due", table_name="retries")
-
     op.drop_table("retries")
-    op.drop_index("replica_change", table_name="replica")
-
     op.drop_table("replica")
     op.drop_table("outbox")
-    op.drop_index("inbox_received_at", table_name="inbox")
-
     op.drop_table("inbox")
     op.drop_index("custodies_waiting", table_name="custodies")
 
