@@ -27,6 +27,7 @@ from admin.reconciliation.service_tables import (
     TIMELINE,
     WATCH_RECIPIENTS,
     WATCH_REPORTS,
+    WEBHOOKS,
 )
 from admin.reconciliation.stored_values import NO_TIME, StoredTime
 from contracts.moments import CLOCK_TOLERANCE
@@ -46,8 +47,9 @@ _TIMES: Final[dict[str, tuple[tuple[TableClause, str, tuple[str, ...]], ...]]] =
         (STATEMENTS, "issued_at", ("organization", "month")),
     ),
     "vault": ((CUSTODIES, "changed_at", ("referral_id",)),),
-    "delivery": tuple(
-        (MESSAGES, time, ("sequence",)) for time in ("queued_at", "acknowledged_at", "closed_at")
+    "delivery": (
+        *((MESSAGES, time, ("sequence",)) for time in ("queued_at", "acknowledged_at", "closed_at")),
+        (WEBHOOKS, "created_at", ("id",)),
     ),
     "directory": (
         (REVISIONS, "changed_at", ("subject", "id", "number")),

@@ -58,7 +58,10 @@ from runtime.messaging.outbox.unreceipted import Unreceipted
 from runtime.messaging.ports import Outgoing
 from runtime.storage.columns import Instant, Json
 from runtime.storage.database import Database
-from services.delivery.adapters.tables import MESSAGES
+from services.delivery.adapters.tables import MESSAGES, WEBHOOK_ENDPOINTS, WEBHOOK_SECRETS
+from services.delivery.webhooks.domain.endpoint import commitment as endpoint_commitment
+from services.delivery.webhooks.owners import OVERLAP
+from services.delivery.webhooks.webhook_facts import secret_digest
 from services.directory.adapters.tables import (
     AGREEMENTS,
     APPLICATIONS,
@@ -150,6 +153,7 @@ class _FilledHub(HubOnDisk):
         self._watch_report()
         self._application("in_approval")
         self._application("refused", reason="not_genuine")
+        self._webhook()
         for name, database in self.databases.items():
             copy = history_read()
             self.log.append([Envelope.decode(copy.body)])
@@ -446,8 +450,37 @@ class _FilledHub(HubOnDisk):
         if decision:
             self._published("application.decided", {**step, **decision, "step": state}, number)
 
+    def _webhook(self) -> None:
+        """An endpoint whose secret was rotated."""
+        number, url, salt = new_id(), "https://cases.example.org/hook?token=t1", bytes(range(32))
+        types = ["offer.opened"]
+        self.write(
+            "delivery",
+            WEBHOOK_ENDPOINTS,
+            id=number,
+            organization=OSH,
+            url=url,
+            types=types,
+            created_at=THEN,
+            state="unverified",
+            position=0,
+            challenge="challenge",
+            noticed=0,
+            salt=salt,
+        )
+        said = {"organization": OSH, "endpoint_id": number, "host": "cases.example.org", "client_id": OSH}
+        said |= {"state": "unverified", "commitment": endpoint_commitment(number, url, types, salt)}
+        for change, sealed, until in (
+            ("registered", b"first", THEN + OVERLAP),
+            ("secret_rotated", b"second", None),
+        ):
+            secret = {"endpoint_id": number, "sealed": sealed, "created_at": THEN, "expires_at": until}
+            self.write("delivery", WEBHOOK_SECRETS, **secret)
+            told = {**said, "change": change, "secret": secret_digest(sealed)}
+            self._published("webhook.changed", told, OSH)
+
     def _published(self, fact: str, data: Mapping[str, Any], key: str) -> None:
-        """Log a fact of the directory, and deliver it."""
+        """Log a fact of the directory or of delivery, and deliver it."""
         said = event(f"kopuro.{fact}.v1", data=dict(data), partition_key=key, time=THEN)
         self.log.append([said])
         if said.type in DELIVERED_TYPES:
@@ -641,6 +674,8 @@ RECORDS: Final[Mapping[tuple[str, str], str]] = {
     ("watch_recipients", ""): "recipient of watch reports",
     ("employer_replies", ""): "reply of an employer",
     ("applications", ""): "application",
+    ("webhook_endpoints", ""): "webhook",
+    ("webhook_secrets", ""): "webhook",
 }
 KINDS: Final = ("referral", "log", *dict.fromkeys(RECORDS.values()))
 
@@ -714,6 +749,7 @@ SETTLED: Final = (
     ("delivery", "mailbox_messages", "queued_at"),
     ("delivery", "mailbox_messages", "acknowledged_at"),
     ("delivery", "mailbox_messages", "closed_at"),
+    ("delivery", "webhook_endpoints", "created_at"),
     ("directory", "revisions", "changed_at"),
     ("directory", "approvals", "requested_at"),
     ("directory", "sealing_keys", "since"),
