@@ -50,12 +50,14 @@ class WatchReports:
         store: WatchStore,
         kept: dt.timedelta,
         *,
+        pause: dt.timedelta,
         new_salt: Callable[[], bytes] = lambda: secrets.token_bytes(SALT_BYTES),
     ) -> None:
-        """kept: how long a report counts."""
+        """kept: how long a report counts. pause: see `check_report`."""
         self._ledger = ledger
         self._store = store
         self._kept = kept
+        self._pause = pause
         self._new_salt = new_salt
 
     def report(self, reporter: str, submitted: EmployerReport, *, key: str | None = None) -> WatchReport:
@@ -82,6 +84,7 @@ class WatchReports:
                 made=self._made(writing.transaction, reporter, writing.now),
                 root_of=lambda organization: root_of(organization, family),
                 now=writing.now,
+                pause=self._pause,
             )
             made = WatchReport(
                 id=new_id(),

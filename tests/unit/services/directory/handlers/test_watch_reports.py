@@ -22,6 +22,7 @@ from contracts.organization import SealingKey
 from contracts.records import dump, read
 from contracts.topology import EVENTS
 from kopuro_client.sealing import generate_key, public_key, seal
+from runtime.settings import KEY_PAUSE
 from services.directory.domain.watch_report import A_DAY, MOST_IN_A_DAY
 from services.directory.domain.watched import REPORTS_KEPT
 from services.directory.handlers.watched_employers import WatchedSearch
@@ -284,6 +285,21 @@ def test_evidence_must_be_sealed_to_an_organization_that_opted_in(network: Direc
     refused = refusal_of(lambda: network.watch_reports.report(NGO, submission(evidence=(wrong,))))
     assert (refused.slug, refused.errors[0].pointer) == ("case-not-sealed", "/evidence/0/sealed")
     assert network.watch_reports.reports_of(NGO, "", 9) == []
+
+
+def test_evidence_for_a_key_replaced_without_proof_is_refused_during_the_pause(network: Directory) -> None:
+    key = generate_key()
+    network.keys.publish(UNION, read(SealingKey, public_key(key)), by=OPERATOR.id, operator=True)
+    sealed = Evidence(organization=UNION, sealed=seal({"text": "Invented."}, public_key(key)))
+    until = network.clock.now() + KEY_PAUSE
+    refused = refusal_of(lambda: network.watch_reports.report(NGO, submission(evidence=(sealed,))))
+    assert (refused.slug, refused.until, refused.retry_after) == ("conflict", until, 86_400)
+    assert [error.pointer for error in refused.errors] == ["/evidence/0/sealed"]
+    assert "without this recipient" in refused.detail
+    assert network.watch_reports.reports_of(NGO, "", 9) == []
+    network.watch_reports.report(NGO, submission(INSPECTORATE))
+    network.clock.time = until
+    network.watch_reports.report(NGO, submission(evidence=(sealed,)))
 
 
 def test_period_must_not_be_in_the_future(network: Directory) -> None:
