@@ -20,12 +20,12 @@ PausedUntil = Callable[[str, dt.datetime], dt.datetime | None]
 
 # Intake has admitted this one: it answers a repetition under the same key as before, and nothing happens.
 _PAUSED: Final = (
-    "The receiver's sealing key was replaced without proof of the earlier key; no note goes to it yet. Send the"
-    " note again after {until}, with another Idempotency-Key."
+    "The receiver's sealing key was replaced without proof of the earlier key; no note goes to it yet."
+    " Send the note again after {until}, with another Idempotency-Key."
 )
 _PAUSED_EXPLANATION: Final = (
-    "Your decline or hand-back has taken effect, without its note: the sender's sealing key was replaced without"
-    " proof of the earlier key, and no note goes to it before {until}."
+    "Your decline or hand-back has taken effect, without its note: the sender's sealing key was replaced"
+    " without proof of the earlier key, and no note goes to it before {until}."
 )
 
 

@@ -89,7 +89,9 @@ DELIVERY: Final[Tables] = {
             "a later position leaves out notices, of messages that are in the mailbox anyway",
             "position",
         ),
-        **omitted(Reason.bookkeeping, "the text that the URL must repeat; the state is compared", "challenge"),
+        **omitted(
+            Reason.bookkeeping, "the text that the URL must repeat; the state is compared", "challenge"
+        ),
         **omitted(
             Reason.bookkeeping,
             "how long it has failed; a disabled endpoint has an entry",

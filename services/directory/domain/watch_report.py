@@ -28,8 +28,8 @@ MOST_IN_A_DAY: Final = 20
 A_DAY: Final = dt.timedelta(days=1)
 _DOMAIN: Final = b"kopuro watch report\n"
 _PAUSED: Final = (
-    "The recipient's sealing key was replaced without proof of the earlier key. No allegation goes to it before"
-    " {until}: report without this recipient, or wait."
+    "The recipient's sealing key was replaced without proof of the earlier key. No allegation goes to it"
+    " before {until}: report without this recipient, or wait."
 )
 
 

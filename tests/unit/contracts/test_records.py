@@ -159,7 +159,8 @@ def test_load_error_has_pointer_and_sentence(change: dict[str, Any], pointer: st
 
 
 @pytest.mark.parametrize(
-    "name", ["Aigul Isakova +996555123456", "a/b~c", "айгуль", "aigul_isakova", "phone_996555123456", "a" * 41]
+    "name",
+    ["Aigul Isakova +996555123456", "a/b~c", "айгуль", "aigul_isakova", "phone_996555123456", "a" * 41],
 )
 def test_name_of_unknown_member_that_no_contract_has_is_not_repeated(name: str) -> None:
     refused = refusal({**GOOD, "inner": {"name": "x", name: 1, f"{name}2": 2, "needs": 3}})

@@ -32,7 +32,8 @@ def test_refusal_until_a_time_says_when_to_continue() -> None:
 
 
 def test_refusal_until_a_time_has_it_as_a_member_and_retry_after() -> None:
-    until, now = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC), dt.datetime(2026, 3, 2, 11, 59, 58, 1, tzinfo=dt.UTC)
+    until = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
+    now = until - dt.timedelta(seconds=1, microseconds=1)
     answer = response_for(paused_key("Wait until {until}.", until=until, now=now))
     assert (answer.status, answer.headers["Retry-After"]) == (409, "2")
     body = orjson.loads(answer.body)
