@@ -88,6 +88,16 @@ def may_receive(organization: Organization) -> bool:
     )
 
 
+def paused_until(organization: Organization, now: dt.datetime, pause: dt.timedelta) -> dt.datetime | None:
+    """Return until when no allegation goes to the organisation's key; None if one may.
+
+    pause: after a replacement of the key without proof of the earlier one.
+    """
+    change = organization.sealing_key_change
+    until = None if change is None else change.paused_until(pause)
+    return until if until is not None and now < until else None
+
+
 def require_may_opt_in(organization: Organization | None) -> None:
     """Raises Refused `forbidden` for a kind or standing without watch reports, `conflict` without a key."""
     if organization is None or not organization.in_good_standing:
@@ -142,9 +152,7 @@ def check_report(
         where = f"/evidence/{index}/sealed"
         if require_sealed(evidence.sealed, where) not in _kids(recipient, now):
             raise not_sealed(where, "The JWE is not sealed to the recipient's current key.")
-        change = recipient.sealing_key_change
-        until = None if change is None else change.paused_until(pause)
-        if until is not None and now < until:
+        if (until := paused_until(recipient, now, pause)) is not None:
             error = PointerError(pointer=where, detail="The recipient's key was just replaced without proof.")
             raise paused_key(_PAUSED, until=until, now=now, slug="conflict", errors=[error])
     if all(root_of(name) == root_of(reporter.id) for name in by_id):

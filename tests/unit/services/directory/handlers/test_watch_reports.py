@@ -297,8 +297,10 @@ def test_evidence_for_a_key_replaced_without_proof_is_refused_during_the_pause(n
     assert [error.pointer for error in refused.errors] == ["/evidence/0/sealed"]
     assert "without this recipient" in refused.detail
     assert network.watch_reports.reports_of(NGO, "", 9) == []
+    assert [one.id for one in network.watch_reports.receiving("", 9)] == [INSPECTORATE]
     network.watch_reports.report(NGO, submission(INSPECTORATE))
     network.clock.time = until
+    assert {one.id for one in network.watch_reports.receiving("", 9)} == {UNION, INSPECTORATE}
     network.watch_reports.report(NGO, submission(evidence=(sealed,)))
 
 
