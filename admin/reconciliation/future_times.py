@@ -25,6 +25,7 @@ from admin.reconciliation.service_tables import (
     STATEMENTS,
     SUBMISSIONS,
     TIMELINE,
+    TRANSIT_KEYS,
     WATCH_RECIPIENTS,
     WATCH_REPORTS,
     WEBHOOKS,
@@ -38,7 +39,10 @@ _COPIES: Final = table("unreceipted", named("number"), named("published_at", Sto
 # row.
 _TIMES: Final[dict[str, tuple[tuple[TableClause, str, tuple[str, ...]], ...]]] = {
     "audit": ((ENTRIES, "time", ("leaf_index",)),),
-    "intake": ((SUBMISSIONS, "submitted_at", ("referral_id",)),),
+    "intake": (
+        (SUBMISSIONS, "submitted_at", ("referral_id",)),
+        (TRANSIT_KEYS, "published_at", ("kid",)),
+    ),
     "routing": (
         (REFERRALS, "submitted_at", ("id",)),
         (REFERRALS, "updated_at", ("id",)),

@@ -49,6 +49,7 @@ from admin.reconciliation.service_tables import (
     TIMELINE,
 )
 from admin.reconciliation.statement_differences import LoggedStatement, StoredStatement
+from admin.reconciliation.transit_states import TransitStates
 from admin.reconciliation.unreceipted_events import UnreceiptedEvent, unreceipted_events
 from admin.reconciliation.watch_states import WatchStates
 from admin.reconciliation.webhook_states import WebhookStates
@@ -82,6 +83,11 @@ class ServiceStates:
     def mailboxes(self) -> MailboxStates:
         """Delivery's mailboxes."""
         return MailboxStates(self._engines["delivery"], self.entries)
+
+    @property
+    def transit_keys(self) -> TransitStates:
+        """The transit keys that intake seals to."""
+        return TransitStates(self._engines["intake"], self.entries)
 
     @property
     def webhooks(self) -> WebhookStates:

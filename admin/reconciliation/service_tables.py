@@ -3,7 +3,7 @@
 When one of these changes, this file must change with it;
 tests/services/test_reconcile.py fails until it does:
 
-    intake    submissions(referral_id, sender, submitted_at)
+    intake    submissions(referral_id, sender, submitted_at), transit_keys(kid, x, published_at)
     routing   referrals(id, sender, status, acceptor, outcome, updated_at, consent_revoked, facts_state,
               submitted_at, part_of, parts),
               offers(id, referral_id, organization, service, rank, state, opened_at, deadline),
@@ -46,6 +46,12 @@ SUBMISSIONS = table(
     column("referral_id", StoredText),
     column("sender", StoredText),
     column("submitted_at", StoredTime),
+)
+TRANSIT_KEYS = table(
+    "transit_keys",
+    column("kid", StoredText),
+    column("x", StoredText),
+    column("published_at", StoredTime),
 )
 REFERRALS = table(
     "referrals",

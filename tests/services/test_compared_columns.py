@@ -83,7 +83,7 @@ from services.directory.domain.client import Client, Role
 from services.directory.domain.employer_identity import entry_keys
 from services.directory.domain.entry import Standing
 from services.directory.domain.full_state import full_state, subjects_for
-from services.intake.adapters.tables import SUBMISSIONS
+from services.intake.adapters.tables import SUBMISSIONS, TRANSIT_KEYS
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import OFFERS, STATEMENTS, TIMELINE
 from services.routing.domain.candidate_tree import candidates_root
@@ -154,6 +154,9 @@ class _FilledHub(HubOnDisk):
         self._application("in_approval")
         self._application("refused", reason="not_genuine")
         self._webhook()
+        key = {"kid": "k" * 43, "x": "x" * 43}
+        self.write("intake", TRANSIT_KEYS, **key, published_at=THEN)
+        self._published("transit_key.published", {**key, "published_at": THEN.isoformat()}, "key")
         for name, database in self.databases.items():
             copy = history_read()
             self.log.append([Envelope.decode(copy.body)])
@@ -676,6 +679,7 @@ RECORDS: Final[Mapping[tuple[str, str], str]] = {
     ("applications", ""): "application",
     ("webhook_endpoints", ""): "webhook",
     ("webhook_secrets", ""): "webhook",
+    ("transit_keys", ""): "transit key",
 }
 KINDS: Final = ("referral", "log", *dict.fromkeys(RECORDS.values()))
 
@@ -740,6 +744,7 @@ def test_rewritten_column_is_named(databases: dict[str, str], changes: list[Chan
 SETTLED: Final = (
     ("audit", "entries", "time"),
     ("intake", "submissions", "submitted_at"),
+    ("intake", "transit_keys", "published_at"),
     ("routing", "referrals", "submitted_at"),
     ("routing", "referrals", "updated_at"),
     ("routing", "timeline", "time"),
