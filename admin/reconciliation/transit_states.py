@@ -23,7 +23,7 @@ class TransitStates:
         self._entries = entries
 
     def differences(self, settled: dt.datetime, limit: int) -> Iterator[Difference]:
-        """Yield the keys that the vault did not publish. settled: ignore later ones. limit: entries per query.
+        """Yield the keys that the vault did not publish. settled: ignore later ones. limit: see `said`.
 
         Intake keeps the newest key only, and one that it missed is no difference.
         """

@@ -108,9 +108,7 @@ class WebhookStates:
             logged[id] = after(before, leaf, data)
         compared = {id: _compared(said, stored.get(id)) for id, said in logged.items()}
         deleted = {id for id, said in logged.items() if said.state == _DELETED}
-        yield from row_differences(
-            _WEBHOOK, stored, compared, settled, may_lack=deleted, where=_DELIVERED
-        )
+        yield from row_differences(_WEBHOOK, stored, compared, settled, may_lack=deleted, where=_DELIVERED)
 
     def _stored(self) -> dict[str, ComparedRow]:
         secrets: dict[str, list[StoredSecret]] = defaultdict(list)
@@ -141,9 +139,7 @@ class WebhookStates:
         }
 
 
-def after(
-    before: LoggedWebhook | None, leaf: Mapping[str, Any], data: Mapping[str, Any]
-) -> LoggedWebhook:
+def after(before: LoggedWebhook | None, leaf: Mapping[str, Any], data: Mapping[str, Any]) -> LoggedWebhook:
     """Return what the log says of an endpoint after an entry. before: None for its first entry."""
     time = dt.datetime.fromisoformat(leaf["time"])
     here = {"organization": data["organization"], "host": data["host"], "index": leaf["index"]}

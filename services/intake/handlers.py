@@ -302,9 +302,7 @@ class IntakeHandlers:
         kid = require_note_sealed_to(note, keys_of(self._members, receivers))
         self._require_unpaused(receivers, kid, now, paused)
 
-    def _require_unpaused(
-        self, receivers: Collection[str], kid: str, now: dt.datetime, paused: str
-    ) -> None:
+    def _require_unpaused(self, receivers: Collection[str], kid: str, now: dt.datetime, paused: str) -> None:
         """Refuse at once what the vault would refuse later, so that the caller can act without it."""
         if (until := paused_until(self._members, receivers, kid, now)) is not None:
             raise paused_key(paused, until=until, now=now)

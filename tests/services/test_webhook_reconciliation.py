@@ -111,6 +111,10 @@ def _types(made: WebhooksWithLog, id: str) -> None:
     made.owners.change(ACCEPTOR, CLIENT, id, types=["offer.opened", "case.released"])
 
 
+def _all_types(made: WebhooksWithLog, id: str) -> None:
+    made.owners.change(ACCEPTOR, CLIENT, id, types=[])
+
+
 def _moved(made: WebhooksWithLog, id: str) -> None:
     made.owners.change(ACCEPTOR, CLIENT, id, url="https://other.example.org/hook?token=t2")
 
@@ -166,6 +170,7 @@ def _deleted(made: WebhooksWithLog, id: str) -> None:
 
 CHANGES: Final[tuple[tuple[Callable[[WebhooksWithLog, str], None], str], ...]] = (
     (_types, "active"),
+    (_all_types, "active"),
     (_moved, "unverified"),
     (_verified, "active"),
     (_rotated, "active"),
@@ -254,7 +259,10 @@ ATTACKS: Final[dict[str, tuple[Callable[[WebhooksWithLog, str], None], str]]] = 
         _rewritten(url="https://thief.example/hook"),
         "differs from the log in URL or types, host",
     ),
-    "another path": (_rewritten(url="https://cases.example.org/thief"), "differs from the log in URL or types"),
+    "another path": (
+        _rewritten(url="https://cases.example.org/thief"),
+        "differs from the log in URL or types",
+    ),
     "no URL": (_rewritten(url="thief"), "differs from the log in URL or types, host"),
     "fewer types": (_rewritten(types=["note.delivered"]), "differs from the log in URL or types"),
     "no salt": (

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import secrets
 from collections.abc import Iterator
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -173,6 +174,10 @@ def test_lone_suspension_and_revocation_carry_the_operators_name(hub: RunningHub
         assert ask(hub, "operator", "GET", path).json()["vetting"] == "vetted"
 
 
+def has_key(hub: RunningHub, service: str, kid: str) -> bool:
+    return any(place.startswith(f"{service}: ") for place in traces(hub, [kid]))
+
+
 def test_key_replacement_by_two_operators_notifies_its_owner_and_pauses_releases(
     hub: RunningHub,
 ) -> None:
@@ -189,7 +194,7 @@ def test_key_replacement_by_two_operators_notifies_its_owner_and_pauses_releases
     assert on_record(hub, "approval.granted", "kg.second-operator", owner.id) == 1
     for service in ("vault", "intake"):
         until(
-            lambda at=f"{service}: ": any(place.startswith(at) for place in traces(hub, [foreign["kid"]])),
+            partial(has_key, hub, service, foreign["kid"]),
             f"the new key in the replica of {service}",
         )
     owner.hub.accept(offer_id)

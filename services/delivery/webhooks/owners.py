@@ -191,9 +191,7 @@ class EndpointOwners:
             self._endpoints.put(transaction, endpoint)
             self._endpoints.end_secrets(transaction, endpoint_id, now + OVERLAP, now)
             self._endpoints.add_secret(transaction, endpoint_id, sealed, now)
-            self._say(
-                transaction, endpoint, "secret_rotated", now, client_id, before=before, sealed=sealed
-            )
+            self._say(transaction, endpoint, "secret_rotated", now, client_id, before=before, sealed=sealed)
         self._after_commit()
         return NewSecret(endpoint=endpoint, secret=secret, previous_until=now + OVERLAP)
 
@@ -339,9 +337,7 @@ class EndpointOwners:
         elif not self._changes.take(endpoint.organization):
             seconds = self._changes.seconds_until(endpoint.organization)
             raise RateLimited("Too many changes of your endpoints.", retry_after=seconds)
-        event = self._facts.changed(
-            endpoint, change, now, client_id=client_id, before=before, sealed=sealed
-        )
+        event = self._facts.changed(endpoint, change, now, client_id=client_id, before=before, sealed=sealed)
         self._outbox.add(transaction, [event])
 
     def _after(self, endpoint: Endpoint, event: EndpointEvent) -> Endpoint:

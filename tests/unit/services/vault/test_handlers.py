@@ -1064,7 +1064,9 @@ def test_note_of_a_step_is_refused_during_the_pause_and_the_step_counts(
         vault.receive(one)
     refused = only(SubmissionRefused, vault.sent())
     assert (refused.organization, refused.submission_id) == (author, "submission-1")
-    assert refused.problem["detail"].startswith("Your decline or hand-back has taken effect, without its note")
+    assert refused.problem["detail"].startswith(
+        "Your decline or hand-back has taken effect, without its note"
+    )
     assert refused.problem["until"] == "2026-03-02T12:00:00Z"
     vault.clock.time += dt.timedelta(hours=25)
     vault.sealed_messages.retry_due()

@@ -696,9 +696,7 @@ def test_endpoint_of_an_earlier_build_gets_a_salt_from_its_owner_only(hub: Webho
 
 
 @ON_ONE_DATABASE
-def test_endpoint_without_a_secret_gets_no_request(
-    hub: WebhookHub, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_endpoint_without_a_secret_gets_no_request(hub: WebhookHub, caplog: pytest.LogCaptureFixture) -> None:
     hub.verified()
     with hub.bench.database.write() as transaction:
         transaction.execute(delete(WEBHOOK_SECRETS))

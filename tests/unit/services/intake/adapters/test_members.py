@@ -53,9 +53,7 @@ def test_key_that_replaced_another_without_proof_is_paused(
     database = Database.open(database_url)
     upgrade("services.intake", database)
     key = SealingKey(kty="OKP", crv="X25519", x="A" * 43, kid="b" * 43)
-    changed = replace(
-        organization(OSH, key=key), sealing_key_change=SealingKeyChange(at=NOON, manner=manner)
-    )
+    changed = replace(organization(OSH, key=key), sealing_key_change=SealingKeyChange(at=NOON, manner=manner))
     members = MembersInMemory(database, SettableClock(NOON), pause=KEY_PAUSE)
     data = {"organization": plain(changed)}
     members.absorb([ReplicaRecord(type=OrganizationChanged.type, key=OSH, change=1, data=data)])
