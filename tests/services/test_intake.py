@@ -750,11 +750,6 @@ def test_error_response_is_bounded_in_size(hub: Hub) -> None:
     problem(answer, 422, "invalid-submission", "/needs")
     answer = hub.submit({**hub.body(), **{f"field-{number}": 1 for number in range(4_000)}})
     assert answer.status_code == 422
-    assert [error["pointer"] for error in answer.json()["errors"]] == [""]
-    answer = hub.submit(
-        hub.body(consent={**CONSENT, "opt_in_kinds": ["x"] * 9, "storage_countries": ["x"] * 50})
-    )
-    assert answer.status_code == 422
     assert len(answer.json()["errors"]) == 50
     line = json.dumps({f"field-{number}": 1 for number in range(500)}).encode()
     answer = hub.ask("POST", "/v1/referrals:batch", content=b"\n".join([line] * 900))
