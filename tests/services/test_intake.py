@@ -526,8 +526,8 @@ CONSENT = document()["consent"]
 @pytest.mark.parametrize(
     ("changes", "pointers"),
     [
-        ({"surname": MARKER}, [""]),
-        ({"consent": {**CONSENT, "witness": MARKER}}, ["/consent"]),
+        ({"surname": MARKER}, ["/surname"]),
+        ({"consent": {**CONSENT, "witness": MARKER}}, ["/consent/witness"]),
         ({"needs": MARKER}, ["/needs"]),
         ({"needs": []}, ["/needs"]),
         ({"needs": ["legal.wage_claim", MARKER]}, ["/needs/1"]),

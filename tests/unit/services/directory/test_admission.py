@@ -65,7 +65,7 @@ def test_private_sealing_key_is_refused() -> None:
         ({"principal": "Osh Legal Aid", "roles": ["operator"]}, "/principal"),
         ({"roles": []}, "/roles"),
         ({"roles": ["admin"]}, "/roles/0"),
-        ({"scope": "all"}, ""),
+        ({"scope": "all"}, "/scope"),
     ],
 )
 def test_invalid_credential_is_refused_with_pointer(change: dict[str, Any], pointer: str) -> None:
