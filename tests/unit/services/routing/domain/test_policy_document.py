@@ -31,7 +31,7 @@ def test_document_with_defaults_is_complete_and_reads_back_equal() -> None:
         ({"emergency_offers": 0}, ["/emergency_offers"]),
         ({"weights": ZERO}, ["/weights"]),
         ({"weights": {"cost": -1}}, ["/weights/cost"]),
-        ({"weights": {"beauty": 1}}, ["/weights"]),
+        ({"weights": {"beauty": 1}}, ["/weights/beauty"]),
         ({"emergency": {"answer": 0, "progress": 900}}, ["/emergency/answer"]),
         ({"emergency": {"answer": 86401, "progress": 900}}, ["/emergency/answer"]),
         ({"emergency": {"answer": 299, "progress": 900}}, ["/emergency/answer"]),
