@@ -11,14 +11,14 @@ KopuroError
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.member_names import member_names
-
 PROBLEM_PREFIX = "urn:kopuro:problem:"
-_LONGEST_SEGMENT = 64  # characters of a name in a pointer: the key of a free-form object is caller input
+_MEMBER_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_LONGEST_SEGMENT = 64  # characters of a name in a pointer: the name of an unknown member is caller input
 
 # Every problem a partner can receive: slug -> (title, default HTTP status). Published slugs never change.
 PROBLEMS: dict[str, tuple[str, int]] = {
@@ -89,13 +89,15 @@ def pointer(path: Sequence[str | int]) -> str:
     return "".join(f"/{_segment(part)}" for part in path)
 
 
-def path_to_show(path: Sequence[str | int]) -> Sequence[str | int]:
-    """Return the beginning of a path in a caller's document, up to the first name that no contract has.
+def has_form_of_a_member(name: str) -> bool:
+    """Return whether a caller's name of a member has the contract's form. Another may be a person's."""
+    return _MEMBER_NAME.fullmatch(name) is not None
 
-    Such a name may be a person's: a body that was sent to the wrong place may have names as its members'.
-    """
+
+def path_to_show(path: Sequence[str | int]) -> Sequence[str | int]:
+    """Return the beginning of a path in a caller's document, up to the first name of another form."""
     for place, part in enumerate(path):
-        if isinstance(part, str) and part not in member_names():
+        if isinstance(part, str) and not has_form_of_a_member(part):
             return path[:place]
     return path
 

@@ -17,8 +17,6 @@ from marshmallow.validate import Length, Range, Validator
 MOST_ERRORS: Final = 50
 
 UNKNOWN_FIELD: Final = "This field is not in the contract."
-# At the pointer of the object: the field's name may be a person's.
-UNKNOWN_INSIDE: Final = "A field in here is not in the contract."
 MISSING_FIELD: Final = "This field is required."
 NOT_AN_OBJECT: Final = "Must be an object."
 NOT_A_DATE: Final = "Must be a date such as 2026-05-01."

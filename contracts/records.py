@@ -30,9 +30,8 @@ from marshmallow import Schema, ValidationError
 from contracts import moments
 from contracts.checked_reader import Undecided, checked_reader
 from contracts.error_budget import one_document
-from contracts.errors import PointerError, Refused, drop_frames, pointer
-from contracts.field_errors import MOST_ERRORS, UNKNOWN_FIELD, UNKNOWN_INSIDE
-from contracts.member_names import member_names
+from contracts.errors import PointerError, Refused, drop_frames, has_form_of_a_member, pointer
+from contracts.field_errors import MOST_ERRORS, UNKNOWN_FIELD
 from contracts.record_reader import WrongShape, reader_of
 from contracts.record_schema import schema_of
 
@@ -114,24 +113,19 @@ def pointer_errors(messages: Mapping[Any, Any]) -> list[PointerError]:
     return sorted(found, key=lambda e: e.pointer)
 
 
-def _is_to_hide(key: object, child: object) -> bool:
-    """Return whether an unknown member has a name that no contract has: it may be a person's."""
-    return child == [UNKNOWN_FIELD] and str(key) not in member_names()
+def _is_other_text(key: object, child: object) -> bool:
+    """Return whether an unknown member's name has no form of the contract's: it may be a person's."""
+    return child == [UNKNOWN_FIELD] and not has_form_of_a_member(str(key))
 
 
 def _collect(node: Any, path: tuple[str, ...], found: list[PointerError]) -> None:
     if isinstance(node, Mapping):
-        hides = False
         for key, child in node.items():
             if len(found) == MOST_ERRORS:
                 return
-            if _is_to_hide(key, child):
-                if not hides:
-                    _collect(UNKNOWN_INSIDE, path, found)
-                hides = True
-                continue
             # marshmallow's key for errors of the whole record is not a member of the partner's JSON
-            _collect(child, path if key == "_schema" else (*path, str(key)), found)
+            hidden = key == "_schema" or _is_other_text(key, child)
+            _collect(child, path if hidden else (*path, str(key)), found)
     elif isinstance(node, list):
         for sentence in node:
             if len(found) == MOST_ERRORS:

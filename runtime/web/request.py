@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from contracts.errors import Defect, PointerError, Refused, error_at, pointer
+from contracts.errors import Defect, PointerError, Refused, error_at, path_to_show, pointer
 from contracts.json_faults import malformed_json
 from contracts.json_limits import (
     MAXIMUM_DEPTH,
@@ -115,9 +115,12 @@ def parse_json(
             raise Refused("malformed-json", "A text contains a NUL character.", errors=(where,))
     repeated = repeated_name(body, document)
     if repeated is not None:
-        where = error_at(
-            repeated, value="Appears more than once.", inside="A name in here appears more than once."
-        )
+        *parents, name = repeated
+        shown = path_to_show(parents)
+        if len(shown) < len(parents):
+            where = PointerError(pointer=pointer(shown), detail="A name in here appears more than once.")
+        else:
+            where = PointerError(pointer=pointer((*parents, name)), detail="Appears more than once.")
         raise Refused("duplicate-name", "`errors` says which name appears twice.", errors=(where,))
     return document
 

@@ -355,10 +355,10 @@ def test_refusal_of_encoded_body_names_the_accepted_coding(sample: SampleProcess
 
 def test_repeated_json_name_is_refused(sample: SampleProcess) -> None:
     answer = httpx.post(
-        sample.url + "/v1/echo", content=b'{"needs": [{"to": 1, "to": 1}]}', headers=sample.token("partner")
+        sample.url + "/v1/echo", content=b'{"a": [{"b": 1, "b": 1}]}', headers=sample.token("partner")
     )
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:kopuro:problem:duplicate-name")
-    assert answer.json()["errors"][0]["pointer"] == "/needs/0/to"
+    assert answer.json()["errors"][0]["pointer"] == "/a/0/b"
 
 
 def test_body_shorter_than_announced_runs_nothing(sample: SampleProcess) -> None:

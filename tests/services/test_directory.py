@@ -408,7 +408,7 @@ def test_record_that_breaks_the_contract_is_refused_with_pointers(hub: Hub) -> N
     record = organization_record(services=[service_record(needs=["magic"])], nickname="x")
     refused = hub.ask(OSH, "PUT", f"/v1/organizations/{OSH}", json=record)
     errors = problem(refused, 422, "invalid-submission")["errors"]
-    assert [error["pointer"] for error in errors] == ["", "/services/0/needs/0"]
+    assert [error["pointer"] for error in errors] == ["/nickname", "/services/0/needs/0"]
     not_a_record = hub.ask(OSH, "PUT", f"/v1/organizations/{OSH}", json=[])
     problem(not_a_record, 422, "invalid-submission")
     untrue = hub.ask(OSH, "PUT", f"/v1/organizations/{OSH}", json=organization_record(revision="1"))

@@ -1,8 +1,8 @@
 """The problem of a refused submission as the mailbox keeps it.
 
-It must not contain names that the contract does not define: a member that the sender invented may be named
-after a person. The services that refuse do not repeat such a name. Those of an earlier build did, and the
-mailbox keeps the message for days.
+Over HTTP a refusal exists only in its response. Over AMQP it is a message that is kept for days. So it must
+not contain names that the contract does not define: a member that the sender invented may be named after a
+person.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def test_case_with_only_a_name_loads() -> None:
         ({"safe_contact": 1}, "/safe_contact"),
         ({"documents": [DOCUMENT, {**DOCUMENT, "name": ""}]}, "/documents/1/name"),
         ({"documents": [{**DOCUMENT, "content": "A" * 1_000_001}]}, "/documents/0/content"),
-        ({"passport": "AC1234567"}, ""),
+        ({"passport": "AC1234567"}, "/passport"),
     ],
 )
 def test_case_out_of_bounds_is_refused(change: dict[str, Any], pointer: str) -> None:

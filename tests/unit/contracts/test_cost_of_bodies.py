@@ -182,7 +182,7 @@ def _refused_at_the_end() -> Iterator[tuple[str, Any, list[str]]]:
     organization = VALID
     repeated = [*services[:-1], {**services[-1], "id": "s0"}]
     yield "repeated id", {**organization, "services": repeated}, ["/services/27/id"]
-    yield "unknown member", {**organization, "unknown": 0}, [""]
+    yield "unknown member", {**organization, "unknown": 0}, ["/unknown"]
     both = [{**one, "further_capacities": [one["capacity"]]} for one in services]
     pointers = [f"/services/{number}/further_capacities/0/unit" for number in range(28)]
     yield "repeated units", {**organization, "services": both}, sorted(pointers)

@@ -97,7 +97,7 @@ def errors(document: object, now: dt.datetime | None = NOW) -> tuple[PointerErro
         ("year", 2027, "Must not be in the future."),
         ("year", 2201, "Must not be in the future."),
         ("year", 2**60, "Must not be in the future."),
-        ("needs", 1, "This field is not in the contract."),
+        ("extra", 1, "This field is not in the contract."),
     ],
 )
 def test_invalid_value_gets_one_sentence_that_states_the_rule(

@@ -86,7 +86,7 @@ def test_sealing_key_that_is_not_public_x25519_is_refused(change: dict[str, str]
 def test_private_key_is_refused_without_repeating_it() -> None:
     private = "cHJpdmF0ZSBrZXkgbWF0ZXJpYWwgb2YgYSBwYXJ0bmVy"
     found = errors(Organization, {**RECORD, "sealing_key": {**RECORD["sealing_key"], "d": private}})
-    assert found == {"/sealing_key": "A field in here is not in the contract."}
+    assert found == {"/sealing_key/d": "This field is not in the contract."}
 
 
 @pytest.mark.parametrize(

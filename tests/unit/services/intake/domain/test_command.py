@@ -87,7 +87,7 @@ def test_hand_back_note_is_sealed_message_beside_coded_reason() -> None:
         (HandBack, {}, ["/reason"]),
         (HandBack, {"reason": "could_not_reach"}, ["/reason"]),
         (HandBack, {"reason": "language", "note": "Open text."}, ["/note"]),
-        (AcceptOffer, {"anything": 1}, [""]),
+        (AcceptOffer, {"anything": 1}, ["/anything"]),
         (RevokeConsent, [], [""]),
         (DeclineOffer, {}, ["/reason"]),
         (DeclineOffer, {"reason": "bored"}, ["/reason"]),
