@@ -10,6 +10,7 @@ from pathlib import Path
 import eventlet
 from prometheus_client import CollectorRegistry
 
+from contracts.commitment import SALT_BYTES
 from contracts.facts import ReferralFailed
 from runtime.access.token_buckets import TokenBuckets
 from runtime.clock import SystemClock
@@ -71,6 +72,7 @@ class SendingHub:
             clock=self._clock,
             new_id=new_id,
             new_challenge=new_id,
+            new_salt=lambda: bytes(SALT_BYTES),
             is_local=True,
             sender=sender,
             after_commit=lambda: None,

@@ -10,6 +10,7 @@ KopuroError
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -111,6 +112,11 @@ def error_at(path: Sequence[str | int], *, value: str, inside: str) -> PointerEr
     return PointerError(pointer=pointer(shown), detail=value if len(shown) == len(path) else inside)
 
 
+def written(moment: dt.datetime) -> str:
+    """Return a moment as problems write it: in UTC, by RFC 3339."""
+    return moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+
+
 def _segment(part: str | int) -> str:
     return str(part)[:_LONGEST_SEGMENT].replace("~", "~0").replace("/", "~1")
 
@@ -132,7 +138,8 @@ class Refused(KopuroError):
     """The request cannot succeed, however often it is repeated.
 
     slug: a key of `PROBLEMS`; detail: one sentence for a person; errors: each fault with its place.
-    retry_after: seconds after which it may succeed after all, None if it never will.
+    retry_after: seconds after which it may succeed after all, None if it never will. until: the time until
+    which it is refused, where a message in a mailbox, or a line of a batch, must say it.
     """
 
     def __init__(
@@ -143,9 +150,11 @@ class Refused(KopuroError):
         status: int | None = None,
         errors: Sequence[PointerError] = (),
         retry_after: int | None = None,
+        until: dt.datetime | None = None,
     ) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+        self.until = until
         self.title, usual_status = PROBLEMS[slug]
         self.slug = slug
         self.detail = detail
@@ -154,7 +163,8 @@ class Refused(KopuroError):
 
     def problem(self) -> dict[str, Any]:
         """Return the RFC 9457 body, the same over HTTP and in a mailbox."""
-        return problem(self.slug, self.detail, status=self.status, errors=self.errors)
+        body = problem(self.slug, self.detail, status=self.status, errors=self.errors)
+        return body if self.until is None else {**body, "until": written(self.until)}
 
 
 class Unavailable(KopuroError):

@@ -89,6 +89,13 @@ class SealingKeyChange:
             return ()
         return (ReplacedKey(kid=self.previous, until=self.at + KEY_OVERLAP), *self.earlier)
 
+    def paused_until(self, pause: dt.timedelta) -> dt.datetime | None:
+        """Return until when nothing is sealed to the present key; None if its holder proved the one before.
+
+        pause: how long the owner has to object to a key that replaced another one without that proof.
+        """
+        return self.at + pause if self.manner is KeyManner.approved else None
+
     def accepts(self, kid: str, now: dt.datetime) -> bool:
         """Return whether what is sealed to this key, which was replaced, is accepted."""
         return any(key.kid == kid and now < key.until for key in self.replaced)

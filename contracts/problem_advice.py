@@ -30,11 +30,14 @@ ADVICE: Final[Mapping[str, str]] = {
     "not-found": "Check the id. The response is the same for an id that you may not see.",
     "method-not-allowed": "Use one of the methods in the `Allow` header.",
     "method-not-implemented": "Use a registered method in upper case.",
-    "conflict": "Read the current state and decide again.",
+    "conflict": "Read the current state and decide again, not before `until` if the problem has it.",
     "idempotency-conflict": "Repeat the first body under this key, or send this body under a new key.",
     "idempotency-key-unsupported": "Send the request without the key; use a precondition if there is one.",
     "offer-closed": "Do nothing: the offer has ended.",
-    "not-in-this-state": "Read `detail` and the referral; its state does not permit the request.",
+    "not-in-this-state": (
+        "Read `detail` and the referral; its state does not permit the request, before `until` if the problem"
+        " has it."
+    ),
     "not-a-party": "Do not repeat it: only another organisation may do this.",
     "precondition-failed": "Read the record again, and send the change with its present revision.",
     "body-too-large": "Send a smaller body: fewer lines, or fewer and smaller documents.",

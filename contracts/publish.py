@@ -131,6 +131,11 @@ def problem_schema() -> Json:
                 "minimum": 1,
                 "description": "For `too-many-submissions`: seconds until the submission can be repeated.",
             },
+            "until": {
+                "type": "string",
+                "format": "date-time",
+                "description": "The time until which this is refused, where it can be sent again afterwards.",
+            },
         },
         "required": ["detail", "status", "title", "type"],
     }

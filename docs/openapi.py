@@ -39,6 +39,7 @@ VERSION: Final = "1.0.0"
 
 _RETRY_AFTER: Final = {"Retry-After": "Seconds after which to repeat the request."}
 _HEADERS_OF_REFUSALS: Final[Mapping[int, Mapping[str, str]]] = {
+    409: {"Retry-After": "Seconds until the time that the problem has in `until`, if it has one."},
     429: {
         **_RETRY_AFTER,
         "RateLimit": "The rest of each policy of the organisation, and the seconds until it is full again.",

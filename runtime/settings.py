@@ -98,8 +98,8 @@ class Settings:
     vault_keys: Path | None = None
     # KOPURO_TRANSIT_KEY_SECONDS, vault only: how often it makes a new transit key
     transit_key_period: timedelta = TRANSIT_KEY_PERIOD
-    # KOPURO_KEY_PAUSE_SECONDS, vault only: how long no case is released to a sealing key that replaced an
-    # earlier one without proof of that key
+    # KOPURO_KEY_PAUSE_SECONDS, vault, intake and directory: how long nothing about a person goes to a sealing
+    # key that replaced an earlier one without proof of that key
     key_pause: timedelta = KEY_PAUSE
     # KOPURO_RECEIPT_SECONDS, optional: how long audit's receipt for a published event may take
     receipt_time: timedelta = RECEIPT_TIME

@@ -25,8 +25,10 @@ from admin.reconciliation.service_tables import (
     STATEMENTS,
     SUBMISSIONS,
     TIMELINE,
+    TRANSIT_KEYS,
     WATCH_RECIPIENTS,
     WATCH_REPORTS,
+    WEBHOOKS,
 )
 from admin.reconciliation.stored_values import NO_TIME, StoredTime
 from contracts.moments import CLOCK_TOLERANCE
@@ -37,7 +39,10 @@ _COPIES: Final = table("unreceipted", named("number"), named("published_at", Sto
 # row.
 _TIMES: Final[dict[str, tuple[tuple[TableClause, str, tuple[str, ...]], ...]]] = {
     "audit": ((ENTRIES, "time", ("leaf_index",)),),
-    "intake": ((SUBMISSIONS, "submitted_at", ("referral_id",)),),
+    "intake": (
+        (SUBMISSIONS, "submitted_at", ("referral_id",)),
+        (TRANSIT_KEYS, "published_at", ("kid",)),
+    ),
     "routing": (
         (REFERRALS, "submitted_at", ("id",)),
         (REFERRALS, "updated_at", ("id",)),
@@ -46,8 +51,9 @@ _TIMES: Final[dict[str, tuple[tuple[TableClause, str, tuple[str, ...]], ...]]] =
         (STATEMENTS, "issued_at", ("organization", "month")),
     ),
     "vault": ((CUSTODIES, "changed_at", ("referral_id",)),),
-    "delivery": tuple(
-        (MESSAGES, time, ("sequence",)) for time in ("queued_at", "acknowledged_at", "closed_at")
+    "delivery": (
+        *((MESSAGES, time, ("sequence",)) for time in ("queued_at", "acknowledged_at", "closed_at")),
+        (WEBHOOKS, "created_at", ("id",)),
     ),
     "directory": (
         (REVISIONS, "changed_at", ("subject", "id", "number")),

@@ -115,6 +115,8 @@ def reconcile(states: ServiceStates, settled: dt.datetime, compared: Compared) -
     yield from _directory_differences(states.directory, settled, compared)
     yield from states.watch.differences(settled, PAGE)
     yield from states.applications.differences(settled, PAGE)
+    yield from states.webhooks.differences(settled, PAGE)
+    yield from states.transit_keys.differences(settled, PAGE)
     yield from _replica_differences(states, settled, compared)
     yield from decision_differences(states, settled, compared)
     yield from _statement_differences(states, settled, compared)

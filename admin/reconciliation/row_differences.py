@@ -1,4 +1,4 @@
-"""Differences between rows of the directory and what the log says that their columns have."""
+"""Differences between rows of a service and what the log says that their columns have."""
 
 from __future__ import annotations
 
@@ -30,27 +30,32 @@ def row_differences(
     settled: dt.datetime,
     *,
     may_lack: Collection[str] = (),
+    where: str = "directory",
 ) -> Iterator[Difference]:
     """Yield rows that one side lacks, or whose columns have other values than the log says.
 
     what: a row, in words. settled: what the log or an unlogged row says later is not compared. may_lack: the
-    ids of logged rows that the directory may have deleted.
+    ids of logged rows that the service may have deleted. where: the service.
     """
     for id, row in stored.items():
         said = logged.get(id)
         if said is None:
             if row.time <= settled:
-                yield _difference(what, id, "has no entry in the log")
+                yield row_difference(what, id, "has no entry in the log", where=where)
         elif said.time <= settled:
             others = sorted(name for name, value in said.values.items() if row.values.get(name) != value)
             if others:
-                yield _difference(what, id, f"differs from the log in {', '.join(others)}", said.index)
+                how = f"differs from the log in {', '.join(others)}"
+                yield row_difference(what, id, how, said.index, where=where)
     for id, said in logged.items():
         if id not in stored and id not in may_lack and said.time <= settled:
-            yield _difference(what, id, "is missing", said.index)
+            yield row_difference(what, id, "is missing", said.index, where=where)
 
 
-def _difference(what: str, id: str, how: str, index: int | None = None) -> Difference:
+def row_difference(
+    what: str, id: str, how: str, index: int | None = None, *, where: str = "directory"
+) -> Difference:
+    """Return the difference of a row, or of an entry about it. how: what differs, in words."""
     return Difference(
-        referral_id=None, record=f"{what} {id}", where="directory", what=f"the {what} {how}", index=index
+        referral_id=None, record=f"{what} {id}", where=where, what=f"the {what} {how}", index=index
     )

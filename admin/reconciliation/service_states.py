@@ -49,8 +49,10 @@ from admin.reconciliation.service_tables import (
     TIMELINE,
 )
 from admin.reconciliation.statement_differences import LoggedStatement, StoredStatement
+from admin.reconciliation.transit_states import TransitStates
 from admin.reconciliation.unreceipted_events import UnreceiptedEvent, unreceipted_events
 from admin.reconciliation.watch_states import WatchStates
+from admin.reconciliation.webhook_states import WebhookStates
 from contracts.facts import DecisionsRecorded, ReplacementSubmitted, StatementIssued
 from contracts.part_id import part_id
 from services.audit.log.adapters.sql_log import SqlLog
@@ -81,6 +83,16 @@ class ServiceStates:
     def mailboxes(self) -> MailboxStates:
         """Delivery's mailboxes."""
         return MailboxStates(self._engines["delivery"], self.entries)
+
+    @property
+    def transit_keys(self) -> TransitStates:
+        """The transit keys that intake seals to."""
+        return TransitStates(self._engines["intake"], self.entries)
+
+    @property
+    def webhooks(self) -> WebhookStates:
+        """The endpoints of webhooks."""
+        return WebhookStates(self._engines["delivery"], self.entries)
 
     @property
     def applications(self) -> ApplicationStates:

@@ -3,7 +3,7 @@
 When one of these changes, this file must change with it;
 tests/services/test_reconcile.py fails until it does:
 
-    intake    submissions(referral_id, sender, submitted_at)
+    intake    submissions(referral_id, sender, submitted_at), transit_keys(kid, x, published_at)
     routing   referrals(id, sender, status, acceptor, outcome, updated_at, consent_revoked, facts_state,
               submitted_at, part_of, parts),
               offers(id, referral_id, organization, service, rank, state, opened_at, deadline),
@@ -14,7 +14,9 @@ tests/services/test_reconcile.py fails until it does:
               evidence(referral_id, message_id, body, acted_at)
     delivery  mailbox_messages(sequence, organization, message_id, type, referral_id, queued_at, body,
               closed_at),
-              case_letters(referral_id, organization, sealed_case)
+              case_letters(referral_id, organization, sealed_case),
+              webhook_endpoints(id, organization, url, types, created_at, state, salt),
+              webhook_secrets(number, endpoint_id, sealed, created_at, expires_at)
     directory revisions(subject, id, number, changed_by, changed_at, reason, record),
               organizations, agreements, token_keys, clients(id, revision, record),
               clients(principal, registered), proof_keys(client_id, secret_sha256),
@@ -44,6 +46,12 @@ SUBMISSIONS = table(
     column("referral_id", StoredText),
     column("sender", StoredText),
     column("submitted_at", StoredTime),
+)
+TRANSIT_KEYS = table(
+    "transit_keys",
+    column("kid", StoredText),
+    column("x", StoredText),
+    column("published_at", StoredTime),
 )
 REFERRALS = table(
     "referrals",
@@ -136,6 +144,24 @@ LETTERS = table(
     column("referral_id", StoredText),
     column("organization", StoredText),
     column("sealed_case", StoredText),
+)
+WEBHOOKS = table(
+    "webhook_endpoints",
+    column("id", StoredText),
+    column("organization", StoredText),
+    column("url", StoredText),
+    column("types", StoredText),
+    column("created_at", StoredTime),
+    column("state", StoredText),
+    column("salt", StoredBytes),
+)
+WEBHOOK_SECRETS = table(
+    "webhook_secrets",
+    column("number", StoredNumber),
+    column("endpoint_id", StoredText),
+    column("sealed", StoredBytes),
+    column("created_at", StoredTime),
+    column("expires_at", StoredTime),
 )
 
 RECORDS = {

@@ -19,6 +19,7 @@ The hub itself reports three kinds of error: `RefusedError` (for a 401 `Authenti
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -38,7 +39,8 @@ class FieldError:
 class Problem:
     """An RFC 9457 problem. type: a stable URN for programs; title and detail: for people.
 
-    reference: of a fault of the hub, to quote in a report; else empty.
+    reference: of a fault of the hub, to quote in a report; else empty. until: the time until which the
+    request is refused, None if the hub gives none.
     """
 
     type: str
@@ -47,6 +49,7 @@ class Problem:
     detail: str = ""
     errors: tuple[FieldError, ...] = ()
     reference: str = ""
+    until: dt.datetime | None = None
 
     @classmethod
     def read(cls, body: object, *, status: int, reason: str) -> Problem:
@@ -67,6 +70,7 @@ class Problem:
                 if isinstance(entry, Mapping)
             ),
             reference=_text(fields, "reference"),
+            until=_moment(_text(fields, "until")),
         )
 
     @property
@@ -93,6 +97,8 @@ class Problem:
             body["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in self.errors]
         if self.reference:
             body["reference"] = self.reference
+        if self.until is not None:
+            body["until"] = self.until.isoformat()
         return body
 
 
@@ -170,6 +176,10 @@ class RefusedError(ClientError):
     def errors(self) -> tuple[FieldError, ...]:
         return self.problem.errors
 
+    @property
+    def until(self) -> dt.datetime | None:
+        return self.problem.until
+
 
 class AuthenticationError(ClientError):
     """The hub rejected the credentials, or the token obtained with them."""
@@ -198,3 +208,12 @@ class DefectError(ClientError):
 def _text(fields: Mapping[object, object], name: str) -> str:
     value = fields.get(name)
     return value if isinstance(value, str) else ""
+
+
+def _moment(text: str) -> dt.datetime | None:
+    """Return the time that a text says with an offset; None for any other text."""
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if moment.tzinfo is None else moment

@@ -10,6 +10,7 @@ from marshmallow.validate import OneOf
 
 from contracts.canonical import Count
 from contracts.codes import Urgency
+from contracts.commitment import Commitment
 from contracts.facts.fact import Fact, fact
 from contracts.identifiers import MessageId, OfferId, OrganizationId, ReferralId, SubmissionKey, Uuid
 from contracts.referral import SealedText
@@ -144,6 +145,10 @@ class WebhookChanged(Fact):
     whose path and query may contain a secret. change: `gone` if the endpoint answered 410; the hub then
     disabled it. `message_refused` if it keeps refusing one message, `message_id`, while it takes others.
     The hub names no second message while the notice of the first waits.
+
+    state: after the change, None if it was deleted. commitment: to the URL and the types after the change;
+    previous: to those before it, None if they are the same. secret: the SHA-256 of a new secret as the hub
+    stores it, sealed; None if the secrets are as before. All four are None in facts of earlier builds.
     """
 
     organization: OrganizationId
@@ -167,6 +172,10 @@ class WebhookChanged(Fact):
     ]
     client_id: str | None = None
     message_id: str | None = None
+    state: Annotated[str, OneOf(["unverified", "active", "disabled"])] | None = None
+    commitment: Commitment | None = None
+    previous: Commitment | None = None
+    secret: Commitment | None = None
 
 
 @fact("webhook.failing", classification="public")

@@ -53,7 +53,7 @@ class IntakeParts:
 def build(settings: Settings) -> Application[IntakeParts]:
     """Build the intake process."""
     platform = build_platform("intake", settings, MESSAGING)
-    members = MembersInMemory(platform.database, platform.clock)
+    members = MembersInMemory(platform.database, platform.clock, pause=settings.key_pause)
     access = AccessRecords()
 
     def absorb(records: Sequence[ReplicaRecord]) -> None:

@@ -20,6 +20,7 @@ from contracts.facts import (
     ReferralSubmitted,
     ReferralWithdrawn,
 )
+from contracts.paused_key import paused_key
 from contracts.queries import (
     NOT_THE_ACCEPTOR,
     OfferQuery,
@@ -52,7 +53,13 @@ from services.intake.domain.command import (
     facts_of_command,
     name_of,
 )
-from services.intake.domain.members import Members, keys_of, receiver_keys, require_good_standing
+from services.intake.domain.members import (
+    Members,
+    keys_of,
+    paused_until,
+    receiver_keys,
+    require_good_standing,
+)
 from services.intake.domain.sealing import require_note_sealed_to, require_sealed, require_sealed_to
 from services.intake.domain.submission import (
     referral_facts,
@@ -63,6 +70,17 @@ from services.intake.ports import NO_SUCH_OFFER, AdmissionStore, Referrals
 
 _NO_SUCH_REFERRAL = "No referral with this id was sent by your organisation or offered to it."
 
+_REPLACED: Final = "The receiver's sealing key was replaced without proof of the earlier key."
+_WITHOUT: Final = (
+    f"{_REPLACED} No note goes to it before {{until}}: {{step}} without the note, for another reason than"
+    " `other`, or wait."
+)
+_PAUSED: Final[Mapping[type[CommandBody], str]] = {
+    AddNote: f"{_REPLACED} No note goes to it before {{until}}: telephone the receiver.",
+    DeclineOffer: _WITHOUT.replace("{step}", "decline"),
+    HandBack: _WITHOUT.replace("{step}", "hand the referral back"),
+}
+_CASE_PAUSED: Final = f"{_REPLACED} No case is sealed to it before {{until}}: telephone the receiver."
 _NO_PART = "Your organisation is no longer a party to this referral."
 _ENDS: Final = frozenset({ReferralCompleted.type, ReferralWithdrawn.type, ReferralFailed.type})
 # Referrals in one request to routing, which reads them all at once.
@@ -266,13 +284,16 @@ class IntakeHandlers:
         if isinstance(command.body, Replacement):
             to = command.body.to
             kids = self._custody_kids() if to is None else receiver_keys(self._members, to)
-            require_sealed_to(command.body.case, kids, "/case")
+            kid = require_sealed_to(command.body.case, kids, "/case")
+            if to is not None:
+                self._require_unpaused([to], kid, caller.now, _CASE_PAUSED)
         # The organisation may have learned of the subject before intake did; routing then knows it.
         referral_id = known.get(command.subject) or self._ask_routing(command, caller.organization)
         if not command.body.about_offer and (role := roles.get(command.subject)) is not None:
             _require_part(role, command.body)
         if isinstance(command.body, AddNote | DeclineOffer | HandBack) and command.body.note is not None:
-            self._require_receivers_key(command.body.note, referral_id, caller.organization)
+            note, paused = command.body.note, _PAUSED[type(command.body)]
+            self._require_receivers_key(note, referral_id, caller.organization, caller.now, paused)
         is_emergency = isinstance(command.body, Replacement) and self._replaces_case_of_emergency(
             command.body.to, referral_id, caller.organization
         )
@@ -284,10 +305,13 @@ class IntakeHandlers:
         )
         return caller.admission(*facts, referral_id=referral_id, is_emergency=is_emergency, claim=claim)
 
-    def _require_receivers_key(self, note: str, referral_id: str, author: str) -> None:
+    def _require_receivers_key(
+        self, note: str, referral_id: str, author: str, now: dt.datetime, paused: str
+    ) -> None:
         """Refuse a note that its receiver cannot open: one that is not sealed to a key of the other party.
 
         The sender of a referral writes to its acceptor; intake knows the organisations that were offered it.
+        Refuse it as well while nothing may be sealed to the receiver's key. paused: the text of that refusal.
         """
         with self._database.read() as transaction:
             submitted = self._store.submitted(transaction, referral_id)
@@ -299,7 +323,13 @@ class IntakeHandlers:
         else:
             sender = submitted.sender
         receivers = offered if author == sender else {sender}
-        require_note_sealed_to(note, keys_of(self._members, receivers))
+        kid = require_note_sealed_to(note, keys_of(self._members, receivers))
+        self._require_unpaused(receivers, kid, now, paused)
+
+    def _require_unpaused(self, receivers: Collection[str], kid: str, now: dt.datetime, paused: str) -> None:
+        """Refuse at once what the vault would refuse later, so that the caller can act without it."""
+        if (until := paused_until(self._members, receivers, kid, now)) is not None:
+            raise paused_key(paused, until=until, now=now)
 
     def _replaces_case_of_emergency(self, organization: str | None, referral_id: str, sender: str) -> bool:
         """Refuse a replacement for an organisation that has not accepted the referral.

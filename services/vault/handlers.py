@@ -109,7 +109,7 @@ class VaultHandlers:
                 case SealedNoteSubmitted(explains=False) as fact:
                     receive_note(batch, message, fact, self._releases.paused_until)
                 case SealedNoteSubmitted() as fact:
-                    receive_explanation(batch, message, fact)
+                    receive_explanation(batch, message, fact, self._releases.paused_until)
                 case _:
                     raise Defect(f"vault.sealed does not handle {message.type}.")
         return self._finish(transaction, batch)
@@ -153,12 +153,12 @@ class VaultHandlers:
                 case ReferralHandedBack() as fact:
                     custody = batch.custodies[fact.referral_id]
                     batch.custodies[fact.referral_id] = revoke(custody, fact.organization)
-                    answered(batch, message.causation_id, fact.referral_id, sender=fact.sender)
+                    self._answered(batch, message.causation_id, fact.referral_id, sender=fact.sender)
                 case OfferDeclined() as fact:
                     # Routing sets the answer's submission as the cause of its decision.
-                    answered(batch, message.causation_id, fact.referral_id, sender=fact.sender)
+                    self._answered(batch, message.causation_id, fact.referral_id, sender=fact.sender)
                 case AnswerRefused() | HandBackRefused() as fact:
-                    answered(batch, fact.submission_id, fact.referral_id, sender=None)
+                    self._answered(batch, fact.submission_id, fact.referral_id, sender=None)
                 case ReferralWithdrawn(reason="consent_revoked") as fact:
                     self._closed(batch, message, fact.referral_id, "consent_revoked")
                 case ReferralWithdrawn() as fact:
@@ -248,6 +248,11 @@ class VaultHandlers:
         if custody.parts and batch.now - message.time < PATIENCE:
             raise Unavailable("The referral was split; if it is whole again, the vault may not know it yet.")
         batch.custodies[fact.referral_id] = accept(custody, fact.sender, acceptance)
+
+    def _answered(
+        self, batch: BatchProgress, submission: str | None, referral_id: str, *, sender: str | None
+    ) -> None:
+        answered(batch, submission, referral_id, self._releases.paused_until, sender=sender)
 
     def _closed(self, batch: BatchProgress, message: Event[Fact], referral_id: str, reason: str) -> None:
         before = batch.custodies[referral_id]

@@ -11,17 +11,22 @@ from typing import Final
 from contracts.envelope import Event
 from contracts.errors import Refused, Unavailable
 from contracts.facts import Fact, SealedNoteReleased, SealedNoteSubmitted
+from contracts.paused_key import paused_key
 from services.vault.batch import PATIENCE, BatchProgress, submission_of
 from services.vault.domain.custody import closed, is_closed, other_party, require_open
 
 # Returns until when nothing may be sealed to an organisation, None if something may.
 PausedUntil = Callable[[str, dt.datetime], dt.datetime | None]
 
+# Intake has admitted this one: it answers a repetition under the same key as before, and nothing happens.
 _PAUSED: Final = (
     "The receiver's sealing key was replaced without proof of the earlier key; no note goes to it yet."
+    " Send the note again after {until}, with another Idempotency-Key."
 )
-# Intake has admitted this submission: it repeats the first answer under the same key, and nothing happens.
-_AGAIN: Final = "Send the note again after {until}, with another Idempotency-Key."
+_PAUSED_EXPLANATION: Final = (
+    "Your decline or hand-back has taken effect, without its note: the sender's sealing key was replaced"
+    " without proof of the earlier key, and no note goes to it before {until}."
+)
 
 
 def receive_note(
@@ -39,17 +44,19 @@ def receive_note(
                 raise Unavailable("The case or its acceptance may not have reached the vault yet.")
             raise Refused("not-in-this-state", "No organisation has accepted the referral.")
         if (until := paused_until(receiver, batch.now)) is not None:
-            raise Refused("not-in-this-state", f"{_PAUSED} {_AGAIN.format(until=until.isoformat())}")
+            raise paused_key(_PAUSED, until=until, now=batch.now)
     except Refused as refused:
         batch.refuse_submission(message, fact.referral_id, fact.author, refused)
     else:
         _forward(batch, message, fact, receiver)
 
 
-def receive_explanation(batch: BatchProgress, message: Event[Fact], fact: SealedNoteSubmitted) -> None:
+def receive_explanation(
+    batch: BatchProgress, message: Event[Fact], fact: SealedNoteSubmitted, paused_until: PausedUntil
+) -> None:
     """Forward the note of a decline or a hand-back if that took effect, drop it if that was refused.
 
-    Holds the note until the decision is known.
+    Holds the note until the decision is known. Refuses it while releases to the sender's key are paused.
     """
     custody = batch.custodies[fact.referral_id]
     submission = submission_of(message)
@@ -63,11 +70,18 @@ def receive_explanation(batch: BatchProgress, message: Event[Fact], fact: Sealed
         batch.new_notes[submission] = message
     elif took_effect:
         assert custody.sender is not None  # recorded with the decision
-        _forward(batch, message, fact, custody.sender)
+        _explain(batch, message, fact, custody.sender, paused_until)
 
 
-def answered(batch: BatchProgress, submission: str | None, referral_id: str, *, sender: str | None) -> None:
-    """Record the decision on an answer or a hand-back; forward or drop its note.
+def answered(
+    batch: BatchProgress,
+    submission: str | None,
+    referral_id: str,
+    paused_until: PausedUntil,
+    *,
+    sender: str | None,
+) -> None:
+    """Record the decision on an answer or a hand-back; forward, refuse or drop its note.
 
     sender: None if it was refused.
     """
@@ -85,7 +99,22 @@ def answered(batch: BatchProgress, submission: str | None, referral_id: str, *, 
     batch.dropped_notes.add(submission)
     if sender is not None:
         assert isinstance(note.data, SealedNoteSubmitted)
-        _forward(batch, note, note.data, sender)
+        _explain(batch, note, note.data, sender, paused_until)
+
+
+def _explain(
+    batch: BatchProgress,
+    message: Event[Fact],
+    fact: SealedNoteSubmitted,
+    sender: str,
+    paused_until: PausedUntil,
+) -> None:
+    """Forward the note of a decline or a hand-back, unless releases to the sender's key are paused."""
+    if (until := paused_until(sender, batch.now)) is None:
+        _forward(batch, message, fact, sender)
+        return
+    refused = paused_key(_PAUSED_EXPLANATION, until=until, now=batch.now)
+    batch.refuse_submission(message, fact.referral_id, fact.author, refused)
 
 
 def _forward(batch: BatchProgress, message: Event[Fact], fact: SealedNoteSubmitted, receiver: str) -> None:

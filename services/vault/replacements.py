@@ -8,6 +8,7 @@ from typing import Final
 from contracts.envelope import Event
 from contracts.errors import Refused, Unavailable
 from contracts.facts import Fact, SealedCaseReleased, SealedCaseReplaced
+from contracts.paused_key import paused_key
 from services.vault.batch import PATIENCE, BatchProgress
 from services.vault.domain.content import check_content
 from services.vault.domain.custody import (
@@ -22,11 +23,11 @@ from services.vault.domain.sealed import SealedCase
 from services.vault.ports import CustodyKeys
 from services.vault.releases import Releases
 
+# Intake has admitted this one: it answers a repetition under the same key as before, and nothing happens.
 _PAUSED: Final = (
     "The acceptor's sealing key was replaced without proof of the earlier key; no case is sealed to it yet."
+    " Replace the case again after {until}, with another Idempotency-Key."
 )
-# Intake has admitted this submission: it repeats the first answer under the same key, and nothing happens.
-_AGAIN: Final = "Replace the case again after {until}, with another Idempotency-Key."
 
 
 class Replacements:
@@ -74,7 +75,7 @@ class Replacements:
             replaced = replace_for_acceptor(custody, fact.sender, acceptor, kid)
             self._releases.require_key_of(acceptor, kid, batch.now, waited=waited)
             if (until := self._releases.paused_until(acceptor, batch.now)) is not None:
-                raise Refused("not-in-this-state", f"{_PAUSED} {_AGAIN.format(until=until.isoformat())}")
+                raise paused_key(_PAUSED, until=until, now=batch.now)
         except Refused as refused:
             batch.refuse_submission(message, fact.referral_id, fact.sender, refused)
             return

@@ -740,6 +740,10 @@ _FACTS: tuple[facts.Fact, ...] = (
         change="message_refused",
         client_id=RECEIVER,
         message_id="01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a56",
+        state="active",
+        commitment="sha256:" + "0b" * 32,
+        previous="sha256:" + "0c" * 32,
+        secret="sha256:" + "0d" * 32,
     ),
     facts.WebhookFailing(
         organization=RECEIVER,
@@ -897,6 +901,16 @@ EARLIER: dict[str, Event[facts.Fact]] = {
             coordinator="coordinator",
             reason=InterventionReason.person_at_risk,
             offers=(OFFER,),
+        )
+    ),
+    "kopuro.webhook.changed.v1.without_state": _event(
+        facts.WebhookChanged(
+            organization=RECEIVER,
+            endpoint_id="01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a55",
+            host="cases.example.org",
+            change="message_refused",
+            client_id=RECEIVER,
+            message_id="01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a56",
         )
     ),
     "kopuro.webhook.changed.v1.without_message": _event(

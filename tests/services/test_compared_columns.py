@@ -58,7 +58,10 @@ from runtime.messaging.outbox.unreceipted import Unreceipted
 from runtime.messaging.ports import Outgoing
 from runtime.storage.columns import Instant, Json
 from runtime.storage.database import Database
-from services.delivery.adapters.tables import MESSAGES
+from services.delivery.adapters.tables import MESSAGES, WEBHOOK_ENDPOINTS, WEBHOOK_SECRETS
+from services.delivery.webhooks.domain.endpoint import commitment as endpoint_commitment
+from services.delivery.webhooks.owners import OVERLAP
+from services.delivery.webhooks.webhook_facts import secret_digest
 from services.directory.adapters.tables import (
     AGREEMENTS,
     APPLICATIONS,
@@ -80,7 +83,7 @@ from services.directory.domain.client import Client, Role
 from services.directory.domain.employer_identity import entry_keys
 from services.directory.domain.entry import Standing
 from services.directory.domain.full_state import full_state, subjects_for
-from services.intake.adapters.tables import SUBMISSIONS
+from services.intake.adapters.tables import SUBMISSIONS, TRANSIT_KEYS
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.tables import OFFERS, STATEMENTS, TIMELINE
 from services.routing.domain.candidate_tree import candidates_root
@@ -150,6 +153,10 @@ class _FilledHub(HubOnDisk):
         self._watch_report()
         self._application("in_approval")
         self._application("refused", reason="not_genuine")
+        self._webhook()
+        key = {"kid": "k" * 43, "x": "x" * 43}
+        self.write("intake", TRANSIT_KEYS, **key, published_at=THEN)
+        self._published("transit_key.published", {**key, "published_at": THEN.isoformat()}, "key")
         for name, database in self.databases.items():
             copy = history_read()
             self.log.append([Envelope.decode(copy.body)])
@@ -446,8 +453,37 @@ class _FilledHub(HubOnDisk):
         if decision:
             self._published("application.decided", {**step, **decision, "step": state}, number)
 
+    def _webhook(self) -> None:
+        """An endpoint whose secret was rotated."""
+        number, url, salt = new_id(), "https://cases.example.org/hook?token=t1", bytes(range(32))
+        types = ["offer.opened"]
+        self.write(
+            "delivery",
+            WEBHOOK_ENDPOINTS,
+            id=number,
+            organization=OSH,
+            url=url,
+            types=types,
+            created_at=THEN,
+            state="unverified",
+            position=0,
+            challenge="challenge",
+            noticed=0,
+            salt=salt,
+        )
+        said = {"organization": OSH, "endpoint_id": number, "host": "cases.example.org", "client_id": OSH}
+        said |= {"state": "unverified", "commitment": endpoint_commitment(number, url, types, salt)}
+        for change, sealed, until in (
+            ("registered", b"first", THEN + OVERLAP),
+            ("secret_rotated", b"second", None),
+        ):
+            secret = {"endpoint_id": number, "sealed": sealed, "created_at": THEN, "expires_at": until}
+            self.write("delivery", WEBHOOK_SECRETS, **secret)
+            told = {**said, "change": change, "secret": secret_digest(sealed)}
+            self._published("webhook.changed", told, OSH)
+
     def _published(self, fact: str, data: Mapping[str, Any], key: str) -> None:
-        """Log a fact of the directory, and deliver it."""
+        """Log a fact of the directory or of delivery, and deliver it."""
         said = event(f"kopuro.{fact}.v1", data=dict(data), partition_key=key, time=THEN)
         self.log.append([said])
         if said.type in DELIVERED_TYPES:
@@ -641,6 +677,9 @@ RECORDS: Final[Mapping[tuple[str, str], str]] = {
     ("watch_recipients", ""): "recipient of watch reports",
     ("employer_replies", ""): "reply of an employer",
     ("applications", ""): "application",
+    ("webhook_endpoints", ""): "webhook",
+    ("webhook_secrets", ""): "webhook",
+    ("transit_keys", ""): "transit key",
 }
 KINDS: Final = ("referral", "log", *dict.fromkeys(RECORDS.values()))
 
@@ -705,6 +744,7 @@ def test_rewritten_column_is_named(databases: dict[str, str], changes: list[Chan
 SETTLED: Final = (
     ("audit", "entries", "time"),
     ("intake", "submissions", "submitted_at"),
+    ("intake", "transit_keys", "published_at"),
     ("routing", "referrals", "submitted_at"),
     ("routing", "referrals", "updated_at"),
     ("routing", "timeline", "time"),
@@ -714,6 +754,7 @@ SETTLED: Final = (
     ("delivery", "mailbox_messages", "queued_at"),
     ("delivery", "mailbox_messages", "acknowledged_at"),
     ("delivery", "mailbox_messages", "closed_at"),
+    ("delivery", "webhook_endpoints", "created_at"),
     ("directory", "revisions", "changed_at"),
     ("directory", "approvals", "requested_at"),
     ("directory", "sealing_keys", "since"),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import secrets
 from collections.abc import Iterator
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
 import httpx
 import pytest
 
-from kopuro_client import generate_key, public_key
+from kopuro_client import RefusedError, generate_key, public_key, seal
 from sandbox.broker import PrivateBroker
 from tests.journey.running_hub import RunningHub
 from tests.journey.traces import traces
@@ -171,6 +174,10 @@ def test_lone_suspension_and_revocation_carry_the_operators_name(hub: RunningHub
         assert ask(hub, "operator", "GET", path).json()["vetting"] == "vetted"
 
 
+def has_key(hub: RunningHub, service: str, kid: str) -> bool:
+    return any(place.startswith(f"{service}: ") for place in traces(hub, [kid]))
+
+
 def test_key_replacement_by_two_operators_notifies_its_owner_and_pauses_releases(
     hub: RunningHub,
 ) -> None:
@@ -185,23 +192,34 @@ def test_key_replacement_by_two_operators_notifies_its_owner_and_pauses_releases
     assert notice(owner.hub, "approval.requested", id=request["id"])["requested_by"] == "kg.operator"
     assert notice(owner.hub, "sealing_key.replaced", organization=owner.id)
     assert on_record(hub, "approval.granted", "kg.second-operator", owner.id) == 1
-    until(
-        lambda: any(place.startswith("vault: ") for place in traces(hub, [foreign["kid"]])),
-        "the new key in the vault's replica",
-    )
+    for service in ("vault", "intake"):
+        until(
+            partial(has_key, hub, service, foreign["kid"]),
+            f"the new key in the replica of {service}",
+        )
     owner.hub.accept(offer_id)
     for party in (owner, sender):
-        assert party.await_message("case.paused", referral_id)["organization"] == owner.id
+        paused = party.await_message("case.paused", referral_id)
+        assert paused["organization"] == owner.id
+    ends = dt.datetime.fromisoformat(paused["until"])
     answer = httpx.get(
         f"{hub.address('delivery')}/v1/case/{referral_id}",
         headers={"Authorization": f"Bearer {hub.token(owner.id)}"},
     )
     assert answer.status_code == 404
     # Nor does what the sender writes about the person meanwhile go to the new key.
-    sender.hub.note(referral_id, "Invented.", to=owner.id)
-    refused = sender.await_message("submission.refused", referral_id)
-    assert refused["problem"]["type"] == "urn:kopuro:problem:not-in-this-state"
-    assert "no note goes to it yet" in refused["problem"]["detail"]
+    with pytest.raises(RefusedError) as caught:
+        sender.hub.note(referral_id, "Invented.", to=owner.id)
+    assert (caught.value.status, caught.value.type) == (409, "urn:kopuro:problem:not-in-this-state")
+    assert caught.value.until == ends
+    # So in a line of a batch, as the gateway sends it for an organisation that uses AMQP.
+    note = seal({"text": "Invented."}, foreign)
+    line = httpx.post(
+        f"{hub.address('intake')}/v1/submissions:batch",
+        headers={"Authorization": f"Bearer {hub.token(sender.id)}", "Content-Type": "application/x-ndjson"},
+        content=json.dumps({"submit": "note", "referral_id": referral_id, "note": note}),
+    ).json()
+    assert (line["status"], dt.datetime.fromisoformat(line["problem"]["until"])) == (409, ends)
     assert "note.delivered" not in {
         message["type"].split(".", 1)[1].removesuffix(".v1")
         for message in owner.hub.mailbox(limit=200)["items"]

@@ -52,7 +52,7 @@ DELIVERY: Final[Tables] = {
     ),
     "mailbox_consumers": omitted(
         Reason.unstated,
-        "an owner's consumer: a position that is too late skips messages",
+        "an owner's consumer: a later position leaves out messages, and moves with each acknowledgement",
         *("organization", "name", "position", "types", "contract", "created_at"),
     ),
     "consumer_acknowledgements": omitted(
@@ -72,17 +72,40 @@ DELIVERY: Final[Tables] = {
     "report_ends": omitted(
         Reason.derived, "ends of watch reports, for reports that come later", "subject", "reason", "ended_at"
     ),
-    "webhook_endpoints": omitted(
-        Reason.uncompared,
-        "webhook.changed has the host and not the URL; a notice has no content of a case",
-        *("id", "organization", "url", "types", "created_at", "state", "reason", "disabled_at", "position"),
-        *("challenge", "failing_since", "last_failure", "noticed"),
-    ),
-    "webhook_secrets": omitted(
-        Reason.sealed,
-        "sealed with a key that is not in the database",
-        *("number", "endpoint_id", "sealed", "created_at", "expires_at"),
-    ),
+    "webhook_endpoints": {
+        "id": Compared("webhook.changed", "endpoint_id"),
+        "organization": Compared("webhook.changed", "organization"),
+        # They open the commitment. Without one, as in facts of earlier builds, the host is compared.
+        "url": Compared("webhook.changed", "commitment"),
+        "types": Compared("webhook.changed", "commitment"),
+        "salt": Compared("webhook.changed", "commitment"),
+        "created_at": Compared("webhook.changed", "time"),
+        "state": Compared("webhook.changed", "state"),
+        **omitted(
+            Reason.derived, "why and when it was disabled; the state is compared", "reason", "disabled_at"
+        ),
+        **omitted(
+            Reason.bookkeeping,
+            "a later position leaves out notices, of messages that are in the mailbox anyway",
+            "position",
+        ),
+        **omitted(
+            Reason.bookkeeping, "the text that the URL must repeat; the state is compared", "challenge"
+        ),
+        **omitted(
+            Reason.bookkeeping,
+            "how long it has failed; a disabled endpoint has an entry",
+            *("failing_since", "last_failure", "noticed"),
+        ),
+    },
+    "webhook_secrets": {
+        **omitted(Reason.bookkeeping, "the order", "number"),
+        "endpoint_id": Compared("webhook.changed", "endpoint_id"),
+        "sealed": Compared("webhook.changed", "secret"),
+        "created_at": Compared("webhook.changed", "time"),
+        # The previous secret signs for a day after a rotation.
+        "expires_at": Compared("webhook.changed", "time"),
+    },
     "webhook_notices": omitted(
         Reason.bookkeeping,
         "notices of messages that are in the mailbox anyway",

@@ -28,11 +28,11 @@ INTAKE: Final[Tables] = {
     "sealing_keys": omitted(
         Reason.derived, "the ids of keys in organization.changed, for an error", "organization", "kid"
     ),
-    "transit_keys": omitted(
-        Reason.uncompared,
-        "the key that cases are sealed to on their way to the vault (transit_key.published)",
-        *("kid", "x", "published_at"),
-    ),
+    "transit_keys": {
+        "kid": Compared("transit_key.published", "kid"),
+        "x": Compared("transit_key.published", "x"),
+        "published_at": Compared("transit_key.published", "published_at"),
+    },
     "transit_counts": omitted(
         Reason.bookkeeping,
         "a wrong count keeps a transit key, or closes it early",

@@ -69,6 +69,7 @@ _SUMMARY_FIELDS = (
     "endpoint_id",
     "host",
     "change",
+    "state",
     "receives",
     "percent",
     "failing_since",

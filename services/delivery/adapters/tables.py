@@ -198,6 +198,9 @@ WEBHOOK_ENDPOINTS = Table(
     Column("last_failure", Instant),
     # The highest share of the failing time, in percent, that its owner was notified of.
     Column("noticed", Integer, nullable=False),
+    # Opens the log's commitment to the URL and the types. Null for an endpoint that an earlier build
+    # registered, until its owner changes it.
+    Column("salt", LargeBinary),
     Index("webhook_endpoints_organization", "organization"),
 )
 

@@ -191,6 +191,9 @@ class Dispatcher:
                 self._seal.open(endpoint.id, sealed)
                 for sealed in self._endpoints.secrets(transaction, endpoint.id, now)
             )
+            if not secrets:
+                # A request without a signature goes to nobody: only a writer to the database deletes them.
+                raise Unavailable("The webhook has no secret.")
         except Unavailable as fault:
             _log.error("webhook secret cannot be opened", extra={"reason": fault.detail})
             return []

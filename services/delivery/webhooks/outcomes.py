@@ -116,7 +116,7 @@ class Outcomes:
                     self._endpoints.put(transaction, judged)
                 if self._is_refused_alone(transaction, outcome, notice, endpoint):
                     told = self._facts.changed(
-                        endpoint, "message_refused", outcome.ended_at, message_id=notice.message_id
+                        judged, "message_refused", outcome.ended_at, message_id=notice.message_id
                     )
                     events.append(told)
         self._outbox.add(transaction, events)

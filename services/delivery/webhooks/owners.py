@@ -62,6 +62,7 @@ class EndpointOwners:
         clock: Clock,
         new_id: Callable[[], str],
         new_challenge: Callable[[], str],
+        new_salt: Callable[[], bytes],
         is_local: bool,
         sender: Sender,
         after_commit: Callable[[], None],
@@ -69,7 +70,7 @@ class EndpointOwners:
     ) -> None:
         """is_local: see `EndpointUrl.of`. sender: says which addresses it refuses.
 
-        changes: how many an organisation may make, see `CHANGES`.
+        new_salt: returns SALT_BYTES random bytes. changes: how many an organisation may make, see `CHANGES`.
         """
         self._database = database
         self._endpoints = endpoints
@@ -80,6 +81,7 @@ class EndpointOwners:
         self._clock = clock
         self._new_id = new_id
         self._new_challenge = new_challenge
+        self._new_salt = new_salt
         self._is_local = is_local
         self._sender = sender
         self._after_commit = after_commit
@@ -99,6 +101,7 @@ class EndpointOwners:
             types=_checked(types),
             created_at=now,
             challenge=self._new_challenge(),
+            salt=self._new_salt(),
         )
         secret, sealed = self._seal.make(endpoint.id)
         with self._database.write() as transaction:
@@ -112,7 +115,7 @@ class EndpointOwners:
             self._endpoints.add(transaction, endpoint)
             self._endpoints.add_secret(transaction, endpoint.id, sealed, now)
             self._challenge(transaction, endpoint, now, now + _FIRST_CHALLENGE_AFTER)
-            self._say(transaction, endpoint, "registered", now, client_id)
+            self._say(transaction, endpoint, "registered", now, client_id, sealed=sealed)
         self._after_commit()
         return NewSecret(endpoint=endpoint, secret=secret)
 
@@ -163,8 +166,9 @@ class EndpointOwners:
                 endpoint = replace(endpoint, challenge=self._new_challenge(), health=Health())
                 self._notices.resume(transaction, endpoint.id, now=now, until=now + SENT_FOR)
                 self._challenge(transaction, endpoint, now, now)
+            endpoint = self._committed(before, endpoint)
             self._endpoints.put(transaction, endpoint)
-            self._say(transaction, endpoint, _change(before, endpoint), now, client_id)
+            self._say(transaction, endpoint, _change(before, endpoint), now, client_id, before=before)
         self._after_commit()
         return endpoint
 
@@ -182,10 +186,12 @@ class EndpointOwners:
         now = self._clock.now()
         secret, sealed = self._seal.make(endpoint_id)
         with self._database.write() as transaction:
-            endpoint = self._taken(transaction, organization, endpoint_id)
+            before = self._taken(transaction, organization, endpoint_id)
+            endpoint = self._committed(before, before)
+            self._endpoints.put(transaction, endpoint)
             self._endpoints.end_secrets(transaction, endpoint_id, now + OVERLAP, now)
             self._endpoints.add_secret(transaction, endpoint_id, sealed, now)
-            self._say(transaction, endpoint, "secret_rotated", now, client_id)
+            self._say(transaction, endpoint, "secret_rotated", now, client_id, before=before, sealed=sealed)
         self._after_commit()
         return NewSecret(endpoint=endpoint, secret=secret, previous_until=now + OVERLAP)
 
@@ -305,8 +311,22 @@ class EndpointOwners:
             due_at=due_at,
         )
 
+    def _committed(self, before: Endpoint, endpoint: Endpoint) -> Endpoint:
+        """Return the endpoint with a new salt if its URL or types changed, or if it has none yet."""
+        if endpoint.salt is None or (endpoint.url, endpoint.types) != (before.url, before.types):
+            return replace(endpoint, salt=self._new_salt())
+        return endpoint
+
     def _say(
-        self, transaction: Connection, endpoint: Endpoint, change: str, now: dt.datetime, client_id: str
+        self,
+        transaction: Connection,
+        endpoint: Endpoint,
+        change: str,
+        now: dt.datetime,
+        client_id: str,
+        *,
+        before: Endpoint | None = None,
+        sealed: bytes | None = None,
     ) -> None:
         """Notify the owner of a change. Raises RateLimited, which undoes it, unless it is a deletion.
 
@@ -317,7 +337,7 @@ class EndpointOwners:
         elif not self._changes.take(endpoint.organization):
             seconds = self._changes.seconds_until(endpoint.organization)
             raise RateLimited("Too many changes of your endpoints.", retry_after=seconds)
-        event = self._facts.changed(endpoint, change, now, client_id=client_id)
+        event = self._facts.changed(endpoint, change, now, client_id=client_id, before=before, sealed=sealed)
         self._outbox.add(transaction, [event])
 
     def _after(self, endpoint: Endpoint, event: EndpointEvent) -> Endpoint:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from hashlib import sha256
 
 from contracts.envelope import Event
 from contracts.facts import Fact, WebhookChanged, WebhookFailing
@@ -27,11 +28,15 @@ class WebhookFacts:
         *,
         client_id: str | None = None,
         message_id: str | None = None,
+        before: Endpoint | None = None,
+        sealed: bytes | None = None,
     ) -> Outgoing:
         """Return a `webhook.changed`. client_id: that asked for the change, None for the hub itself.
 
-        message_id: of the message that the endpoint keeps refusing.
+        endpoint: after the change. message_id: of the message that the endpoint keeps refusing. before: as it
+        was stored before its owner changed it. sealed: its new secret.
         """
+        earlier = None if before is None else before.commitment
         fact = WebhookChanged(
             organization=endpoint.organization,
             endpoint_id=endpoint.id,
@@ -39,6 +44,10 @@ class WebhookFacts:
             change=change,
             client_id=client_id,
             message_id=message_id,
+            state=None if change == "deleted" else endpoint.state.value,
+            commitment=endpoint.commitment,
+            previous=None if earlier == endpoint.commitment else earlier,
+            secret=None if sealed is None else secret_digest(sealed),
         )
         return self._outgoing(endpoint, fact, now)
 
@@ -69,3 +78,8 @@ class WebhookFacts:
             data=fact,
         )
         return outgoing(event)
+
+
+def secret_digest(sealed: bytes) -> str:
+    """Return what the log has of a secret: the digest of the bytes that the database holds."""
+    return "sha256:" + sha256(sealed).hexdigest()

@@ -14,6 +14,7 @@ from contracts.employer import Allegation, Employer, EmployerReport
 from contracts.errors import PointerError, Refused
 from contracts.jose import decoded
 from contracts.organization import Organization
+from contracts.paused_key import paused_key
 from contracts.sealed_text import not_sealed, require_sealed
 
 # Labour inspectorates are state bodies.
@@ -26,6 +27,10 @@ MOST_REPORTS: Final = 500
 MOST_IN_A_DAY: Final = 20
 A_DAY: Final = dt.timedelta(days=1)
 _DOMAIN: Final = b"kopuro watch report\n"
+_PAUSED: Final = (
+    "The recipient's sealing key was replaced without proof of the earlier key. No allegation goes to it"
+    " before {until}: report without this recipient, or wait."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +88,16 @@ def may_receive(organization: Organization) -> bool:
     )
 
 
+def paused_until(organization: Organization, now: dt.datetime, pause: dt.timedelta) -> dt.datetime | None:
+    """Return until when no allegation goes to the organisation's key; None if one may.
+
+    pause: after a replacement of the key without proof of the earlier one.
+    """
+    change = organization.sealing_key_change
+    until = None if change is None else change.paused_until(pause)
+    return until if until is not None and now < until else None
+
+
 def require_may_opt_in(organization: Organization | None) -> None:
     """Raises Refused `forbidden` for a kind or standing without watch reports, `conflict` without a key."""
     if organization is None or not organization.in_good_standing:
@@ -101,12 +116,14 @@ def check_report(
     made: Made,
     root_of: Callable[[str], str],
     now: dt.datetime,
+    pause: dt.timedelta,
 ) -> None:
     """Check who reports, the period, and that each evidence is sealed to an organisation that opted in.
 
     receiving: the named organisations that opted in and may receive reports. root_of: the root of an
-    organisation (`watched.py`). Raises Refused `forbidden`, `conflict` for an organisation that has made
-    MOST_REPORTS or MOST_IN_A_DAY, `invalid-submission` and `case-not-sealed`.
+    organisation (`watched.py`). pause: after the replacement of a recipient's key without proof of the
+    earlier one. Raises Refused `forbidden`, `conflict` for an organisation that has made MOST_REPORTS or
+    MOST_IN_A_DAY and during a recipient's pause, `invalid-submission` and `case-not-sealed`.
     """
     if reporter is None or not reporter.in_good_standing:
         raise Refused("forbidden", "Only active and vetted organisations may report an employer.")
@@ -135,6 +152,9 @@ def check_report(
         where = f"/evidence/{index}/sealed"
         if require_sealed(evidence.sealed, where) not in _kids(recipient, now):
             raise not_sealed(where, "The JWE is not sealed to the recipient's current key.")
+        if (until := paused_until(recipient, now, pause)) is not None:
+            error = PointerError(pointer=where, detail="The recipient's key was just replaced without proof.")
+            raise paused_key(_PAUSED, until=until, now=now, slug="conflict", errors=[error])
     if all(root_of(name) == root_of(reporter.id) for name in by_id):
         raise _invalid("/evidence", "At least one recipient must be unrelated to your organisation.")
 

@@ -29,6 +29,7 @@ from services.directory.domain.watch_report import (
     WatchReport,
     check_report,
     may_receive,
+    paused_until,
     require_may_opt_in,
 )
 from services.directory.domain.watched import root_of
@@ -50,12 +51,14 @@ class WatchReports:
         store: WatchStore,
         kept: dt.timedelta,
         *,
+        pause: dt.timedelta,
         new_salt: Callable[[], bytes] = lambda: secrets.token_bytes(SALT_BYTES),
     ) -> None:
-        """kept: how long a report counts."""
+        """kept: how long a report counts. pause: see `check_report`."""
         self._ledger = ledger
         self._store = store
         self._kept = kept
+        self._pause = pause
         self._new_salt = new_salt
 
     def report(
@@ -87,6 +90,7 @@ class WatchReports:
                 made=self._made(writing.transaction, reporter, writing.now),
                 root_of=lambda organization: root_of(organization, family),
                 now=writing.now,
+                pause=self._pause,
             )
             made = WatchReport(
                 id=new_id(),
@@ -168,10 +172,16 @@ class WatchReports:
             return self._store.receiving(transaction).get(organization)
 
     def receiving(self, after: str, limit: int) -> Sequence[Organization]:
-        """Return the organisations that receive reports now, with ids above `after`, ordered by id."""
+        """Return the organisations that receive reports now, with ids above `after`, ordered by id.
+
+        Without those whose keys are paused, so that a report to all is possible.
+        """
+        now = self._ledger.clock.now()
         with self._ledger.database.read() as transaction:
             found = self._receiving(transaction, None)
-        return [organization for organization in found if organization.id > after][:limit]
+        return [one for one in found if one.id > after and paused_until(one, now, self._pause) is None][
+            :limit
+        ]
 
     def _made(self, transaction: Connection, reporter: str, now: dt.datetime) -> Made:
         return Made(

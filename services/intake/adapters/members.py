@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,9 +29,11 @@ class MembersInMemory:
     note that was sealed before a key was replaced is still admitted after a restart.
     """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, *, pause: dt.timedelta) -> None:
+        """pause: after the replacement of a sealing key without proof of the earlier one."""
         self._database = database
         self._clock = clock
+        self._pause = pause
         self._members: dict[str, Member] = {}
         self._kids: dict[str, frozenset[str]] | None = None
 
@@ -68,7 +71,8 @@ class MembersInMemory:
         self._kids = kids
         for one in organizations:
             current = {one.sealing_key.kid} if one.sealing_key is not None else set()
-            self._members[one.id] = member_of(one, kids.get(one.id, frozenset()) - current)
+            earlier = kids.get(one.id, frozenset()) - current
+            self._members[one.id] = member_of(one, earlier, pause=self._pause)
 
     def _stored(self) -> dict[str, frozenset[str]]:
         found: dict[str, set[str]] = defaultdict(set)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -14,7 +15,8 @@ class Member:
     """An organisation.
 
     kid: the id of its sealing key, None while it has published none. earlier_kids: of the keys before that.
-    replaced: keys that their holder replaced and that are accepted for cases until their end.
+    replaced: keys that their holder replaced and that are accepted for cases until their end. paused_until:
+    nothing about a person goes to its key before; None if something may.
     """
 
     id: str
@@ -22,13 +24,19 @@ class Member:
     kid: str | None
     earlier_kids: frozenset[str] = frozenset()
     replaced: tuple[ReplacedKey, ...] = ()
+    paused_until: dt.datetime | None = None
 
 
 Members = Callable[[str], Member | None]
 
 
-def member_of(organization: Organization, earlier_kids: frozenset[str] = frozenset()) -> Member:
-    """Return the member for an organisation's record."""
+def member_of(
+    organization: Organization,
+    earlier_kids: frozenset[str] = frozenset(),
+    *,
+    pause: dt.timedelta = dt.timedelta(),
+) -> Member:
+    """Return the member for an organisation's record. pause: after a replacement of its key without proof."""
     change = organization.sealing_key_change
     return Member(
         id=organization.id,
@@ -36,6 +44,7 @@ def member_of(organization: Organization, earlier_kids: frozenset[str] = frozens
         kid=organization.sealing_key.kid if organization.sealing_key else None,
         earlier_kids=earlier_kids,
         replaced=() if change is None else change.replaced,
+        paused_until=None if change is None else change.paused_until(pause),
     )
 
 
@@ -59,6 +68,24 @@ def receiver_keys(members: Members, receiver: str) -> frozenset[str]:
         where = PointerError(pointer="/to", detail="This organisation has published no sealing key.")
         raise Refused("receiver-has-no-key", "The receiver cannot receive cases yet.", errors=(where,))
     return frozenset({member.kid, *(key.kid for key in member.replaced)})
+
+
+def paused_until(
+    members: Members, organizations: Iterable[str], kid: str, now: dt.datetime
+) -> dt.datetime | None:
+    """Return until when nothing may be sealed to those of the organisations that have or had this key.
+
+    None if something may. An earlier key counts too: the pause is the organisation's.
+    """
+    ends = [
+        member.paused_until
+        for name in organizations
+        if (member := members(name)) is not None
+        and member.paused_until is not None
+        and now < member.paused_until
+        and kid in keys_of(members, [name])
+    ]
+    return max(ends, default=None)
 
 
 def keys_of(members: Members, organizations: Iterable[str]) -> frozenset[str]:

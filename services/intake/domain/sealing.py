@@ -9,13 +9,17 @@ from contracts.sealed_text import not_sealed, require_sealed
 __all__ = ["require_note_sealed_to", "require_sealed", "require_sealed_to"]
 
 
-def require_sealed_to(jwe: str, kids: Collection[str], pointer: str) -> None:
-    """Raises Refused `case-not-sealed` with the pointer unless the JWE is sealed to one of the keys."""
-    if require_sealed(jwe, pointer) not in kids:
+def require_sealed_to(jwe: str, kids: Collection[str], pointer: str) -> str:
+    """Return the id of the key. Raises Refused `case-not-sealed` with the pointer for another key."""
+    kid = require_sealed(jwe, pointer)
+    if kid not in kids:
         raise not_sealed(pointer, "The JWE is not sealed to the receiver's current key.")
+    return kid
 
 
-def require_note_sealed_to(jwe: str, kids: Collection[str]) -> None:
-    """Raises Refused `case-not-sealed` with the pointer /note unless it is sealed to one of the keys."""
-    if require_sealed(jwe, "/note") not in kids:
+def require_note_sealed_to(jwe: str, kids: Collection[str]) -> str:
+    """Return the id of the key. Raises Refused `case-not-sealed` with the pointer /note for another key."""
+    kid = require_sealed(jwe, "/note")
+    if kid not in kids:
         raise not_sealed("/note", "The JWE is not sealed to a key of the note's receiver.")
+    return kid

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 
-from contracts.codes import KeyManner
 from contracts.facts import OrganizationChanged
 from contracts.organization import SealingKey, SealingKeyChange
 from contracts.records import read
@@ -49,8 +48,8 @@ class SealingKeysInMemory:
             self._changes.pop(record.key, None)
             if change is not None:
                 changed = self._changes[record.key] = read(SealingKeyChange, change)
-                if changed.manner is KeyManner.approved:
-                    self._paused_until[record.key] = changed.at + self._pause
+                if (until := changed.paused_until(self._pause)) is not None:
+                    self._paused_until[record.key] = until
             if key is None:
                 self._keys.pop(record.key, None)
             else:

@@ -13,6 +13,7 @@ from kopuro_client import (
     RefusedError,
     UnavailableError,
 )
+from kopuro_client.errors import Problem
 from kopuro_client.responses import (
     MOST_SEPARATORS,
     error_of,
@@ -129,6 +130,18 @@ def test_batch_response_with_too_many_lines_raises_defect_error_at_the_first_of_
         json_lines(body, expected=2)
     with pytest.raises(DefectError, match="not a JSON object"):
         json_lines(body, expected=4)
+
+
+def test_refusal_has_the_time_until_which_it_holds() -> None:
+    until = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
+    refused = of(409, json.dumps(Refused("conflict", "Wait.", until=until).problem()).encode())
+    assert isinstance(refused, RefusedError)
+    assert refused.until == until
+    assert Problem.read(refused.problem.as_json(), status=409, reason="") == refused.problem
+    for text in ("tomorrow", "2026-03-02T12:00:00", 12):
+        odd = of(409, json.dumps({"title": "Wait", "until": text}).encode())
+        assert isinstance(odd, RefusedError)
+        assert odd.until is None
 
 
 def test_refusal_message_omits_repeated_title_and_status() -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from contracts.commitment import SALT_BYTES
 from runtime.access.standing import IsExcluded
 from runtime.access.token_buckets import TokenBuckets
 from runtime.identifiers import new_id
@@ -88,6 +89,7 @@ def build_webhooks(platform: Platform, *, is_excluded: IsExcluded) -> Webhooks |
         clock=platform.clock,
         new_id=new_id,
         new_challenge=lambda: secrets.token_urlsafe(32),
+        new_salt=lambda: secrets.token_bytes(SALT_BYTES),
         is_local=bool(settings.webhook_networks),
         sender=sender,
         after_commit=after_commit,

@@ -121,6 +121,7 @@ def endpoint_of(row: Row[Any]) -> Endpoint:
         position=row.position,
         challenge=row.challenge,
         health=Health(failing_since=row.failing_since, last_failure=row.last_failure, noticed=row.noticed),
+        salt=None if row.salt is None else bytes(row.salt),
     )
 
 
@@ -135,4 +136,5 @@ def _changeable(endpoint: Endpoint) -> dict[str, Any]:
         "failing_since": endpoint.health.failing_since,
         "last_failure": endpoint.health.last_failure,
         "noticed": endpoint.health.noticed,
+        "salt": endpoint.salt,
     }

@@ -8,11 +8,13 @@ in the mailbox; once it is active again, notices continue with the oldest of the
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
+from contracts.canonical import canonical_json
+from contracts.commitment import commitment_to
 from contracts.errors import Refused
 from services.delivery.domain.selection import name_of
 from services.delivery.webhooks.domain.endpoint_url import EndpointUrl
@@ -82,6 +84,7 @@ _OUTAGE: Final = dt.timedelta(minutes=2)
 # After this time without an attempt, the endpoint's condition is unknown. Longer than any pause between
 # retries.
 _FORGOTTEN_AFTER: Final = dt.timedelta(days=1)
+_COMMITTED: Final = b"kopuro webhook endpoint\n"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +129,8 @@ class Endpoint:
     types: the messages that it gets notices of, by whole type or name; empty: all. position: the mailbox
     sequence up to which notices were made. challenge: the text that the endpoint must return to be verified.
     reason: why it is disabled (`owner`, `gone` or `failing`), else None. since: when it was disabled; None if
-    it is not disabled, or if an earlier build disabled it.
+    it is not disabled, or if an earlier build disabled it. salt: of the commitment to this URL and these
+    types; None until the owner changes an endpoint that an earlier build registered.
     """
 
     id: str
@@ -140,6 +144,12 @@ class Endpoint:
     position: int = 0
     challenge: str = field(default="", repr=False)
     health: Health = field(default_factory=Health)
+    salt: bytes | None = field(default=None, repr=False)
+
+    @property
+    def commitment(self) -> str | None:
+        """Return the commitment to the URL and the types that the log holds; None without a salt."""
+        return None if self.salt is None else commitment(self.id, self.url.text, self.types, self.salt)
 
     @property
     def disabled_at(self) -> dt.datetime | None:
@@ -159,3 +169,13 @@ class Endpoint:
     def wants(self, message_type: str) -> bool:
         """Return whether the endpoint gets notices of messages of this type."""
         return not self.types or message_type in self.types or name_of(message_type) in self.types
+
+
+def commitment(endpoint_id: str, url: str, types: Collection[str], salt: bytes) -> str:
+    """Return the commitment to where an endpoint is and which messages it gets notices of.
+
+    The log has no URL: its path and query may be a secret of the receiver. Raises ValueError for a salt of
+    another length.
+    """
+    content = canonical_json({"id": endpoint_id, "types": sorted(types), "url": url})
+    return commitment_to(content, salt, domain=_COMMITTED)

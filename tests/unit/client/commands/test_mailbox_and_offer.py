@@ -328,6 +328,8 @@ NOT_IN_A_LINE = {
     "facts",  # urgency, needs and region
     "problem",  # `refused=`
     "content",  # a commitment
+    "commitment",
+    "secret",  # the digest of a sealed one
     "queues",  # of a digest: the number of each
     "employer",  # its name
     "recipients",  # the reader is one of them

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import datetime as dt
+
 import orjson
 import pytest
 import sqlalchemy.exc
 from kombu.exceptions import OperationalError
 
 from contracts.errors import PROBLEM_PREFIX, PointerError, Refused, Unavailable
+from contracts.paused_key import paused_key
 from runtime.telemetry import trace
 from runtime.web.problems import method_not_allowed, response_for
 
@@ -26,6 +29,15 @@ def test_refusal_until_a_time_says_when_to_continue() -> None:
     answer = response_for(Refused("too-many-statements", "Too many.", retry_after=3600))
     assert (answer.status, answer.headers["Retry-After"]) == (429, "3600")
     assert "Retry-After" not in response_for(Refused("not-found", "Nothing.")).headers
+
+
+def test_refusal_until_a_time_has_it_as_a_member_and_retry_after() -> None:
+    until = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
+    now = until - dt.timedelta(seconds=1, microseconds=1)
+    answer = response_for(paused_key("Wait until {until}.", until=until, now=now))
+    assert (answer.status, answer.headers["Retry-After"]) == (409, "2")
+    body = orjson.loads(answer.body)
+    assert (body["until"], body["detail"]) == ("2026-03-02T12:00:00Z", "Wait until 2026-03-02T12:00:00Z.")
 
 
 @pytest.mark.parametrize(

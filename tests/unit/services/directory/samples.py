@@ -17,6 +17,7 @@ from runtime.access.signer import TokenSigner
 from runtime.access.tokens import Principal
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.outbox.outbox import Outbox
+from runtime.settings import KEY_PAUSE
 from runtime.storage.database import Database
 from services.directory import admission
 from services.directory.adapters.application_store import SqlApplicationStore
@@ -201,7 +202,7 @@ class Directory:
         self.service_approvals = ServiceApprovals(ledger, self.approvals)
         self.suspensions = Suspensions(ledger)
         self.watch_store = SqlWatchStore()
-        self.watch_reports = WatchReports(ledger, self.watch_store, REPORTS_KEPT)
+        self.watch_reports = WatchReports(ledger, self.watch_store, REPORTS_KEPT, pause=KEY_PAUSE)
         self.watched_employers = WatchedEmployers(ledger, self.watch_store, REPORTS_KEPT)
         self.listings = Listings(database=self.database, register=register, index=index)
         proof_keys = SqlProofKeyStore()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -433,6 +434,56 @@ def test_note_sealed_to_earlier_key_of_sender_is_admitted(bench: IntakeBench) ->
     bench.members[OSH] = replace(bench.members[OSH], kid="new", earlier_kids=frozenset({OSH_KID}))
     for kid in ("new", OSH_KID):
         submit_command(bench, caller(MOSCOW, new_id=new_id), referral, AddNote(note=sealed(kid)))
+
+
+def test_note_to_a_key_replaced_without_proof_is_refused_and_the_step_is_possible_without_it(
+    bench: IntakeBench,
+) -> None:
+    referral = bench.submit()
+    note_offers(bench, offer_opened(OFFER, referral))
+    until = NOON + dt.timedelta(hours=2)
+    bench.members[OSH] = replace(
+        bench.members[OSH], kid="new", earlier_kids=frozenset({OSH_KID}), paused_until=until
+    )
+    before = bench.counts()
+    refused = []
+    for kid in ("new", OSH_KID):
+        for subject, body in (
+            (referral, AddNote(note=sealed(kid))),
+            (OFFER, DeclineOffer(reason=DeclineReason.other, note=sealed(kid))),
+            (referral, HandBack(reason=HandBackReason.other, note=sealed(kid))),
+        ):
+            with pytest.raises(Refused) as caught:
+                submit_command(bench, caller(MOSCOW), subject, body)
+            refused.append(caught.value)
+    assert bench.counts() == before
+    assert {(one.slug, one.status, one.retry_after) for one in refused} == {("not-in-this-state", 409, 7200)}
+    assert {one.problem()["until"] for one in refused} == {until.isoformat().replace("+00:00", "Z")}
+    assert ["decline without the note" in one.detail for one in refused] == [False, True, False] * 2
+    assert ["hand the referral back without the note" in one.detail for one in refused] == [
+        False,
+        False,
+        True,
+    ] * 2
+    for subject, body in (
+        (OFFER, DeclineOffer(reason=DeclineReason.no_capacity)),
+        (referral, HandBack(reason=HandBackReason.out_of_area)),
+    ):
+        submit_command(bench, caller(MOSCOW, new_id=new_id), subject, body)
+    # The pause of another candidate does not concern the one that the note is sealed to.
+    submit_command(bench, caller(OSH, new_id=new_id), referral, AddNote(note=sealed(MOSCOW_KID)))
+    bench.members[OSH] = replace(bench.members[OSH], paused_until=NOON)
+    submit_command(bench, caller(MOSCOW, new_id=new_id), referral, AddNote(note=sealed("new")))
+
+
+def test_replaced_case_for_a_key_replaced_without_proof_is_refused(bench: IntakeBench) -> None:
+    referral = bench.submit()
+    note_offers(bench, offer_opened(OFFER, referral))
+    until = NOON + dt.timedelta(hours=2)
+    bench.members[MOSCOW] = replace(bench.members[MOSCOW], paused_until=until)
+    with pytest.raises(Refused) as caught:
+        submit_command(bench, caller(), referral, Replacement(case=sealed(MOSCOW_KID), to=MOSCOW))
+    assert (caught.value.slug, caught.value.until) == ("not-in-this-state", until)
 
 
 def test_parties_unknown_to_intake_are_looked_up_for_a_note(bench: IntakeBench) -> None:

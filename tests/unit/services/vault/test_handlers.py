@@ -1027,7 +1027,8 @@ def test_replaced_case_for_a_replaced_key_is_refused_during_the_pause(vault: Wor
     vault.receive(event(SealedCaseReplaced(referral_id=REFERRAL, sender=SENDER, to=ACCEPTOR, case=again)))
     refused = only(SubmissionRefused, vault.sent())
     assert refused.problem["type"].endswith("not-in-this-state")
-    assert "again after 2026-03-02T12:00:00+00:00, with another Idempotency-Key" in refused.problem["detail"]
+    assert "again after 2026-03-02T12:00:00Z, with another Idempotency-Key" in refused.problem["detail"]
+    assert refused.problem["until"] == "2026-03-02T12:00:00Z"
 
 
 @pytest.mark.parametrize(("author", "receiver"), [(SENDER, ACCEPTOR), (ACCEPTOR, SENDER)])
@@ -1040,11 +1041,37 @@ def test_note_to_a_replaced_key_is_refused_during_the_pause(
     refused = only(SubmissionRefused, vault.sent())
     assert (refused.organization, refused.submission_id) == (author, "submission-1")
     assert refused.problem["type"].endswith("not-in-this-state")
-    assert f"again after {until.isoformat()}, with another Idempotency-Key" in refused.problem["detail"]
+    assert "again after 2026-03-02T12:00:00Z, with another Idempotency-Key" in refused.problem["detail"]
+    assert refused.problem["until"] == "2026-03-02T12:00:00Z"
     assert not [one for one in vault.sent() if isinstance(one.data, SealedNoteReleased)]
     vault.clock.time = until
     vault.receive(note(author))
     assert only(SealedNoteReleased, vault.sent()[1:]).organization == receiver
+
+
+@pytest.mark.parametrize("note_first", [True, False])
+@pytest.mark.parametrize("step", ["decline", "hand back"])
+def test_note_of_a_step_is_refused_during_the_pause_and_the_step_counts(
+    vault: Workbench, step: str, note_first: bool
+) -> None:
+    if step == "decline":
+        author, message, decided = STRANGER, note(STRANGER, offer_id=OFFER), decline()
+    else:
+        vault.receive(acceptance())
+        author, message, decided = ACCEPTOR, hand_back_note(), hand_back()
+    vault.keys.pauses[SENDER] = NOW + dt.timedelta(hours=24)
+    for one in (message, decided) if note_first else (decided, message):
+        vault.receive(one)
+    refused = only(SubmissionRefused, vault.sent())
+    assert (refused.organization, refused.submission_id) == (author, "submission-1")
+    assert refused.problem["detail"].startswith(
+        "Your decline or hand-back has taken effect, without its note"
+    )
+    assert refused.problem["until"] == "2026-03-02T12:00:00Z"
+    vault.clock.time += dt.timedelta(hours=25)
+    vault.sealed_messages.retry_due()
+    assert [e for e in vault.sent() if isinstance(e.data, SealedNoteReleased)] == []
+    assert vault.stored("held_notes") == ""
 
 
 def test_closing_a_paused_referral_erases_its_case(vault: Workbench) -> None:

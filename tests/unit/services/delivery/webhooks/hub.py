@@ -10,6 +10,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from contracts.commitment import SALT_BYTES
 from contracts.facts import Fact, WebhookChanged, WebhookFailing
 from runtime.access.token_buckets import TokenBuckets
 from runtime.identifiers import new_id
@@ -72,11 +73,12 @@ class WebhookHub:
         self._sender: Sender = sender or self.sender
         self.excluded: set[str] = set()
         self._challenges = count()
+        self._salts = count()
         self.restart()
 
     def restart(self) -> None:
         database, outbox = self.bench.database, Outbox(MESSAGING.outbox)
-        seal = KeyFileSeal.from_file(self._directory / "webhooks.key")
+        seal = self.seal = KeyFileSeal.from_file(self._directory / "webhooks.key")
         self.endpoints, self.notices = SqlEndpoints(), SqlNotices()
         facts = WebhookFacts("/kg/delivery", new_id)
         outcomes = Outcomes(
@@ -105,6 +107,7 @@ class WebhookHub:
             clock=self.clock,
             new_id=new_id,
             new_challenge=lambda: f"challenge-{next(self._challenges)}",
+            new_salt=lambda: next(self._salts).to_bytes(SALT_BYTES),
             is_local=self._is_local,
             sender=self._sender,
             after_commit=lambda: None,

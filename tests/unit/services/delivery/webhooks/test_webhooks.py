@@ -12,21 +12,23 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete, update
 
 from contracts.codes import Urgency
 from contracts.envelope import Event
 from contracts.errors import RateLimited, Refused
 from contracts.facts import Fact, OfferAccepted, OfferOpened, ReferralFailed, WebhookChanged
 from runtime.identifiers import new_id
+from services.delivery.adapters.tables import WEBHOOK_ENDPOINTS, WEBHOOK_SECRETS
 from services.delivery.webhooks import operations
 from services.delivery.webhooks.adapters.http_sender import HttpSender
 from services.delivery.webhooks.dispatcher import PLACES_PER_ENDPOINT, Dispatcher
-from services.delivery.webhooks.domain.endpoint import Endpoint, EndpointState
+from services.delivery.webhooks.domain.endpoint import Endpoint, EndpointState, commitment
 from services.delivery.webhooks.domain.endpoint_url import EndpointUrl
 from services.delivery.webhooks.feeder import Feeder
 from services.delivery.webhooks.owners import CHANGES, MOST_ENDPOINTS
 from services.delivery.webhooks.ports import NotSent
+from services.delivery.webhooks.webhook_facts import secret_digest
 from tests.support.events import message_of
 from tests.support.webhook_receiver import Received, repeating_challenge
 from tests.unit.services.delivery.webhooks.hub import URL, WebhookHub
@@ -650,6 +652,58 @@ def test_database_outbox_and_logs_hold_no_secret_and_no_answer(
     for secret in (new.secret.shared.removeprefix("whsec_"), new.secret.mac_key.hex(), new.secret.seed.hex()):
         assert secret not in stored
     assert "s3cret" not in str(hub.owners.attempts(ACCEPTOR, new.endpoint.id, before=None, limit=9))
+
+
+def test_log_gets_commitments_to_url_and_types_and_digests_of_sealed_secrets(hub: WebhookHub) -> None:
+    new = hub.verified()
+    first = hub.state(new)
+    hub.owners.change(ACCEPTOR, "client-1", new.endpoint.id, types=["offer.opened"])
+    second = hub.state(new)
+    hub.owners.rotate(ACCEPTOR, "client-1", new.endpoint.id)
+    with hub.bench.database.read() as transaction:
+        sealed = hub.endpoints.secrets(transaction, new.endpoint.id, NOW)
+    hub.owners.delete(ACCEPTOR, "client-1", new.endpoint.id)
+    assert first.salt is not None
+    assert second.salt not in (first.salt, None)
+    before = commitment(first.id, URL, (), first.salt)
+    after = commitment(first.id, URL, ["offer.opened"], second.salt or b"")
+    newest, oldest = (secret_digest(one) for one in sealed)
+    facts = [event.data for event in hub.bench.sent() if isinstance(event.data, WebhookChanged)]
+    assert [(one.change, one.state, one.commitment, one.previous, one.secret) for one in facts] == [
+        ("registered", "unverified", before, None, oldest),
+        ("verified", "active", before, None, None),
+        ("changed", "active", after, before, None),
+        ("secret_rotated", "active", after, None, newest),
+        ("deleted", None, after, None, None),
+    ]
+    assert "s3cret" not in str([event.data for event in hub.bench.sent()])
+
+
+@ON_ONE_DATABASE
+def test_endpoint_of_an_earlier_build_gets_a_salt_from_its_owner_only(hub: WebhookHub) -> None:
+    new = hub.owners.register(ACCEPTOR, "client-1", URL, ())
+    with hub.bench.database.write() as transaction:
+        transaction.execute(update(WEBHOOK_ENDPOINTS).values(salt=None))
+    hub.later(seconds=5)
+    verified = hub.bench.sent()[-1].data
+    assert isinstance(verified, WebhookChanged)
+    assert (verified.change, verified.commitment) == ("verified", None)
+    hub.owners.rotate(ACCEPTOR, "client-1", new.endpoint.id)
+    rotated = hub.bench.sent()[-1].data
+    assert isinstance(rotated, WebhookChanged)
+    assert rotated.commitment == commitment(new.endpoint.id, URL, (), hub.state(new).salt or b"")
+    assert rotated.previous is None
+
+
+@ON_ONE_DATABASE
+def test_endpoint_without_a_secret_gets_no_request(hub: WebhookHub, caplog: pytest.LogCaptureFixture) -> None:
+    hub.verified()
+    with hub.bench.database.write() as transaction:
+        transaction.execute(delete(WEBHOOK_SECRETS))
+    hub.bench.receive(overdue(REFERRAL))
+    hub.settle()
+    assert hub.sender.requests == []
+    assert [getattr(one, "reason", "") for one in caplog.records] == ["The webhook has no secret."]
 
 
 def test_endpoint_has_one_open_test_however_often_it_is_asked_for(hub: WebhookHub) -> None:

@@ -25,6 +25,7 @@ from contracts.topology import EVENTS
 from kopuro_client.sealing import generate_key, public_key, seal
 from runtime.access.standing import excluded_refusal
 from runtime.access.tokens import Principal
+from runtime.settings import KEY_PAUSE
 from runtime.web.request import Request
 from runtime.web.response import Response
 from services.directory import api
@@ -362,6 +363,23 @@ def test_evidence_must_be_sealed_to_an_organization_that_opted_in(network: Direc
     refused = refusal_of(lambda: network.watch_reports.report(NGO, submission(evidence=(wrong,))))
     assert (refused.slug, refused.errors[0].pointer) == ("case-not-sealed", "/evidence/0/sealed")
     assert network.watch_reports.reports_of(NGO, "", 9) == []
+
+
+def test_evidence_for_a_key_replaced_without_proof_is_refused_during_the_pause(network: Directory) -> None:
+    key = generate_key()
+    network.keys.publish(UNION, read(SealingKey, public_key(key)), by=OPERATOR.id, operator=True)
+    sealed = Evidence(organization=UNION, sealed=seal({"text": "Invented."}, public_key(key)))
+    until = network.clock.now() + KEY_PAUSE
+    refused = refusal_of(lambda: network.watch_reports.report(NGO, submission(evidence=(sealed,))))
+    assert (refused.slug, refused.until, refused.retry_after) == ("conflict", until, 86_400)
+    assert [error.pointer for error in refused.errors] == ["/evidence/0/sealed"]
+    assert "without this recipient" in refused.detail
+    assert network.watch_reports.reports_of(NGO, "", 9) == []
+    assert [one.id for one in network.watch_reports.receiving("", 9)] == [INSPECTORATE]
+    network.watch_reports.report(NGO, submission(INSPECTORATE))
+    network.clock.time = until
+    assert {one.id for one in network.watch_reports.receiving("", 9)} == {UNION, INSPECTORATE}
+    network.watch_reports.report(NGO, submission(evidence=(sealed,)))
 
 
 def test_period_must_not_be_in_the_future(network: Directory) -> None:

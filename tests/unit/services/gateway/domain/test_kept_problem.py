@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from typing import Any
 
 import pytest
 
-from contracts.errors import PointerError, problem
+from contracts.errors import PointerError, Refused, problem
 from docs import openapi
 from services.gateway.domain.kept_problem import kept_problem
 
@@ -66,6 +67,13 @@ def test_no_member_of_the_contract_is_hidden() -> None:
     assert {"urgency", "storage_countries", "age_band"} <= members
     for member in members:
         assert kept_problem(refusal(f"/{member}")) == refusal(f"/{member}")
+
+
+def test_time_until_which_a_submission_is_refused_stays() -> None:
+    until = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
+    where = PointerError(pointer="/note", detail="Wait.")
+    refused = Refused("not-in-this-state", "Wait.", errors=(where,), until=until).problem()
+    assert kept_problem(refused)["until"] == "2026-03-02T12:00:00Z"
 
 
 def test_problem_without_errors_stays() -> None:
