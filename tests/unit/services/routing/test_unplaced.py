@@ -421,6 +421,29 @@ def test_referral_whose_decision_a_change_overtakes_is_decided_again(
     assert set(chain(*viewed)) == set(), "once"
 
 
+def test_emergency_that_loses_an_offer_while_a_candidate_is_admitted_gets_another(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The decline has decided before the change; the look-up still finds as many offers as are wanted."""
+    bench.network.absorb(changed_record(small("ru.three")))
+    first = opened(bench.take(submitted(new_id(), urgency=Urgency.emergency)))
+    assert len(first) == RoutingPolicy().offers_at_once(Urgency.emergency)
+    for _ in range(3):
+        again(bench)
+    save = bench.store.save
+
+    def overtaken(transaction: Any, changes: Any) -> None:
+        monkeypatch.setattr(bench.store, "save", save)
+        bench.network.absorb(changed_record(small("ru.four")))
+        for _ in range(3):
+            bench.commands.decide_unplaced_again(NOW)
+        save(transaction, changes)
+
+    monkeypatch.setattr(bench.store, "save", overtaken)
+    assert opened(bench.take(answer(first[0], Answer.decline))) == []
+    assert [offer.organization for offer in opened(again(bench))] == ["ru.four"]
+
+
 def test_more_overtaken_referrals_than_are_noted_are_found_by_a_review(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
