@@ -16,6 +16,7 @@ from contracts.records import read
 from runtime.background import Spawn
 from runtime.messaging.replica import ReplicaRecord
 from runtime.turn import Turn, in_turns
+from services.routing.domain.decision_basis import DecisionBasis
 from services.routing.domain.directory import NO_REACH, Directory, Reach, every_search
 from services.routing.domain.observation import Observation
 from services.routing.domain.observations import Observations, ObservationsThen
@@ -76,7 +77,7 @@ class LiveDirectory:
         # Organisations whose approvals may have ended since the last `take_disapproved`.
         self._disapproved: set[str] = set()
         # Referrals that have begun to seek since the last `take_begun_to_seek`.
-        self._begun_to_seek: dict[str, object] = {}
+        self._begun_to_seek: dict[str, DecisionBasis] = {}
 
     def start(self, spawn: Spawn) -> None:
         """Start to prepare searches and records. Call it after the stored records were absorbed."""
@@ -197,7 +198,7 @@ class LiveDirectory:
             amended, self._amended = self._amended, {}
         return amended
 
-    def note_begun_to_seek(self, referral_ids: Iterable[str], basis: object) -> None:
+    def note_begun_to_seek(self, referral_ids: Iterable[str], basis: DecisionBasis) -> None:
         """Note the referrals that a committed transaction left without an offer.
 
         basis: what their decisions read (see `RoutingTransactions.basis`).
@@ -208,7 +209,7 @@ class LiveDirectory:
                 self._begun_to_seek = {}
                 _add_reach(self._amended, EVERY_VETTED_ORGANIZATION, NO_REACH)
 
-    def take_begun_to_seek(self) -> dict[str, object]:
+    def take_begun_to_seek(self) -> dict[str, DecisionBasis]:
         """Return and forget the referrals that have begun to seek, with the basis of their decisions.
 
         If they were too many to be noted, `take_amended` returns EVERY_VETTED_ORGANIZATION instead. Call this
