@@ -15,7 +15,8 @@ from contracts.organization import EVERY_VETTED_ORGANIZATION, Agreement, Organiz
 from contracts.records import read
 from runtime.background import Spawn
 from runtime.messaging.replica import ReplicaRecord
-from runtime.turn import Turn
+from runtime.turn import Turn, in_turns
+from services.routing.domain.decision_basis import DecisionBasis
 from services.routing.domain.directory import NO_REACH, Directory, Reach, every_search
 from services.routing.domain.observation import Observation
 from services.routing.domain.observations import Observations, ObservationsThen
@@ -32,6 +33,14 @@ def directory_entry(fact: Fact) -> Organization | Agreement | None:
             return organization
         case AgreementChanged(agreement=agreement):
             return agreement
+    return None
+
+
+def _entry_of(record: ReplicaRecord) -> Organization | Agreement | None:
+    if record.type == OrganizationChanged.type:
+        return read(Organization, record.data["organization"])
+    if record.type == AgreementChanged.type:
+        return read(Agreement, record.data["agreement"])
     return None
 
 
@@ -68,7 +77,7 @@ class LiveDirectory:
         # Organisations whose approvals may have ended since the last `take_disapproved`.
         self._disapproved: set[str] = set()
         # Referrals that have begun to seek since the last `take_begun_to_seek`.
-        self._begun_to_seek: dict[str, object] = {}
+        self._begun_to_seek: dict[str, DecisionBasis] = {}
 
     def start(self, spawn: Spawn) -> None:
         """Start to prepare searches and records. Call it after the stored records were absorbed."""
@@ -99,28 +108,31 @@ class LiveDirectory:
     def absorb(self, records: Sequence[ReplicaRecord]) -> None:
         """Apply new and changed directory records.
 
-        Other work runs between two of them: the directory is whole after each.
+        Other work runs between two of them, unless the replica has left out a change before the second one:
+        a later change of the same record has replaced it. The directory has the state of no version then
+        until that one is applied, and a decision could not be made again from what it records.
         """
-        turn = Turn()
         amended: dict[str, Reach] = {}
         disapproved: set[str] = set()
-        for record in records:
-            if record.type == OrganizationChanged.type:
-                organization = read(Organization, record.data["organization"])
-                before = self.directory.organization(organization.id)
-                if before is None or _approved(before) != _approved(organization):
-                    disapproved.add(organization.id)
-                reach = NO_REACH if before is None else self.directory.reach_of(organization.id)
-                self.directory.put_organization(organization, record.data["revision"])
-                _add_reach(amended, organization.id, reach)
-            elif record.type == AgreementChanged.type:
-                agreement = read(Agreement, record.data["agreement"])
-                earlier = self.directory.agreement(agreement.id)
-                self.directory.put_agreement(agreement)
-                for party in (*agreement.parties, *(() if earlier is None else earlier.parties)):
+        entries = [(record, _entry_of(record)) for record in in_turns(records)]
+        turn, is_gapless = Turn(), True
+        for record, entry in entries:
+            if is_gapless:
+                turn.end_if_over()
+            if isinstance(entry, Organization):
+                before = self.directory.organization(entry.id)
+                if before is None or _approved(before) != _approved(entry):
+                    disapproved.add(entry.id)
+                reach = NO_REACH if before is None else self.directory.reach_of(entry.id)
+                self.directory.put_organization(entry, record.data["revision"])
+                _add_reach(amended, entry.id, reach)
+            elif entry is not None:
+                earlier = self.directory.agreement(entry.id)
+                self.directory.put_agreement(entry)
+                for party in (*entry.parties, *(() if earlier is None else earlier.parties)):
                     _add_reach(amended, party, NO_REACH)
+            is_gapless = is_gapless and record.change == self.directory.version + 1
             self.directory.version = record.change
-            turn.end_if_over()
         with self._amending:
             for organization_id, reach in amended.items():
                 _add_reach(self._amended, organization_id, reach)
@@ -186,7 +198,7 @@ class LiveDirectory:
             amended, self._amended = self._amended, {}
         return amended
 
-    def note_begun_to_seek(self, referral_ids: Iterable[str], basis: object) -> None:
+    def note_begun_to_seek(self, referral_ids: Iterable[str], basis: DecisionBasis) -> None:
         """Note the referrals that a committed transaction left without an offer.
 
         basis: what their decisions read (see `RoutingTransactions.basis`).
@@ -197,7 +209,7 @@ class LiveDirectory:
                 self._begun_to_seek = {}
                 _add_reach(self._amended, EVERY_VETTED_ORGANIZATION, NO_REACH)
 
-    def take_begun_to_seek(self) -> dict[str, object]:
+    def take_begun_to_seek(self) -> dict[str, DecisionBasis]:
         """Return and forget the referrals that have begun to seek, with the basis of their decisions.
 
         If they were too many to be noted, `take_amended` returns EVERY_VETTED_ORGANIZATION instead. Call this

@@ -40,12 +40,17 @@ class Changes:
 
     @property
     def begun_to_seek(self) -> list[str]:
-        """The referrals that may get another offer, and did not have this status before."""
+        """The referrals that may get another offer, and did not have this status or have lost an offer."""
         return [
             one.id
             for one in self.after
             if one.is_seeking
-            and ((before := self.before.get(one.id)) is None or before.status is not one.status)
+            and (
+                (before := self.before.get(one.id)) is None
+                or before.status is not one.status
+                # Of an emergency.
+                or len(one.open_offers) < len(before.open_offers)
+            )
         ]
 
 

@@ -214,13 +214,27 @@ MUTATIONS = (
         edits=(
             Edit(
                 path="services/routing/handlers/unplaced.py",
-                old="for one, basis in begun.items() if basis != present)",
-                new="for one, basis in begun.items() if False)",
+                old="            if (trigger := present.trigger_after(basis)) is not None:\n",
+                new="            if (trigger := present.trigger_after(present)) is not None:\n",
             ),
         ),
         tests=(
             "tests/unit/services/routing/test_unplaced.py::"
             "test_referral_whose_decision_a_change_overtakes_is_decided_again",
+        ),
+    ),
+    Mutation(
+        name="a decision is made while a replaced change of the directory is missing",
+        edits=(
+            Edit(
+                path="services/routing/live_directory.py",
+                old="            if is_gapless:\n",
+                new="            if True:\n",
+            ),
+        ),
+        tests=(
+            "tests/unit/admin/test_routing_recompute.py::"
+            "test_decisions_between_the_changes_of_a_page_are_equal_elsewhere",
         ),
     ),
     Mutation(

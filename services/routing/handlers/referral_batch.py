@@ -14,6 +14,7 @@ from contracts.facts import DecisionsRecorded, Fact, OfferOpened
 from runtime.identifiers import new_id
 from runtime.telemetry.trace import caused_by, deciding, is_in_trace, parse
 from services.routing.domain.alerts import closed_alerts
+from services.routing.domain.decision_basis import DecisionBasis
 from services.routing.domain.late_answer import LateAnswer
 from services.routing.domain.observation import Observation, load_between
 from services.routing.domain.recorded_decision import RecordedDecision, recorded
@@ -39,7 +40,11 @@ class ReferralBatch:
     """
 
     def __init__(
-        self, referrals: Mapping[str, Referral], source: str, now: dt.datetime, basis: object = None
+        self,
+        referrals: Mapping[str, Referral],
+        source: str,
+        now: dt.datetime,
+        basis: DecisionBasis | None = None,
     ) -> None:
         self._before = dict(referrals)
         self.now = now

@@ -16,6 +16,7 @@ from runtime.messaging.ports import Outgoing
 from runtime.storage.database import Database, after_commit
 from services.routing.domain.circumstances import Circumstances, sensitive_among
 from services.routing.domain.decision import Decision, Trigger, decide
+from services.routing.domain.decision_basis import DecisionBasis
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
 from services.routing.domain.open_approval import is_approved
@@ -75,7 +76,7 @@ class RoutingTransactions:
         count: Callable[[Tally], None] = _not_counted,
         report: Callable[[Sequence[Decided]], None] = not_reported,
     ) -> None:
-        """policy: returns the policy in force; each transaction asks once.
+        """policy: returns the policy in force; all decisions of a transaction are made under one.
 
         count: takes the sums of each transaction that has committed. report: takes its decisions without a
         message.
@@ -123,12 +124,11 @@ class RoutingTransactions:
         """Return an empty batch of changes to the loaded referrals, by id."""
         return ReferralBatch(known, self._source, now, self.basis(now))
 
-    def basis(self, now: dt.datetime) -> object:
-        """Return what decisions at this time read beside the observations: an equal value if it is the same.
-
-        The day, because agreements begin and end with days.
-        """
-        return self._network.directory.version, self._policy(), now.date()
+    def basis(self, now: dt.datetime) -> DecisionBasis:
+        """Return what decisions at this time read beside the observations."""
+        return DecisionBasis(
+            directory_version=self._network.directory.version, policy=self._policy(), day=now.date()
+        )
 
     def policy(self) -> RoutingPolicy:
         """Return the policy in force."""
@@ -147,7 +147,7 @@ class RoutingTransactions:
         changes = batch.changes()
         self._store.save(transaction, changes)
         after_commit(transaction, partial(self._count, batch.tally))
-        if begun := changes.begun_to_seek:
+        if batch.basis is not None and (begun := changes.begun_to_seek):
             after_commit(transaction, partial(self._network.note_begun_to_seek, begun, batch.basis))
         if batch.decided:
             after_commit(transaction, partial(self._report, batch.decided))

@@ -82,8 +82,8 @@ class UnplacedReferrals:
         self._reach_before: dict[str, Reach] = {}
         # The organisations of `_amended` that changed again during their look-up.
         self._amended_again: set[str] = set()
-        # Referrals whose decisions had another basis than the present one, in order.
-        self._overtaken: dict[str, None] = {}
+        # Referrals whose decisions had another basis than the present one, in order, with what has changed.
+        self._overtaken: dict[str, Trigger] = {}
 
     def decide_again(self, now: dt.datetime) -> int:
         """Offer unplaced referrals for which there is a candidate now; return how many changed.
@@ -97,13 +97,13 @@ class UnplacedReferrals:
         self._note_overtaken(now)
         self._note_amended(now, context.policy)
         changed = self._network.take_changed()
-        overtaken = list(islice(self._overtaken, PAGE))
+        overtaken = dict(islice(self._overtaken.items(), PAGE))
         try:
             with self._database.read() as transaction:
                 waiting = self._first_waiting(transaction, changed, context)
                 reviewed = self._reviewed_page(transaction)
                 concerned, positions = self._concerned(transaction)
-                wanted = dict.fromkeys([*overtaken, *concerned], Trigger.directory_changed)
+                wanted = overtaken | dict.fromkeys(concerned, Trigger.directory_changed)
                 wanted |= dict.fromkeys(reviewed, Trigger.review)
                 seeking = self._store.view(transaction, wanted)
             triggers = {one.referral_id: Trigger.place_may_be_free for one in waiting[:AT_ONCE]}
@@ -137,7 +137,9 @@ class UnplacedReferrals:
         """
         begun = self._network.take_begun_to_seek()
         present = self._transactions.basis(now)
-        self._overtaken |= dict.fromkeys(one for one, basis in begun.items() if basis != present)
+        for referral_id, basis in begun.items():
+            if (trigger := present.trigger_after(basis)) is not None:
+                self._overtaken[referral_id] = trigger
 
     def _note_amended(self, now: dt.datetime, policy: RoutingPolicy) -> None:
         """Note changed organisations for their look-ups, or begin a review, which replaces look-ups.

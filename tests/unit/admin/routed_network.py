@@ -90,7 +90,12 @@ class RoutedNetwork:
         self.directory.close()
 
     def put(self, *entries: Organization | Agreement) -> None:
-        """Change the directory, and let routing read the facts."""
+        """Change the directory, and let routing read the facts and follow them."""
+        self.deliver(*entries)
+        self.view.refresh(NOW)
+
+    def deliver(self, *entries: Organization | Agreement) -> None:
+        """Change the directory, and let routing read the facts. Its process does not follow them yet."""
         with self.ledger.writing() as writing:
             for entry in entries:
                 if isinstance(entry, Organization):
@@ -106,7 +111,6 @@ class RoutedNetwork:
         changes = [one for one in envelopes if "changed" in one.type]
         with self.bench.database.write() as transaction:
             self.replica.apply(transaction, changes, NOW)
-        self.view.refresh(NOW)
 
     def apply(self, **changes: object) -> None:
         """Put another policy in force."""

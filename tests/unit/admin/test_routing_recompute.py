@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from admin.environment_files import write_environment
 from admin.hub_databases import ServiceDatabase
 from admin.routing.recompute import Recomputed, recompute
 from admin.routing.stored import stored_by
-from contracts.codes import Urgency
+from contracts.codes import Funding, Urgency, Vetting
 from contracts.records import plain
 from contracts.topology import SERVICES
 from kopuro_client.commands import main
@@ -25,8 +25,8 @@ from services.routing.domain.observation import Observation, ServiceLoad
 from services.routing.domain.observed_record import ObservedOrganizations, observation_of
 from services.routing.domain.places import Demand
 from tests.long_run import times
-from tests.unit.admin.routed_network import RoutedNetwork
-from tests.unit.services.routing.samples import NOW
+from tests.unit.admin.routed_network import CITIES, RECEIVERS, RoutedNetwork
+from tests.unit.services.routing.samples import NOW, organization, service
 
 DECISIONS = 1_000
 
@@ -94,6 +94,48 @@ def test_many_decisions_are_equal_elsewhere(copied: Path) -> None:
     assert max(c["revision"] for one in records for c in one["candidates"]) > 3
     failed = {f["rule"] for one in records for c in one["candidates"] for f in c["failures"]}
     assert failed >= {"place_left", "agreement_in_force", "kind_consented", "organization_vetted"}
+
+
+def decided_within_a_page(network: RoutedNetwork, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Follow the directory, and decide whenever that gives way; return the versions of these decisions."""
+    versions: list[int] = []
+
+    def decide(_seconds: float) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr("runtime.turn.time.sleep", lambda _seconds: None)
+            versions.append(network.bench.network.directory.version)
+            network.decide(5)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("runtime.turn.TURN_SECONDS", 0.0)
+        patched.setattr("runtime.turn.time.sleep", decide)
+        network.view.refresh(NOW)
+    return versions
+
+
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["each once", "one twice"])
+def test_decisions_between_the_changes_of_a_page_are_equal_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_replaced: bool
+) -> None:
+    """The replica keeps only the last of two changes of a record. No version has the state between them."""
+    network = RoutedNetwork(tmp_path, seed=7)
+    first, *others = [organization(name, service(areas=CITIES, cost=Funding.at_cost)) for name in RECEIVERS]
+    network.put(first, *others)
+    network.deliver(replace(first, services=(replace(first.services[0], cost=Funding.free),)))
+    network.deliver(*(replace(one, name="Renamed") for one in others))
+    if is_replaced:
+        network.deliver(replace(first, vetting=Vetting.suspended))
+    before = network.bench.network.directory.version
+    versions = decided_within_a_page(network, monkeypatch)
+    after = network.bench.network.directory.version
+    network.decide(5)
+    network.close()
+    assert versions
+    if not is_replaced:
+        assert {before + 1, after - 1} < set(versions) <= set(range(before, after + 1))
+    found = again(tmp_path, last=1_000)
+    assert (found.mismatches, found.skipped) == ([], {})
+    assert found.equal >= 5
 
 
 RANK_CHANGED = (
@@ -258,9 +300,9 @@ def test_command_that_compares_nothing_exits_with_9(
 def test_command_reads_the_databases_of_environment_files(
     copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for service in SERVICES:
-        variables = {"KOPURO_DATABASE_URL": f"sqlite:///{copied}/{service}.sqlite"}
-        write_environment(tmp_path / f"{service}.env", variables)
+    for name in SERVICES:
+        variables = {"KOPURO_DATABASE_URL": f"sqlite:///{copied}/{name}.sqlite"}
+        write_environment(tmp_path / f"{name}.env", variables)
     assert main(["routing", "recompute", "--last", "5", "--env", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "5 of 5 decisions are equal\n"
 

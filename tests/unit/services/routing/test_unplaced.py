@@ -421,6 +421,57 @@ def test_referral_whose_decision_a_change_overtakes_is_decided_again(
     assert set(chain(*viewed)) == set(), "once"
 
 
+@pytest.mark.parametrize(
+    ("is_other_version", "trigger"), [(False, "review"), (True, "directory_changed")], ids=["policy", "both"]
+)
+def test_decision_that_another_policy_overtakes_is_not_put_down_to_the_directory(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch, is_other_version: bool, trigger: str
+) -> None:
+    before = RoutingPolicy(fairness=Fairness(explore=0.0), emergency_offers=1)
+    bench.policy = lambda: before
+    for _ in range(3):
+        again(bench)
+    save = bench.store.save
+
+    def overtaken(transaction: Any, changes: Any) -> None:
+        monkeypatch.setattr(bench.store, "save", save)
+        bench.policy = lambda: replace(before, version="2026-2", emergency_offers=2)
+        if is_other_version:
+            bench.network.absorb(changed_record(OMSK))
+        for _ in range(3):
+            bench.commands.decide_unplaced_again(NOW)
+        save(transaction, changes)
+
+    monkeypatch.setattr(bench.store, "save", overtaken)
+    waiting = new_id()
+    assert len(opened(bench.take(submitted(waiting, urgency=Urgency.emergency)))) == 1
+    assert len(opened(again(bench))) == 1
+    assert [one["trigger"] for one in decisions(bench, waiting)] == ["submitted", trigger]
+
+
+def test_emergency_that_loses_an_offer_while_a_candidate_is_admitted_gets_another(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The decline has decided before the change; the look-up still finds as many offers as are wanted."""
+    bench.network.absorb(changed_record(small("ru.three")))
+    first = opened(bench.take(submitted(new_id(), urgency=Urgency.emergency)))
+    assert len(first) == RoutingPolicy().offers_at_once(Urgency.emergency)
+    for _ in range(3):
+        again(bench)
+    save = bench.store.save
+
+    def overtaken(transaction: Any, changes: Any) -> None:
+        monkeypatch.setattr(bench.store, "save", save)
+        bench.network.absorb(changed_record(small("ru.four")))
+        for _ in range(3):
+            bench.commands.decide_unplaced_again(NOW)
+        save(transaction, changes)
+
+    monkeypatch.setattr(bench.store, "save", overtaken)
+    assert opened(bench.take(answer(first[0], Answer.decline))) == []
+    assert [offer.organization for offer in opened(again(bench))] == ["ru.four"]
+
+
 def test_more_overtaken_referrals_than_are_noted_are_found_by_a_review(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
