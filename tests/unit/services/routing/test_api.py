@@ -98,7 +98,7 @@ def test_foreign_cursor_is_refused(bench: Workbench) -> None:
     [
         ({}, "/organization"),
         ({"organization": "RU Far"}, "/organization"),
-        ({"organization": "ru.far", "force": True}, ""),
+        ({"organization": "ru.far", "force": True}, "/force"),
     ],
 )
 def test_placement_that_breaks_the_contract_is_refused(bench: Workbench, body: Any, pointer: str) -> None:

@@ -323,7 +323,7 @@ def test_simulation_waits_for_a_complete_directory(hub: Hub) -> None:
         (
             {"policy": {"version": "x", "weights": {"no_such_weight": 1}}},
             "invalid-submission",
-            ["/policy/weights"],
+            ["/policy/weights/no_such_weight"],
         ),
         (
             {

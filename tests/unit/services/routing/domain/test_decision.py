@@ -270,7 +270,7 @@ def test_policy_file_may_be_partial() -> None:
         # every offer would expire before it arrives
         ({"urgent": {"answer": 0, "progress": 10}}, "/urgent/answer"),
         ({"weights": {"load": -1}}, "/weights/load"),
-        ({"weights": {"looks": 1}}, "/weights"),
+        ({"weights": {"looks": 1}}, "/weights/looks"),
     ],
 )
 def test_policy_with_absurd_values_is_refused(written: dict[str, object], pointer: str) -> None:
