@@ -15,6 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Engine, select
 
 from admin.reconciliation.differences import Difference
+from admin.reconciliation.events_in_transit import events_in_transit
 from admin.reconciliation.opened_entries import OpenedEntries
 from admin.reconciliation.row_differences import ComparedRow, row_difference, row_differences
 from admin.reconciliation.service_tables import WEBHOOK_SECRETS, WEBHOOKS
@@ -26,6 +27,7 @@ from services.delivery.webhooks.domain.endpoint_url import EndpointUrl, InvalidU
 from services.delivery.webhooks.owners import OVERLAP
 from services.delivery.webhooks.webhook_facts import secret_digest
 
+_FACTS: Final = (WebhookChanged.type, WebhookFailing.type)
 _WEBHOOK: Final = "webhook"
 _DELIVERED: Final = "delivery"
 _CONTENT: Final = "URL or types"
@@ -93,27 +95,32 @@ class WebhookStates:
 
     def differences(self, settled: dt.datetime, limit: int) -> Iterator[Difference]:
         """Yield the differences. settled: ignore later changes. limit: entries per query."""
-        # Delivery is read before the log, so that the log already has its changes.
+        # Delivery is read before the log. A change that the log lacks then is in transit.
         stored = self._stored()
+        moving = {
+            data["endpoint_id"]
+            for data in events_in_transit(self._engine, _FACTS, settled, limit)
+            if isinstance(data.get("endpoint_id"), str)
+        }
         logged: dict[str, LoggedWebhook] = {}
-        for leaf, data in self._entries.said([WebhookChanged.type, WebhookFailing.type], limit):
+        for leaf, data in self._entries.said(_FACTS, limit):
             id, before = data["endpoint_id"], logged.get(data["endpoint_id"])
             change = data.get("change")
             if before is None and change != "registered":
                 how = "has an entry, but the log has no registration of it"
                 yield row_difference(_WEBHOOK, id, how, leaf["index"], where=_DELIVERED)
-            if before is not None and not _continues(before, data):
-                how = "had other URLs or types than the log when this entry was made"
+            for how in [] if before is None else _breaks(before, data):
                 yield row_difference(_WEBHOOK, id, how, leaf["index"], where=_DELIVERED)
             logged[id] = after(before, leaf, data)
-        compared = {id: _compared(said, stored.get(id)) for id, said in logged.items()}
+        compared = {id: _compared(said, stored.get(id)) for id, said in logged.items() if id not in moving}
+        stored = {id: row for id, row in stored.items() if id not in moving}
         deleted = {id for id, said in logged.items() if said.state == _DELETED}
         yield from row_differences(_WEBHOOK, stored, compared, settled, may_lack=deleted, where=_DELIVERED)
 
     def _stored(self) -> dict[str, ComparedRow]:
         secrets: dict[str, list[StoredSecret]] = defaultdict(list)
         with self._engine.connect() as connection:
-            # The endpoints first: a registration adds both, and a later rotation is not settled.
+            # The endpoints first: a registration adds both. A change between the two is in transit.
             endpoints = connection.execute(select(WEBHOOKS)).all()
             newest_first = select(WEBHOOK_SECRETS).order_by(WEBHOOK_SECRETS.c.number.desc())
             for row in connection.execute(newest_first):
@@ -142,11 +149,14 @@ class WebhookStates:
 def after(before: LoggedWebhook | None, leaf: Mapping[str, Any], data: Mapping[str, Any]) -> LoggedWebhook:
     """Return what the log says of an endpoint after an entry. before: None for its first entry."""
     time = dt.datetime.fromisoformat(leaf["time"])
-    here = {"organization": data["organization"], "host": data["host"], "index": leaf["index"]}
+    here = {"host": data["host"], "index": leaf["index"]}
     if before is None:
-        said = LoggedWebhook(time=time, **here)
+        said = LoggedWebhook(time=time, organization=data["organization"], **here)
     else:
+        # No endpoint changes its owner.
         said = replace(before, time=max(before.time, time), **here)
+    if said.state == _DELETED:
+        return said
     change = data.get("change")
     if change is None:
         # A `webhook.failing`.
@@ -169,10 +179,18 @@ def after(before: LoggedWebhook | None, leaf: Mapping[str, Any], data: Mapping[s
     return said
 
 
-def _continues(before: LoggedWebhook, data: Mapping[str, Any]) -> bool:
-    """Return whether the fact found the URL and the types that the entries before it left."""
+def _breaks(before: LoggedWebhook, data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the fact found otherwise than the entries before it left it, in words."""
+    if before.state == _DELETED:
+        yield "has an entry after its deletion"
+        return
+    if data["organization"] != before.organization:
+        yield "had another owner than the log when this entry was made"
     found = data.get("previous") or data.get("commitment")
-    return before.content is None or found is None or found == before.content
+    is_other = before.content is not None and found is not None and found != before.content
+    # Nothing else changes the host, which facts of earlier builds have too.
+    if is_other or (data["host"] != before.host and data.get("change") != "changed"):
+        yield "had other URLs or types than the log when this entry was made"
 
 
 def _compared(said: LoggedWebhook, row: ComparedRow | None) -> ComparedRow:

@@ -19,6 +19,8 @@ from admin.reconciliation.reconcile import Compared, engines, reconcile
 from admin.reconciliation.service_states import SERVICES, ServiceStates
 from contracts.envelope import Envelope
 from runtime.messaging.outbox.event_batch import decode_batch
+from runtime.messaging.outbox.outbox import Outbox
+from runtime.messaging.outbox.unreceipted import Unreceipted
 from services.delivery.adapters.tables import MESSAGING, WEBHOOK_ENDPOINTS, WEBHOOK_SECRETS
 from services.delivery.webhooks.ports import NotSent
 from tests.servers import PostgresServer
@@ -74,11 +76,20 @@ class WebhooksWithLog:
         with self.bench.database.write() as transaction:
             transaction.execute(update(WEBHOOK_ENDPOINTS).values(columns))
 
-    def differences(self) -> list[str]:
-        """Return what a reconciliation says of webhooks."""
+    def confirm(self) -> None:
+        """Delete the outbox with a copy of each message, as the relay does once the broker has them."""
+        outbox = Outbox(MESSAGING.outbox)
+        with self.bench.database.write() as transaction:
+            waiting = outbox.oldest(transaction, 1_000)
+            outbox.forget(transaction, [number for number, _ in waiting])
+            Unreceipted().add(transaction, [message for _, message in waiting], self.bench.clock.time)
+
+    def differences(self, settled: dt.datetime | None = None) -> list[str]:
+        """Return what a reconciliation says of webhooks. settled: now if it is None."""
+        settled = settled or dt.datetime.now(dt.UTC)
         opened = engines({service: self.hub.template.format(service=service) for service in SERVICES})
         try:
-            found = list(reconcile(ServiceStates(opened), dt.datetime.now(dt.UTC), Compared()))
+            found = list(reconcile(ServiceStates(opened), settled, Compared()))
         finally:
             for engine in opened.values():
                 engine.dispose()
@@ -303,6 +314,62 @@ def test_rewritten_url_stays_named_after_a_genuine_change(
     then(made, id)
     made.log()
     assert "had other URLs or types than the log when this entry was made" in made.differences()
+
+
+@pytest.mark.parametrize(
+    "change", [_types, _moved, _rotated, _disabled, _gone, _deleted], ids=lambda change: change.__name__
+)
+def test_change_that_the_log_does_not_have_yet_is_no_difference_until_it_is_settled(
+    made: WebhooksWithLog, change: Callable[[WebhooksWithLog, str], None]
+) -> None:
+    id = made.registered()
+    made.webhooks.later(minutes=5)
+    change(made, id)
+    minute_ago = made.bench.clock.time - dt.timedelta(minutes=1)
+    assert made.differences(minute_ago) == []
+    assert made.differences() != []
+    made.confirm()
+    assert made.differences(minute_ago) == []
+    assert made.differences() != []
+
+
+def test_rewritten_owner_stays_named_after_the_other_owner_has_changed_the_webhook(
+    made: WebhooksWithLog,
+) -> None:
+    id = made.registered()
+    made.rewrite(organization=STRANGER)
+    made.owners.rotate(STRANGER, CLIENT, id)
+    made.log()
+    assert made.differences() == [
+        "had another owner than the log when this entry was made",
+        "differs from the log in organization",
+    ]
+
+
+def test_webhook_that_was_put_back_stays_named_after_its_next_entry(made: WebhooksWithLog) -> None:
+    id = made.registered()
+    with made.bench.database.read() as transaction:
+        tables = (WEBHOOK_ENDPOINTS, WEBHOOK_SECRETS)
+        rows = [(table, dict(transaction.execute(select(table)).mappings().one())) for table in tables]
+    _deleted(made, id)
+    with made.bench.database.write() as transaction:
+        for table, row in rows:
+            transaction.execute(insert(table).values(row))
+    _gone(made, id)
+    made.log()
+    assert made.differences() == ["has an entry after its deletion", "differs from the log in state"]
+
+
+def test_rewritten_host_of_an_earlier_build_stays_named_after_a_change_of_the_hub(
+    made: WebhooksWithLog,
+) -> None:
+    made.earlier = True
+    id = made.registered()
+    made.earlier = False
+    made.rewrite(url="https://thief.example/hook")
+    _gone(made, id)
+    made.log()
+    assert made.differences() == ["had other URLs or types than the log when this entry was made"]
 
 
 def test_webhook_that_was_planted_stays_named_after_its_entry(made: WebhooksWithLog) -> None:

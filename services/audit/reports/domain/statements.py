@@ -62,6 +62,8 @@ STEP_TYPES: Final = frozenset(CATALOGUE) - STATEMENT_TYPES - READ_TYPES
 # The most refusals of one organisation in a story.
 MOST_REFUSALS_TOLD: Final = 3
 _REFUSALS: Final = frozenset(fact.type for fact in (AnswerRefused, HandBackRefused, SubmissionRefused))
+# Their own facts refuse them; a `submission.refused` with the same id is about their note.
+_STEPS: Final = frozenset({AnswerSubmitted.type, HandBackSubmitted.type})
 # A story has all refused acts of coordinators: their number is bounded.
 _ACTS: Final = frozenset(
     fact.type for fact in (PlacementSubmitted, InterventionSubmitted, CoordinatorWithdrawalSubmitted)
@@ -90,9 +92,16 @@ def not_told(entries: Iterable[LoggedStatement]) -> Collection[int]:
     """
     known = list(entries)
     refused = {
-        (entry.data or {}).get("submission_id") for entry in known if entry.type in _REFUSALS | _REFUSED_ACTS
+        ((entry.data or {}).get("submission_id"), entry.type == SubmissionRefused.type)
+        for entry in known
+        if entry.type in _REFUSALS | _REFUSED_ACTS
     }
-    left_out = {e.index for e in known if e.type in STATEMENT_TYPES | _ACTS and e.message_id in refused}
+    left_out = {
+        e.index
+        for e in known
+        if ((e.message_id, False) in refused and e.type in STATEMENT_TYPES | _ACTS)
+        or ((e.message_id, True) in refused and e.type in (STATEMENT_TYPES | _ACTS) - _STEPS)
+    }
     told: Counter[str | None] = Counter()
     for entry in known:
         if entry.type not in _REFUSALS:

@@ -1,0 +1,47 @@
+"""Events that a service has recorded with its rows and that the log may not have yet.
+
+They are in its outbox, or in its copies of published events until audit's receipt.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterator
+from typing import Any, Final
+
+from sqlalchemy import Engine, column, select, table
+
+from admin.reconciliation.stored_values import StoredBytes
+from contracts.envelope import Envelope
+from contracts.moments import CLOCK_TOLERANCE
+from contracts.records import Malformed
+from runtime.messaging.outbox.event_batch import decode_batch
+
+# The relay moves a message from the first table to the second, so none is missed in this order.
+_TABLES: Final = tuple(
+    table(name, column("number"), column("body", StoredBytes)) for name in ("outbox", "unreceipted")
+)
+
+
+def events_in_transit(
+    engine: Engine, types: Collection[str], settled: dt.datetime, limit: int
+) -> Iterator[Any]:
+    """Yield the data of events of these types that are later than `settled`. limit: messages per query.
+
+    Read them after the rows that they are about and before the log: then a change that the rows have and the
+    log lacks is among them. A time in the future makes no event later: it would hide a row until then.
+    """
+    latest = dt.datetime.now(dt.UTC) + CLOCK_TOLERANCE
+    with engine.connect() as connection:
+        for messages in _TABLES:
+            wanted = select(messages).order_by(messages.c.number).limit(limit)
+            rows = connection.execute(wanted).all()
+            while rows:
+                for event in (body for row in rows for body in decode_batch(row.body or b"")):
+                    try:
+                        envelope = Envelope.decode(event)
+                    except Malformed:
+                        continue
+                    if envelope.type in types and settled < envelope.time <= latest:
+                        yield envelope.data
+                rows = connection.execute(wanted.where(messages.c.number > rows[-1].number)).all()
