@@ -46,6 +46,7 @@ class LiveDirectory:
 
     def __init__(self) -> None:
         self.directory = Directory()
+        self._is_started = False
         self._stopping = False
         # The observations that were last loaded from the database.
         self._recalled = Observations()
@@ -61,6 +62,7 @@ class LiveDirectory:
 
     def start(self, spawn: Spawn) -> None:
         """Start to prepare searches and records. Call it after the stored records were absorbed."""
+        self._is_started = True
         spawn(self._prepare)
 
     def stop(self) -> None:
@@ -88,7 +90,8 @@ class LiveDirectory:
     def absorb(self, records: Sequence[ReplicaRecord]) -> None:
         """Apply new and changed directory records.
 
-        Other work runs between two of them: the directory is whole after each.
+        Other work runs between two of them: the directory is whole after each. Not before the start: the
+        ports may be open while the stored records are absorbed, and a request would find a part of them.
         """
         turn = Turn()
         amended: set[str] = set()
@@ -106,7 +109,8 @@ class LiveDirectory:
                 self.directory.put_agreement(agreement)
                 amended.update(agreement.parties)
             self.directory.version = record.change
-            turn.end_if_over()
+            if self._is_started:
+                turn.end_if_over()
         with self._amending:
             self._amended |= amended
             self._disapproved |= disapproved
