@@ -296,8 +296,14 @@ class Replica:
         """Return None once the snapshot is complete, else the reason (a readiness check)."""
         if not self._complete:
             with database.read() as transaction:
-                self._complete = self.is_complete(transaction)
+                self.has_been_complete(transaction)
         return None if self._complete else INCOMPLETE
+
+    def has_been_complete(self, transaction: Connection) -> bool:
+        """Return whether the snapshot is complete, or was at an earlier call. Cheap once it was."""
+        if not self._complete:
+            self._complete = self.is_complete(transaction)
+        return self._complete
 
     def is_complete(self, transaction: Connection) -> bool:
         """Return whether a snapshot has arrived, and as many records as it had have valid codes."""

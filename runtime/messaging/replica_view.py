@@ -42,6 +42,8 @@ class ReplicaView:
         self._absorb = absorb
         self._outbox = outbox
         self._seen = 0
+        # Whether the records of a complete replica were absorbed once.
+        self._is_whole = False
         self._comparison = ReplicaComparison(replica)
         # The database's versions before the present comparison of all rows, and before the last complete one.
         self._comparing_since: object = None
@@ -64,8 +66,12 @@ class ReplicaView:
         return len(self._tampered)
 
     def unready(self) -> str | None:
-        """Return None unless the stored rows are not used until the owner has sent its records again."""
-        return INCOMPLETE if self._refused and not self._seen else None
+        """Return None once every record of a complete replica has been absorbed, else the reason.
+
+        The table may be complete before: `absorb` lets other work run, and another process may write the
+        table. Not None either while no stored row is used until the owner has sent its records again.
+        """
+        return None if self._is_whole and (self._seen or not self._refused) else INCOMPLETE
 
     def is_compared(self) -> bool:
         """Return whether `check` has compared every row since the last commit, and uses all of them.
@@ -106,6 +112,7 @@ class ReplicaView:
                 )
                 changes = self._replica.newer_than(transaction, self._seen)
                 complete = not changes.refused or self._replica.is_marked(transaction)
+                is_whole = self._is_whole or self._replica.has_been_complete(transaction)
                 newest = changes.records[-1].change if changes.records else self._seen
                 changed = {row.id for row in changes.rows}.union(changes.refused)
                 known = [id for id in self._refused if id not in changed]
@@ -133,6 +140,7 @@ class ReplicaView:
                 self._absorb(changes.records)
                 self._comparison.remember(changes.rows)
                 self._seen = newest
+            self._is_whole = is_whole
 
     def _warn(self, new: Collection[RecordId], now: dt.datetime) -> None:
         """Request the owner's records because of rows that somebody else has written or deleted.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -84,10 +84,6 @@ def build(settings: Settings) -> Application[RoutingParts]:
     platform = build_platform("routing", settings, MESSAGING)
     network, access = LiveDirectory(), AccessRecords()
 
-    def absorb(records: Sequence[ReplicaRecord]) -> None:
-        network.absorb(records)
-        access.absorb(records)
-
     policies = Policies(
         database=platform.database,
         store=SqlPolicyStore(),
@@ -141,7 +137,7 @@ def build(settings: Settings) -> Application[RoutingParts]:
     directory, directory_unready = platform.messenger.replica(
         REPLICA,
         "routing.directory",
-        absorb,
+        absorbing(access, network),
         history=ReplicaHistory(table=DIRECTORY_CHANGES, entry_of=directory_entry),
     )
     previews = Previews(
@@ -251,6 +247,19 @@ def build(settings: Settings) -> Application[RoutingParts]:
         registry=platform.registry,
         clock=platform.clock,
     )
+
+
+def absorbing(access: AccessRecords, network: LiveDirectory) -> Callable[[Sequence[ReplicaRecord]], None]:
+    """Return what applies directory records to both: to access first, because the network takes turns.
+
+    A revoked client and a suspended organisation are refused from the first turn on.
+    """
+
+    def absorb(records: Sequence[ReplicaRecord]) -> None:
+        access.absorb(records)
+        network.absorb(records)
+
+    return absorb
 
 
 def read_policy(path: Path | None) -> ConfiguredPolicy:

@@ -63,6 +63,7 @@ class LiveDirectory:
 
     def __init__(self) -> None:
         self.directory = Directory()
+        self._is_started = False
         self._stopping = False
         # The observations that were last loaded from the database.
         self._recalled = Observations()
@@ -81,6 +82,7 @@ class LiveDirectory:
 
     def start(self, spawn: Spawn) -> None:
         """Start to prepare searches and records. Call it after the stored records were absorbed."""
+        self._is_started = True
         spawn(self._prepare)
 
     def stop(self) -> None:
@@ -110,14 +112,17 @@ class LiveDirectory:
 
         Other work runs between two of them, unless the replica has left out a change before the second one:
         a later change of the same record has replaced it. The directory has the state of no version then
-        until that one is applied, and a decision could not be made again from what it records.
+        until that one is applied, and a decision could not be made again from what it records. Before the
+        start no other work runs: the ports may be open while the stored records are absorbed, and a request
+        would find a part of them.
         """
         amended: dict[str, Reach] = {}
         disapproved: set[str] = set()
-        entries = [(record, _entry_of(record)) for record in in_turns(records)]
-        turn, is_gapless = Turn(), True
+        in_order = in_turns(records) if self._is_started else records
+        entries = [(record, _entry_of(record)) for record in in_order]
+        turn, gives_way = Turn(), self._is_started
         for record, entry in entries:
-            if is_gapless:
+            if gives_way:
                 turn.end_if_over()
             if isinstance(entry, Organization):
                 before = self.directory.organization(entry.id)
@@ -131,7 +136,7 @@ class LiveDirectory:
                 self.directory.put_agreement(entry)
                 for party in (*entry.parties, *(() if earlier is None else earlier.parties)):
                     _add_reach(amended, party, NO_REACH)
-            is_gapless = is_gapless and record.change == self.directory.version + 1
+            gives_way = gives_way and record.change == self.directory.version + 1
             self.directory.version = record.change
         with self._amending:
             for organization_id, reach in amended.items():

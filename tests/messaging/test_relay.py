@@ -15,6 +15,7 @@ from contracts.topology import DEAD_LETTERS, RECEIPTS, SNAPSHOTS, Exchange, Queu
 from runtime.messaging import messenger as messenger_module
 from runtime.messaging import topology_watch
 from runtime.messaging.authors import authors_in
+from runtime.messaging.batch_throttle import BatchThrottle
 from runtime.messaging.memory import MemoryBroker, MemoryPublisher
 from runtime.messaging.messenger import Messenger
 from runtime.messaging.metrics import MessagingMetrics
@@ -189,6 +190,14 @@ def test_relay_reads_on_without_waiting_after_a_wave_of_a_limited_size(
     monkeypatch.setattr(relay_module, "WAVE", messages)
     if bytes_ is not None:
         monkeypatch.setattr(relay_module, "WAVE_BYTES", bytes_)
+    ended: list[bool] = []
+
+    class Throttle(BatchThrottle):
+        def end(self, *, full: bool = False, seconds: float | None = None) -> None:
+            ended.append(full)
+            super().end(full=full, seconds=seconds)
+
+    monkeypatch.setattr(relay_module, "BatchThrottle", Throttle)
     hub = MemoryBroker()
     hub.declare(ANSWERS)
     for number in range(5):
@@ -196,6 +205,7 @@ def test_relay_reads_on_without_waiting_after_a_wave_of_a_limited_size(
     with running(relay_of(database, hub)):
         until(lambda: waiting(database) == [])
     assert arrived(hub, 5) == numbered(5)
+    assert ended[0], "more may wait, so the relay does not rest"
 
 
 def test_unroutable_message_makes_relay_request_broker_inspection(database: Database) -> None:

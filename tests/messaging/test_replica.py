@@ -187,6 +187,36 @@ def test_slow_refresh_does_not_restore_replaced_records(database: Database) -> N
     assert seen == {"a": 2}
 
 
+def test_view_is_not_ready_while_the_records_of_a_complete_replica_are_absorbed(database: Database) -> None:
+    """Routing absorbs in turns: a decision in between would miss candidates."""
+    replica = replica_of()
+    ready: list[bool] = []
+
+    def is_ready() -> bool:
+        return replica.unready(database) is None and view.unready() is None
+
+    view = ReplicaView(database, replica, lambda _: ready.append(is_ready()), OUTBOX)
+    apply(database, replica, [changed("a", 1)])
+    view.refresh(START)
+    apply(database, replica, [changed("b", 1), completed(records=2)])
+    assert not is_ready(), "another process may have stored them"
+    view.refresh(START)
+    assert is_ready()
+    apply(database, replica, [changed("a", 2)])
+    view.refresh(START)
+    assert ready == [False, False, True]
+
+
+def test_view_of_an_empty_replica_is_ready_once_it_is_complete(database: Database) -> None:
+    replica = replica_of()
+    view = ReplicaView(database, replica, lambda _: None, OUTBOX)
+    view.refresh(START)
+    assert view.unready() is not None
+    apply(database, replica, [completed(records=0)])
+    view.refresh(START)
+    assert view.unready() is None
+
+
 class Service:
     """A process with a replica of token keys in memory. secret: the key of its rows' codes."""
 

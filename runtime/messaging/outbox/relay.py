@@ -136,7 +136,8 @@ class Relay:
                     pause = 0.0
                     self._stalled_loops.resumed("relay")
                     is_busy = self._events_in_wave >= BUSY_EVENTS
-                    throttle.end(full=published >= WAVE, seconds=BUSY_INTERVAL_SECONDS if is_busy else None)
+                    is_full = published > 0 and not self._is_emptied
+                    throttle.end(full=is_full, seconds=BUSY_INTERVAL_SECONDS if is_busy else None)
                 except (BrokerUnavailable, DatabaseUnavailable) as error:
                     pause = min(max(0.2, pause * 2), LONGEST_PAUSE_SECONDS)
                     _log.warning("relay paused", extra={"reason": str(error), "seconds": pause})

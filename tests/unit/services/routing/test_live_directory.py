@@ -7,11 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from contracts.codes import Vetting
+from contracts.facts import OrganizationChanged
+from contracts.organization import Organization
+from contracts.records import plain
+from runtime.access.access_records import AccessRecords
+from runtime.messaging.replica import ReplicaRecord
 from runtime.storage.database import Database, sqlite_url
+from runtime.turn import Turn
+from services.routing.bootstrap import absorbing
 from services.routing.domain.directory import Directory, every_search
 from services.routing.domain.observation import Observation
 from services.routing.domain.shortlist import Shortlist
 from services.routing.live_directory import LiveDirectory
+from tests.support.turns import count_turns
+from tests.unit.services.routing.samples import organization
 
 ASKED_ONCE = {"kg.legal": Observation(answered=1)}
 
@@ -98,3 +108,35 @@ def test_start_makes_the_records_of_all_observations() -> None:
     network.recall({"kg.legal": seen})
     network.start(lambda prepare: prepare())
     assert seen.record is not None
+
+
+def record(one: Organization, change: int) -> ReplicaRecord:
+    data = {"revision": 1, "organization": plain(one)}
+    return ReplicaRecord(type=OrganizationChanged.type, key=one.id, change=change, data=data)
+
+
+def test_other_work_runs_between_absorbed_records_only_after_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At the start, requests would find a part of the directory."""
+    records = [record(organization(f"kg.{number}"), number) for number in (1, 2, 3)]
+    counted = count_turns(monkeypatch)
+    network = LiveDirectory()
+    network.absorb(records[:2])
+    assert counted["absorb"] == 0
+    network.stop()
+    network.start(lambda prepare: prepare())
+    network.absorb(records)
+    assert counted["absorb"] == len(records)
+    assert network.directory.version == len(records)
+
+
+def test_suspended_organization_is_refused_from_the_first_turn_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    access, network = AccessRecords(), LiveDirectory()
+    network.stop()
+    network.start(lambda prepare: prepare())
+    excluded: list[bool] = []
+    monkeypatch.setattr(Turn, "end_if_over", lambda _turn: excluded.append(access.is_excluded("kg.2")))
+    suspended = organization("kg.2", vetting=Vetting.suspended)
+    absorbing(access, network)([record(organization("kg.1"), 1), record(suspended, 2)])
+    assert excluded == [True, True]
