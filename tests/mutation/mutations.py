@@ -228,7 +228,7 @@ MUTATIONS = (
         edits=(
             Edit(
                 path="services/routing/live_directory.py",
-                old="            if is_gapless:\n",
+                old="            if gives_way:\n",
                 new="            if True:\n",
             ),
         ),
@@ -267,8 +267,8 @@ MUTATIONS = (
         edits=(
             Edit(
                 path="services/intake/domain/sealing.py",
-                old="if require_sealed(jwe, pointer) not in kids:",
-                new="if not require_sealed(jwe, pointer):",
+                old='    if kid not in kids:\n        raise not_sealed(pointer, "The JWE is not',
+                new='    if not kid:\n        raise not_sealed(pointer, "The JWE is not',
             ),
         ),
         tests=(

@@ -76,6 +76,7 @@ class RoutedNetwork:
         )
         # The network knows only what the directory has sent.
         self.bench.network.directory = Directory()
+        self.bench.network.start(lambda _prepare: None)
         self.view = ReplicaView(
             self.bench.database, self.replica, self.bench.network.absorb, self.bench.outbox
         )

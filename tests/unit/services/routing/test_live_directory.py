@@ -119,15 +119,15 @@ def test_other_work_runs_between_absorbed_records_only_after_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """At the start, requests would find a part of the directory."""
-    records = [record(organization(f"kg.{number}"), number) for number in (1, 2, 3)]
+    records = [record(organization(f"kg.{number}"), number) for number in (1, 2, 3, 4)]
     counted = count_turns(monkeypatch)
     network = LiveDirectory()
     network.absorb(records[:2])
     assert counted["absorb"] == 0
     network.stop()
     network.start(lambda prepare: prepare())
-    network.absorb(records)
-    assert counted["absorb"] == len(records)
+    network.absorb(records[2:])
+    assert counted["absorb"] == 2
     assert network.directory.version == len(records)
 
 
@@ -139,4 +139,5 @@ def test_suspended_organization_is_refused_from_the_first_turn_on(monkeypatch: p
     monkeypatch.setattr(Turn, "end_if_over", lambda _turn: excluded.append(access.is_excluded("kg.2")))
     suspended = organization("kg.2", vetting=Vetting.suspended)
     absorbing(access, network)([record(organization("kg.1"), 1), record(suspended, 2)])
-    assert excluded == [True, True]
+    assert len(excluded) >= 2
+    assert all(excluded)
