@@ -14,6 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Engine, select
 
 from admin.reconciliation.differences import Difference
+from admin.reconciliation.events_in_transit import ids_in_transit
 from admin.reconciliation.opened_entries import OpenedEntries
 from admin.reconciliation.row_differences import ComparedRow, row_differences
 from admin.reconciliation.service_tables import APPLICATIONS
@@ -27,6 +28,7 @@ from services.directory.domain.application import OPEN, TRANSITIONS, commitment
 # The steps that erase what was sent.
 _ERASING: Final = frozenset({ApplicationStep.vetted, ApplicationStep.withdrawn, ApplicationStep.expired})
 _NO_STATE: Final = "none"
+_NAMES: Final = dict.fromkeys((ApplicationSubmitted.type, ApplicationDecided.type), "application_id")
 
 
 class ApplicationStates:
@@ -38,10 +40,12 @@ class ApplicationStates:
 
     def differences(self, settled: dt.datetime, limit: int) -> Iterator[Difference]:
         """Yield the differences. settled: ignore later changes. limit: entries per query."""
-        # The directory is read before the log, so that the log already has its changes.
-        stored, logged = self._stored(), self._logged(limit)
+        # The directory is read before the log. A change that the log lacks then is in transit.
+        stored = self._stored()
+        moving = set().union(*ids_in_transit(self._engine, _NAMES, settled, limit).values())
+        logged = self._logged(limit)
         ended = {id for id, one in logged.items() if one.values["state"] not in OPEN}
-        yield from row_differences("application", stored, logged, settled, may_lack=ended)
+        yield from row_differences("application", stored, logged, settled, may_lack=ended, moving=moving)
 
     def _stored(self) -> dict[str, ComparedRow]:
         with self._engine.connect() as connection:

@@ -6,8 +6,9 @@ They are in its outbox, or in its copies of published events until audit's recei
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Final
 
 from sqlalchemy import Engine, column, select, table
 
@@ -23,25 +24,30 @@ _TABLES: Final = tuple(
 )
 
 
-def events_in_transit(
-    engine: Engine, types: Collection[str], settled: dt.datetime, limit: int
-) -> Iterator[Any]:
-    """Yield the data of events of these types that are later than `settled`. limit: messages per query.
+def ids_in_transit(
+    engine: Engine, names: Mapping[str, str], settled: dt.datetime, limit: int
+) -> dict[str, set[str]]:
+    """Return the ids that events later than `settled` are about, by type. limit: messages per query.
 
-    Read them after the rows that they are about and before the log: then a change that the rows have and the
-    log lacks is among them. A time in the future makes no event later: it would hide a row until then.
+    names: of the member with the id, for each type. Read them after the rows and before the log: then a
+    change that the rows have and the log lacks is among them. A time in the future makes no event later: it
+    would hide a row until then.
     """
     latest = dt.datetime.now(dt.UTC) + CLOCK_TOLERANCE
+    found: dict[str, set[str]] = {type_: set() for type_ in names}
+    for event in _events(engine, limit):
+        if event.type in names and settled < event.time <= latest:
+            found[event.type].add(str(event.data.get(names[event.type])))
+    return found
+
+
+def _events(engine: Engine, limit: int) -> Iterator[Envelope]:
     with engine.connect() as connection:
         for messages in _TABLES:
             wanted = select(messages).order_by(messages.c.number).limit(limit)
             rows = connection.execute(wanted).all()
             while rows:
                 for event in (body for row in rows for body in decode_batch(row.body or b"")):
-                    try:
-                        envelope = Envelope.decode(event)
-                    except Malformed:
-                        continue
-                    if envelope.type in types and settled < envelope.time <= latest:
-                        yield envelope.data
+                    with suppress(Malformed):
+                        yield Envelope.decode(event)
                 rows = connection.execute(wanted.where(messages.c.number > rows[-1].number)).all()

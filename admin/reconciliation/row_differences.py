@@ -30,14 +30,18 @@ def row_differences(
     settled: dt.datetime,
     *,
     may_lack: Collection[str] = (),
+    moving: Collection[str] = (),
     where: str = "directory",
 ) -> Iterator[Difference]:
     """Yield rows that one side lacks, or whose columns have other values than the log says.
 
     what: a row, in words. settled: what the log or an unlogged row says later is not compared. may_lack: the
-    ids of logged rows that the service may have deleted. where: the service.
+    ids of logged rows that the service may have deleted. moving: the ids of rows with later events that the
+    log may not have yet (`ids_in_transit`); they are not compared. where: the service.
     """
     for id, row in stored.items():
+        if id in moving:
+            continue
         said = logged.get(id)
         if said is None:
             if row.time <= settled:
@@ -48,7 +52,7 @@ def row_differences(
                 how = f"differs from the log in {', '.join(others)}"
                 yield row_difference(what, id, how, said.index, where=where)
     for id, said in logged.items():
-        if id not in stored and id not in may_lack and said.time <= settled:
+        if id not in stored and id not in may_lack and id not in moving and said.time <= settled:
             yield row_difference(what, id, "is missing", said.index, where=where)
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Engine, select
 
 from admin.reconciliation.differences import Difference
+from admin.reconciliation.events_in_transit import ids_in_transit
 from admin.reconciliation.opened_entries import OpenedEntries
 from admin.reconciliation.row_differences import ComparedRow, row_differences
 from admin.reconciliation.service_tables import EMPLOYER_REPLIES, WATCH_RECIPIENTS, WATCH_REPORTS
@@ -25,6 +26,14 @@ from contracts.records import Malformed, read
 from services.directory.domain.employer_identity import entry_keys
 from services.directory.domain.watch_report import reporter_commitment
 
+# The members with the ids that the facts are about.
+_NAMES: Final = {
+    EmployerReported.type: "report_id",
+    EmployerReportRetracted.type: "report_id",
+    WatchReportsChosen.type: "organization",
+    EmployerReplied.type: "watched_id",
+}
+
 
 class WatchStates:
     """The reports about employers, the replies and the recipients beside the log."""
@@ -35,22 +44,40 @@ class WatchStates:
 
     def differences(self, settled: dt.datetime, limit: int) -> Iterator[Difference]:
         """Yield the differences. settled: ignore later changes. limit: entries per query."""
-        # The directory is read before the log, so that the log already has its changes.
+        # The directory is read before the log. A change that the log lacks then is in transit.
         reports, recipients, replies = self._reports(), self._recipients(), self._replies()
+        moving = ids_in_transit(self._engine, _NAMES, settled, limit)
+        moving_reports = moving[EmployerReported.type] | moving[EmployerReportRetracted.type]
         reported, ends = self._logged_reports(limit)
         chosen, replied = self._logged_recipients(limit), self._logged_replies(limit)
         # Reports end with time and without an entry, also while the log is read.
         now = _now() + CLOCK_TOLERANCE
         expired = {id for id, end in ends.items() if end <= now}
-        yield from row_differences("watch report", reports, reported, settled, may_lack=expired)
+        yield from row_differences(
+            "watch report", reports, reported, settled, may_lack=expired, moving=moving_reports
+        )
         out = {name for name, one in chosen.items() if one.values["since"] is None}
-        yield from row_differences("recipient of watch reports", recipients, chosen, settled, may_lack=out)
+        yield from row_differences(
+            "recipient of watch reports",
+            recipients,
+            chosen,
+            settled,
+            may_lack=out,
+            moving=moving[WatchReportsChosen.type],
+        )
         spans: dict[str, list[tuple[dt.datetime, dt.datetime]]] = defaultdict(list)
         for id, row in reported.items():
             for entry in _entries_of(row.values["allegation"]):
                 spans[entry].append((row.values["reported_at"], ends[id]))
         orphaned = {id for id, reply in replied.items() if was_left_alone(reply.time, spans[id], now)}
-        yield from row_differences("reply of an employer", replies, replied, settled, may_lack=orphaned)
+        yield from row_differences(
+            "reply of an employer",
+            replies,
+            replied,
+            settled,
+            may_lack=orphaned,
+            moving=moving[EmployerReplied.type],
+        )
 
     def _reports(self) -> dict[str, ComparedRow]:
         with self._engine.connect() as connection:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Engine, select
 
 from admin.reconciliation.differences import Difference
-from admin.reconciliation.events_in_transit import events_in_transit
+from admin.reconciliation.events_in_transit import ids_in_transit
 from admin.reconciliation.opened_entries import OpenedEntries
 from admin.reconciliation.row_differences import ComparedRow, row_difference, row_differences
 from admin.reconciliation.service_tables import WEBHOOK_SECRETS, WEBHOOKS
@@ -97,11 +97,8 @@ class WebhookStates:
         """Yield the differences. settled: ignore later changes. limit: entries per query."""
         # Delivery is read before the log. A change that the log lacks then is in transit.
         stored = self._stored()
-        moving = {
-            data["endpoint_id"]
-            for data in events_in_transit(self._engine, _FACTS, settled, limit)
-            if isinstance(data.get("endpoint_id"), str)
-        }
+        names = dict.fromkeys(_FACTS, "endpoint_id")
+        moving = set().union(*ids_in_transit(self._engine, names, settled, limit).values())
         logged: dict[str, LoggedWebhook] = {}
         for leaf, data in self._entries.said(_FACTS, limit):
             id, before = data["endpoint_id"], logged.get(data["endpoint_id"])
@@ -112,10 +109,11 @@ class WebhookStates:
             for how in [] if before is None else _breaks(before, data):
                 yield row_difference(_WEBHOOK, id, how, leaf["index"], where=_DELIVERED)
             logged[id] = after(before, leaf, data)
-        compared = {id: _compared(said, stored.get(id)) for id, said in logged.items() if id not in moving}
-        stored = {id: row for id, row in stored.items() if id not in moving}
+        compared = {id: _compared(said, stored.get(id)) for id, said in logged.items()}
         deleted = {id for id, said in logged.items() if said.state == _DELETED}
-        yield from row_differences(_WEBHOOK, stored, compared, settled, may_lack=deleted, where=_DELIVERED)
+        yield from row_differences(
+            _WEBHOOK, stored, compared, settled, may_lack=deleted, moving=moving, where=_DELIVERED
+        )
 
     def _stored(self) -> dict[str, ComparedRow]:
         secrets: dict[str, list[StoredSecret]] = defaultdict(list)

@@ -50,19 +50,20 @@ class SubmissionAnswer:
     def message_to(self, organization: str) -> str:
         """Return the id of the message with this answer: the same for the same answer to the same content.
 
-        So a submission that the broker delivers again is not answered again.
+        So a submission that the broker delivers again is not answered again. One that was refused until a
+        time may be sent again after it, and has another answer then, also if that is a refusal.
         """
         problem = None if self.problem is None else self.problem.get("type")
-        name = canonical_json(
-            {
-                "organization": organization,
-                "message_id": self.message_id,
-                "body": self.body,
-                "submission_id": self.submission_id,
-                "problem": problem if isinstance(problem, str) else None,
-            }
-        )
-        return str(uuid.uuid5(_NAMESPACE, name.decode()))
+        name = {
+            "organization": organization,
+            "message_id": self.message_id,
+            "body": self.body,
+            "submission_id": self.submission_id,
+            "problem": problem if isinstance(problem, str) else None,
+        }
+        if self.problem is not None and isinstance(until := self.problem.get("until"), str):
+            name["until"] = until
+        return str(uuid.uuid5(_NAMESPACE, canonical_json(name).decode()))
 
 
 class SubmissionAnswers:

@@ -387,10 +387,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def found(folder: Path) -> list[Difference]:
+def found(folder: Path, settled: dt.datetime | None = None) -> list[Difference]:
+    """Return the differences. settled: a minute ago if it is None."""
     opened = engines({service: f"sqlite:///{folder}/{service}.sqlite" for service in SERVICES})
     try:
-        settled = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=1)
+        settled = settled or dt.datetime.now(dt.UTC) - dt.timedelta(minutes=1)
         return list(reconcile(ServiceStates(opened), settled, Compared()))
     finally:
         for engine in opened.values():
@@ -399,6 +400,37 @@ def found(folder: Path) -> list[Difference]:
 
 def test_directory_agrees_with_the_log_of_its_own_events(folder: Path) -> None:
     assert found(folder) == []
+
+
+def test_changes_that_the_log_does_not_have_yet_are_no_differences_until_they_are_settled(
+    tmp_path: Path,
+) -> None:
+    """An application that ends, a report that is retracted, another reply, and one recipient less."""
+    hub = HubOnDisk(f"sqlite:///{tmp_path}/{{service}}.sqlite")
+    made = DirectoryWithLog(hub)
+    made.watch_reports()
+    directory, reports = made.directory, made.directory.watch_reports
+    applied = directory.applications.apply(request())
+    assert applied.reference is not None
+    made.log()
+    made.set(dt.datetime.now(dt.UTC))
+    directory.applications.withdraw(applied.application.id, applied.reference)
+    reports.choose("ru.inspectorate-one", receives=False)
+    (watched,) = directory.watched_employers.page(WatchedSearch(), "", 10)
+    directory.watched_employers.reply(watched.id, "We paid them all.", by="kg.coordinator")
+    report, *_ = reports.reports_of("kg.reporter-two", "", 10)
+    reports.retract("kg.reporter-two", report.id)
+    try:
+        assert found(tmp_path) == []
+        later = found(tmp_path, dt.datetime.now(dt.UTC))
+    finally:
+        hub.close()
+    assert sorted((one.record or "").rpartition(" ")[0] for one in later) == [
+        "application",
+        "recipient of watch reports",
+        "reply of an employer",
+        "watch report",
+    ]
 
 
 @pytest.fixture

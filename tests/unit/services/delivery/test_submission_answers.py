@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -46,6 +47,18 @@ def test_other_content_under_the_same_message_id_has_an_answer_of_its_own(bench:
     ids = bench.submission_answers.put(SENDER, [REFUSED, corrected, elsewhere])
     assert len(set(ids)) == 3
     assert REFUSED.message_to(SENDER) != REFUSED.message_to(ACCEPTOR)
+
+
+def test_refusal_until_a_time_does_not_hide_the_answer_after_it(bench: Workbench) -> None:
+    def refused(until: dt.datetime | None) -> SubmissionAnswer:
+        problem = Refused("not-in-this-state", "No note goes to it.", until=until).problem()
+        return SubmissionAnswer(message_id="note-1", body="d4", problem=problem)
+
+    until = dt.datetime(2026, 3, 2, 8, tzinfo=dt.UTC)
+    paused, paused_again = refused(until), refused(until + dt.timedelta(days=1))
+    ids = bench.submission_answers.put(SENDER, [paused, paused, paused_again, refused(None)])
+    assert len(set(ids)) == 3
+    assert [message["id"] for message in bench.mailbox(SENDER)] == ids[1:]
 
 
 @pytest.mark.parametrize(
