@@ -32,7 +32,13 @@ SHARED_THREATS = frozenset(
     f"tests/threats/test_{name}.py"
     for name in (
         *("access_matrix", "dropped_events", "forged_queries", "hostile_coordinator", "published_log"),
-        *("requests_in_progress", "rewritten_mailbox", "rewritten_replica", "starvation"),
+        *(
+            "requests_in_progress",
+            "rewritten_mailbox",
+            "rewritten_replica",
+            "rewritten_webhooks",
+            "starvation",
+        ),
         "stolen_broker_disk",
         *("stolen_broker_password", "stolen_token_key", "suspended_member", "tampered_replica"),
         *("unapproved_service", "withdrawals"),

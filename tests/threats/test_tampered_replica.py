@@ -199,6 +199,12 @@ def test_suspension_after_a_forged_change_number_reaches_routing(hub: RunningHub
         kill_routing(hub)
         until(lambda: is_ready(hub), "routing")
         assert verdicts(hub)[asked.id] is False
+    # Each look at the verdicts withdraws an offer, and ten such offers exclude a candidate.
+    until(
+        lambda: (stored(hub, asked.id) or {}).get("vetting") == "vetted",
+        "the readmission in routing's database",
+        within=SUSPENSION_SECONDS,
+    )
     until(lambda: verdicts(hub)[asked.id], "the readmission after the restart", within=SUSPENSION_SECONDS)
     sender.hub.withdraw(referral_id, "placed_elsewhere")
 
