@@ -137,16 +137,21 @@ def _common(
     }
 
 
-def _tasks(
-    module: str, name: str, place: Path, effort: LogPlan, tell: Callable[[str], None]
-) -> Callable[[str], dict[str, float]]:
-    options: Mapping[str, Any] = {
+def task_options(place: Path, effort: LogPlan) -> Mapping[str, Any]:
+    """Return the options of each task in a directory."""
+    return {
         "directory": str(place),
         "size": effort.size,
         "sample": effort.sample,
         "batch": effort.batch,
         "proving": {"proofs": effort.proofs, "warm_up": effort.warm_up, "seed": 7},
     }
+
+
+def _tasks(
+    module: str, name: str, place: Path, effort: LogPlan, tell: Callable[[str], None]
+) -> Callable[[str], dict[str, float]]:
+    options = task_options(place, effort)
 
     def task(what: str) -> dict[str, float]:
         found = run(module, what, options)

@@ -22,7 +22,12 @@ def run(module: str, task: str, options: Mapping[str, Any]) -> dict[str, float]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    found: dict[str, float] = json.loads(done.stdout.rpartition(_MARK)[2])
+    return figures_in(done.stdout)
+
+
+def figures_in(output: str) -> dict[str, float]:
+    """Return the figures that a task has written to its output."""
+    found: dict[str, float] = json.loads(output.rpartition(_MARK)[2])
     return found
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 from benchmarks import report
 from benchmarks.comparison import CEILING, FASTSTREAM, NAMEKO, OURS
 from benchmarks.figures import Spread, ratios, spread
 
-_STEPS = ("submit_to_offer", "accept_to_confirmation", "progress_to_confirmation", "complete_to_confirmation")
+# The steps of a loop whose latencies are measured, with their titles.
+STEPS: Final = {
+    "submit_to_offer": "submit to offer",
+    "accept_to_confirmation": "accept",
+    "progress_to_confirmation": "progress",
+    "complete_to_confirmation": "complete",
+}
 
 
 def over(measured: Sequence[Mapping[str, Any]], name: str, phase: str, figure: str) -> Spread:
@@ -28,10 +34,10 @@ def journey(measured: Sequence[Mapping[str, Any]]) -> str:
                 f"{median(one[OURS][phase]['latency_ms'][step][p] for one in measured):.0f}"
                 for p in ("p50", "p99")
             )
-            for step in _STEPS
+            for step in STEPS
         ]
         rows.append([phase, report.written(over(measured, OURS, phase, "rate")), *steps])
-    head = ["load", "closed loops/s", "submit to offer", "accept", "progress", "complete"]
+    head = ["load", "closed loops/s", *STEPS.values()]
     parts = [
         "\nKopuro: p50 / p99 in ms, from what was said to what is in a mailbox",
         report.table(head, rows),

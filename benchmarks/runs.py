@@ -271,11 +271,11 @@ class Run:
 
     def since(self) -> None:
         """Compare this version with an earlier commit."""
-        from benchmarks.since import SincePlan, measure_since, table_of
+        from benchmarks.since import measure_since, table_of
 
         assert self.commit is not None
         found = measure_since(
-            self.commit, self.bench.directory, SincePlan(quick=self.quick), self.rounds, self.bench.tell
+            self.commit, self.bench.directory, self.rounds, self.bench.tell, quick=self.quick
         )
         self.document["since"] = {"commit": self.commit, "rounds": found}
         say(report.table(*table_of(found)))

@@ -18,25 +18,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import report
+from benchmarks.audit_log import QUICK, LogPlan, task_options
+from benchmarks.child import figures_in
 from benchmarks.comparison import OURS
 from benchmarks.figures import alternated, spread
+from benchmarks.journey_tables import STEPS
 
 NOW, EARLIER = "now", "earlier"
-BROKER: Final = "broker"
+# The measured processes that are not services.
+_OTHERS: Final = ("broker", "driver")
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _ENVIRONMENT: Final = Path("build/venv-bench")  # where every commit's Makefile installs it
-_MARK: Final = "FOUND "  # of `benchmarks.child`
+# A log that takes seconds to grow, since each turn grows one.
+_LOG: Final = LogPlan(size=100_000, sample=20_000, warm_up=0.5)
 
 Turn = Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SincePlan:
-    """The effort of a turn. log: number of entries of the audit log; sample: number of timed appends."""
-
-    quick: bool
-    log: int = 100_000
-    sample: int = 20_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,17 +44,9 @@ class _Figure:
     read: Callable[[Turn], float]
 
 
-_STEPS: Final = {
-    "submit_to_offer": "submit to offer",
-    "accept_to_confirmation": "accept",
-    "progress_to_confirmation": "progress",
-    "complete_to_confirmation": "complete",
-}
-
-
 def _services_cpu(turn: Turn) -> float:
     usage = turn["journey"]["saturation"]["usage"]["cpu_ms_a_loop"]
-    return sum(float(used) for name, used in usage.items() if name != BROKER)
+    return sum(float(used) for name, used in usage.items() if name not in _OTHERS)
 
 
 def _at(*path: str) -> Callable[[Turn], float]:
@@ -77,7 +65,7 @@ def _figures(turn: Turn) -> list[_Figure]:
     saturated = ("journey", "saturation")
     found = [
         _Figure(title="closed loops at saturation", unit="a second", read=_at(*saturated, "rate")),
-        _Figure(title="a loop at saturation: services without the broker", unit="CPU ms", read=_services_cpu),
+        _Figure(title="a loop at saturation: the services", unit="CPU ms", read=_services_cpu),
         _Figure(
             title="a loop at saturation: all processes", unit="CPU ms", read=_at(*saturated, "cpu_ms_a_loop")
         ),
@@ -90,7 +78,7 @@ def _figures(turn: Turn) -> list[_Figure]:
                     unit="ms",
                     read=_at("journey", load, "latency_ms", step, "p99"),
                 )
-                for step, title in _STEPS.items()
+                for step, title in STEPS.items()
             ]
             found.append(
                 _Figure(
@@ -114,12 +102,12 @@ def _figures(turn: Turn) -> list[_Figure]:
 
 
 def measure_since(
-    commit: str, directory: Path, plan: SincePlan, rounds: int, tell: Callable[[str], None]
+    commit: str, directory: Path, rounds: int, tell: Callable[[str], None], *, quick: bool
 ) -> list[dict[str, Turn]]:
     """Return the figures of each round and version.
 
-    commit: as `resolved_commit` returns it. Raises CalledProcessError if a version cannot be installed or its
-    benchmark fails.
+    commit: as `resolved_commit` returns it. quick: a smoke test. Raises CalledProcessError if a version
+    cannot be installed or its benchmark fails.
     """
     places = {NOW: _ROOT, EARLIER: _unpacked(commit, tell)}
     pythons = {NOW: Path(sys.executable), EARLIER: places[EARLIER] / _ENVIRONMENT / "bin" / "python"}
@@ -130,7 +118,7 @@ def measure_since(
             place = directory / f"since-{number}-{version}"
             place.mkdir(parents=True)
             try:
-                found[version] = _turn(pythons[version], places[version], place, plan)
+                found[version] = _turn(pythons[version], places[version], place, quick=quick)
             finally:
                 shutil.rmtree(place, ignore_errors=True)
             journey = found[version]["journey"]["saturation"]
@@ -191,31 +179,19 @@ def _unpacked(commit: str, tell: Callable[[str], None]) -> Path:
     return place
 
 
-def _turn(python: Path, version: Path, place: Path, plan: SincePlan) -> Turn:
+def _turn(python: Path, version: Path, place: Path, *, quick: bool) -> Turn:
     """Return the figures of one version in one turn."""
     told = place / "figures.json"
-    quick = ["--quick"] if plan.quick else []
 
     def benchmark(name: str) -> Any:
-        options = ["--rounds", "1", "--json", str(told), *quick]
+        options = ["--rounds", "1", "--json", str(told), *(["--quick"] if quick else [])]
         _run([str(python), "-m", "benchmarks", name, *options], version)
         return json.loads(told.read_text(encoding="utf-8"))[name]
 
-    size, sample = (4_000, 1_000) if plan.quick else (plan.log, plan.sample)
-    options = json.dumps(
-        {
-            "directory": str(place),
-            "size": size,
-            "sample": sample,
-            "batch": 200,
-            "proving": {"proofs": 500 if plan.quick else 20_000, "warm_up": 0.5, "seed": 7},
-        }
-    )
+    options = json.dumps(task_options(place, QUICK if quick else _LOG))
 
     def log(task: str) -> dict[str, float]:
-        said = _run([str(python), "-m", "benchmarks.audit_kopuro", task, options], version)
-        found: dict[str, float] = json.loads(said.rpartition(_MARK)[2])
-        return found
+        return figures_in(_run([str(python), "-m", "benchmarks.audit_kopuro", task, options], version))
 
     journey = benchmark("journey")[0][OURS]
     submit = {kind: results[0] for kind, results in benchmark("submit").items()}

@@ -20,7 +20,7 @@ def turn(*, rate: float, loads: tuple[str, ...] = ("100/s",)) -> dict[str, Any]:
     phase = {
         "rate": rate,
         "cpu_ms_a_loop": 9.0,
-        "usage": {"cpu_ms_a_loop": {"broker": 5.0, "intake": 1.0, "routing": 3.0}},
+        "usage": {"cpu_ms_a_loop": {"broker": 5.0, "driver": 0.5, "intake": 1.0, "routing": 3.0}},
         "latency_ms": latencies,
     }
     return {
@@ -50,9 +50,9 @@ def test_a_ratio_is_taken_within_a_round() -> None:
     ]
 
 
-def test_the_services_are_counted_without_the_broker() -> None:
+def test_services_are_counted_without_the_broker_and_the_driver() -> None:
     table = rows({NOW: turn(rate=90.0), EARLIER: turn(rate=100.0)})
-    assert table["a loop at saturation: services without the broker"] == ["CPU ms", "4.0", "4.0", "1.00"]
+    assert table["a loop at saturation: the services"] == ["CPU ms", "4.0", "4.0", "1.00"]
 
 
 def test_a_load_of_one_version_only_has_no_row() -> None:
