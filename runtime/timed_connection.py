@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+
+from runtime.bounded_response import BoundedResponse
 
 
 @contextmanager
@@ -48,3 +51,39 @@ def timed_connection(
         timer.cancel()
         twin.close()
         raw.close()
+
+
+def timed_exchange(
+    endpoint: tuple[str, int],
+    seconds: float,
+    method: str,
+    path: str,
+    *,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    context: ssl.SSLContext | None = None,
+    response_class: type[BoundedResponse] = BoundedResponse,
+    most: int | None = None,
+) -> tuple[int, bytes]:
+    """Send a request over a connection of its own; return the status and the body of the response.
+
+    seconds: the deadline, from connecting to the last byte. context: of TLS, None without it. response_class:
+    bounds the response; `most` bytes of its body are read, None: all. Raises TimeoutError after the deadline,
+    OSError and HTTPException.
+    """
+    with timed_connection(endpoint, seconds) as (raw, expired):
+        sock = raw if context is None else context.wrap_socket(raw, server_hostname=endpoint[0])
+        connection = http.client.HTTPConnection(*endpoint)
+        connection.response_class = response_class
+        connection.sock = sock
+        try:
+            connection.request(method, path, body=body, headers=dict(headers or {}))
+            response = connection.getresponse()
+            content = response.read(most)
+        finally:
+            connection.close()
+            sock.close()
+        # A response without a length ends with the connection, which the deadline has cut.
+        if expired.is_set():
+            raise TimeoutError
+        return response.status, content

@@ -36,14 +36,13 @@ from contracts.broker_rights import GATEWAY
 from contracts.errors import Defect, Unavailable
 from contracts.topology import hub_topology
 from kopuro_client.errors import InvalidArgumentError
-from runtime.bounded_response import BoundedResponse
 from runtime.messaging.ports import BrokerUnavailable
 from runtime.messaging.rabbit.broker import CONNECT_TIMEOUT_SECONDS, HEARTBEAT_SECONDS
 from runtime.messaging.rabbit.connection import ConnectionFactory, close
 from runtime.messaging.rabbit.management import ManagementApi
 from runtime.messaging.rabbit.queue_reader import RabbitQueueReader
 from runtime.storage.database import Database, DatabaseUnavailable
-from runtime.timed_connection import timed_connection
+from runtime.timed_connection import timed_connection, timed_exchange
 from runtime.tls import BROKER, DATABASE, TlsFiles, UnusableTlsFiles, handshake_fault, tls_files
 from services.audit.log.adapters.signing_key import load_log_key
 from services.audit.log.adapters.sql_log import SqlLog
@@ -290,7 +289,7 @@ def readiness(service: str, variables: Mapping[str, str]) -> Readiness:
     host, _, port = address.rpartition(":")
     endpoint = (host or "localhost", int(port) if port.isdigit() else 0)
     try:
-        document = json.loads(_read(endpoint, "/readyz"))
+        document = json.loads(timed_exchange(endpoint, _SECONDS, "GET", "/readyz")[1])
         reasons, warned = (
             {str(name): str(value) for name, value in document[part].items() if value != "ok"}
             for part in ("checks", "warnings")
@@ -298,19 +297,3 @@ def readiness(service: str, variables: Mapping[str, str]) -> Readiness:
     except (OSError, http.client.HTTPException, ValueError, KeyError, AttributeError) as error:
         return Readiness(service=service, address=address, fault=type(error).__name__)
     return Readiness(service=service, address=address, fault=None, reasons=reasons, warned=warned)
-
-
-def _read(endpoint: tuple[str, int], path: str) -> bytes:
-    """Return the body of a response whatever its status. Raises OSError and HTTPException."""
-    with timed_connection(endpoint, _SECONDS) as (sock, expired):
-        connection = http.client.HTTPConnection(*endpoint)
-        connection.response_class = BoundedResponse
-        connection.sock = sock
-        try:
-            connection.request("GET", path)
-            body = connection.getresponse().read()
-        finally:
-            connection.close()
-        if expired.is_set():
-            raise TimeoutError
-        return body

@@ -35,5 +35,5 @@ class TransitStates:
             logged[data["kid"]].add((data["x"], dt.datetime.fromisoformat(data["published_at"])))
         for row in stored:
             if row.published_at <= settled and (row.x, row.published_at) not in logged[row.kid]:
-                how = "is not one that the vault published, by the log"
+                how = "was not published by the vault, according to the log"
                 yield row_difference("transit key", row.kid, how, where="intake")

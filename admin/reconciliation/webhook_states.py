@@ -34,7 +34,7 @@ _CONTENT: Final = "URL or types"
 _SECRETS: Final = "secrets"
 # The state of an endpoint that its owner deleted: no row has it.
 _DELETED: Final = "deleted"
-# The states after the changes of earlier builds, whose facts do not say them. A changed endpoint is in any.
+# The states after changes of which facts of earlier builds tell. After `changed` it may be any state.
 _STATES: Final[Mapping[str, str | None]] = {
     "registered": EndpointState.unverified.value,
     "enabled": EndpointState.unverified.value,
@@ -47,7 +47,7 @@ _STATES: Final[Mapping[str, str | None]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredSecret:
-    """A secret. digest: None in the log if a fact of an earlier build is all that it has of the secret."""
+    """A secret. digest: None in the log for a secret that only a fact of an earlier build tells of."""
 
     digest: str | None
     created_at: dt.datetime
@@ -56,7 +56,7 @@ class StoredSecret:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoggedWebhook:
-    """What the log says of an endpoint. time: of the latest event; index: of the latest entry.
+    """The state of an endpoint by the log. time: of the latest event; index: of the latest entry.
 
     state, content: None if the log does not say it. created_at: None without a registration. secrets: newest
     first.
@@ -178,7 +178,7 @@ def after(before: LoggedWebhook | None, leaf: Mapping[str, Any], data: Mapping[s
 
 
 def _breaks(before: LoggedWebhook, data: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the fact found otherwise than the entries before it left it, in words."""
+    """Yield, in words, how the endpoint differed from the earlier entries when this entry was made."""
     if before.state == _DELETED:
         yield "has an entry after its deletion"
         return

@@ -153,8 +153,9 @@ def beginning_span(at: Trace, *, fact: str, started: int, ended: int) -> Span:
 
 
 def decision_span(at: Trace, parent: Trace, *, fact: str, started: int, ended: int) -> Span:
-    """Return the span of a decision that no message of its trace caused, such as that of a deadline, to its
-    commit.
+    """Return the span of a decision that no message of its trace caused, such as one at a deadline.
+
+    It ends with the commit.
 
     fact: the first one that it published.
     """

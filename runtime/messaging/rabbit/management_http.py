@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -17,7 +16,7 @@ import orjson
 from contracts import base64_text
 from runtime.bounded_response import BoundedResponse
 from runtime.messaging.ports import BrokerUnavailable
-from runtime.timed_connection import timed_connection
+from runtime.timed_connection import timed_exchange
 from runtime.tls import TlsFiles, handshake_fault
 
 # A management API whose answer is not complete by then counts as unavailable. A socket's own timeout would
@@ -61,7 +60,17 @@ class ManagementHttp:
         headers = self._headers | ({"X-Reason": reason} if reason else {})
         context = self._context() if self._secure else None
         try:
-            status, text = self._answer(method, self._root + path, content, headers, context)
+            status, text = timed_exchange(
+                (self._host, self._port),
+                ANSWER_SECONDS,
+                method,
+                self._root + path,
+                body=content,
+                headers=headers,
+                context=context,
+                response_class=_Answer,
+                most=_MOST_BYTES,
+            )
         except (OSError, http.client.HTTPException) as error:
             fault = handshake_fault(error, over_tls=self._secure)
             reason = f" ({type(error).__name__})" if fault is None else f": {fault}"
@@ -75,32 +84,6 @@ class ManagementHttp:
             if is_failed_check:
                 return status, None  # the response of a proxy
             raise BrokerUnavailable(f"{self.api} does not answer with JSON.") from error
-
-    def _answer(
-        self,
-        method: str,
-        path: str,
-        content: bytes | None,
-        headers: Mapping[str, str],
-        context: ssl.SSLContext | None,
-    ) -> tuple[int, bytes]:
-        """Return status and body. context: of TLS, None without it. Raises OSError and HTTPException."""
-        with timed_connection((self._host, self._port), ANSWER_SECONDS) as (raw, expired):
-            sock = raw if context is None else context.wrap_socket(raw, server_hostname=self._host)
-            connection = http.client.HTTPConnection(self._host, self._port)
-            connection.response_class = _Answer
-            connection.sock = sock
-            try:
-                connection.request(method, path, body=content, headers=dict(headers))
-                response = connection.getresponse()
-                text = response.read(_MOST_BYTES)
-            finally:
-                connection.close()
-                sock.close()
-            # A response without a length ends with the connection, which the deadline has cut.
-            if expired.is_set():
-                raise TimeoutError
-            return response.status, text
 
     def _context(self) -> ssl.SSLContext:
         try:

@@ -63,8 +63,8 @@ _SELECT: Final = {
     for types in (False, True)
 }
 
-# A search looks at so many messages within some milliseconds. SQLite holds the process for a whole statement,
-# and one for a rare type, or for what a consumer still needs, reads all messages.
+# How many messages one statement of a search reads: some milliseconds. SQLite holds the process for a whole
+# statement, and one without a bound for a rare type, or for what a consumer still needs, reads them all.
 WINDOW: Final = 2_000
 LAST: Final = (1 << 63) - 1
 

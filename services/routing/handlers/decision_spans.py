@@ -1,8 +1,10 @@
-"""The spans of decisions that no message causes: of deadlines, changes of the directory, and reports; and of
-those that a message of another trace causes, such as an answer that its author traces itself.
+"""The spans of decisions that no message of the referral's trace causes.
 
-They continue the trace of the referral's submission, so that a trace shows what happened to a referral whose
-offers nobody answered. Each is reported after its transaction has committed.
+They are caused by deadlines, changes of the directory and reports, and by messages of another trace, such as
+an answer that its author traces itself.
+
+The spans continue the trace of the referral's submission, so that a trace shows what happened to a referral
+whose offers nobody answered. Each is reported after its transaction has committed.
 """
 
 from __future__ import annotations

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import ssl
 from typing import Final
 from urllib.parse import urlsplit
 
 from runtime.bounded_response import BoundedResponse, ResponseTooLarge
-from runtime.timed_connection import timed_connection
+from runtime.timed_connection import timed_exchange
 from services.audit.log.ports import WitnessUnreachable
 
 # The deadline of a request, from connecting to the last byte of the response.
@@ -30,27 +29,16 @@ class HttpWitnesses:
         secure = address.scheme == "https"
         endpoint = (address.hostname, address.port or (443 if secure else 80))
         try:
-            with timed_connection(endpoint, self._seconds) as (raw, expired):
-                sock = _secured(raw, address.hostname) if secure else raw
-                connection = http.client.HTTPConnection(*endpoint)
-                connection.response_class = BoundedResponse
-                connection.sock = sock
-                try:
-                    connection.request(
-                        "POST",
-                        f"{address.path}/add-checkpoint",
-                        body=body,
-                        headers={"Content-Type": "text/plain; charset=utf-8", "Connection": "close"},
-                    )
-                    response = connection.getresponse()
-                    content = response.read(_MAX_RESPONSE_BYTES)
-                finally:
-                    connection.close()
-                    sock.close()
-                # A response without a length ends with the connection, which the deadline has cut.
-                if expired.is_set():
-                    raise TimeoutError
-                return response.status, content
+            return timed_exchange(
+                endpoint,
+                self._seconds,
+                "POST",
+                f"{address.path}/add-checkpoint",
+                body=body,
+                headers={"Content-Type": "text/plain; charset=utf-8", "Connection": "close"},
+                context=ssl.create_default_context() if secure else None,
+                most=_MAX_RESPONSE_BYTES,
+            )
         except ResponseTooLarge as error:
             raise WitnessUnreachable(
                 f"The witness at {address.hostname} sent more than {BoundedResponse.most // 1024} KiB."
@@ -61,7 +49,3 @@ class HttpWitnesses:
                 if isinstance(error, TimeoutError)
                 else f"The witness at {address.hostname} does not answer."
             ) from error
-
-
-def _secured(raw: socket.socket, host: str) -> socket.socket:
-    return ssl.create_default_context().wrap_socket(raw, server_hostname=host)

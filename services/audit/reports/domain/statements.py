@@ -91,16 +91,20 @@ def not_told(entries: Iterable[LoggedStatement]) -> Collection[int]:
     organisation the first MOST_REFUSALS_TOLD. It has every refusal of a coordinator's act.
     """
     known = list(entries)
-    refused = {
-        ((entry.data or {}).get("submission_id"), entry.type == SubmissionRefused.type)
-        for entry in known
-        if entry.type in _REFUSALS | _REFUSED_ACTS
-    }
+    # The ids of refused submissions, apart from those that a `submission.refused` is about.
+    refused: set[object] = set()
+    refused_by_vault: set[object] = set()
+    for entry in known:
+        if entry.type in _REFUSALS | _REFUSED_ACTS:
+            ids = refused_by_vault if entry.type == SubmissionRefused.type else refused
+            ids.add((entry.data or {}).get("submission_id"))
     left_out = {
-        e.index
-        for e in known
-        if ((e.message_id, False) in refused and e.type in STATEMENT_TYPES | _ACTS)
-        or ((e.message_id, True) in refused and e.type in (STATEMENT_TYPES | _ACTS) - _STEPS)
+        entry.index
+        for entry in known
+        if entry.type in STATEMENT_TYPES | _ACTS
+        and (
+            entry.message_id in refused or (entry.type not in _STEPS and entry.message_id in refused_by_vault)
+        )
     }
     told: Counter[str | None] = Counter()
     for entry in known:
