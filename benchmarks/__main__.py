@@ -18,7 +18,7 @@ from benchmarks.comparison import Bench, ComparisonPlan
 from benchmarks.driver import HIGHEST_SINGLE_RATE
 from benchmarks.journey import Plan
 from benchmarks.runs import Run, say
-from benchmarks.since import resolved_commit
+from benchmarks.since import PARTS, resolved_commit
 from sandbox.broker import PrivateBroker
 from sandbox.ending_signals import ending_signals_raise, raise_lost_signal
 from sandbox.temporary_directory import temporary_directory
@@ -92,6 +92,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="rotation, soak: referrals per second (default 50, at most 100)",
     )
     parser.add_argument("--commit", help="since: the earlier commit, of this repository")
+    parser.add_argument(
+        "--part",
+        action="append",
+        choices=PARTS,
+        help="since: measure this part only; may be given more than once (default: all)",
+    )
     given = parser.parse_args(arguments)
     if given.what == "since":
         if given.commit is None:
@@ -121,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             minutes=given.minutes or (0.5 if given.quick else 20.0),
             rate=given.rate,
             commit=given.commit,
+            parts=given.part or PARTS,
             document={"machine": report.machine(directory), "quick": given.quick},
         )
         for name in commands[given.what]:

@@ -33,6 +33,7 @@ class Run:
     minutes: float = 20.0
     rate: float = 50.0
     commit: str | None = None
+    parts: Sequence[str] = ()
     document: dict[str, Any] = field(default_factory=dict)
 
     def journey(self) -> None:
@@ -275,7 +276,12 @@ class Run:
 
         assert self.commit is not None
         found = measure_since(
-            self.commit, self.bench.directory, self.rounds, self.bench.tell, quick=self.quick
+            self.commit,
+            self.bench.directory,
+            self.rounds,
+            self.bench.tell,
+            parts=self.parts,
+            quick=self.quick,
         )
         self.document["since"] = {"commit": self.commit, "rounds": found}
         say(report.table(*table_of(found)))

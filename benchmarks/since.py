@@ -25,6 +25,8 @@ from benchmarks.figures import alternated, spread
 from benchmarks.journey_tables import STEPS
 
 NOW, EARLIER = "now", "earlier"
+# Closed loops take three minutes of a round, submissions and the audit log one each.
+PARTS: Final = ("loops", "submit", "log")
 # The measured processes that are not services.
 _OTHERS: Final = ("broker", "driver")
 _ROOT: Final = Path(__file__).resolve().parent.parent
@@ -70,7 +72,7 @@ def _figures(turn: Turn) -> list[_Figure]:
             title="a loop at saturation: all processes", unit="CPU ms", read=_at(*saturated, "cpu_ms_a_loop")
         ),
     ]
-    for load in turn["journey"]:
+    for load in turn.get("journey", {}):
         if load != "saturation":
             found += [
                 _Figure(
@@ -102,12 +104,18 @@ def _figures(turn: Turn) -> list[_Figure]:
 
 
 def measure_since(
-    commit: str, directory: Path, rounds: int, tell: Callable[[str], None], *, quick: bool
+    commit: str,
+    directory: Path,
+    rounds: int,
+    tell: Callable[[str], None],
+    *,
+    parts: Sequence[str] = PARTS,
+    quick: bool,
 ) -> list[dict[str, Turn]]:
     """Return the figures of each round and version.
 
-    commit: as `resolved_commit` returns it. quick: a smoke test. Raises CalledProcessError if a version
-    cannot be installed or its benchmark fails.
+    commit: as `resolved_commit` returns it. parts: of PARTS. quick: a smoke test. Raises CalledProcessError
+    if a version cannot be installed or its benchmark fails.
     """
     places = {NOW: _ROOT, EARLIER: _unpacked(commit, tell)}
     pythons = {NOW: Path(sys.executable), EARLIER: places[EARLIER] / _ENVIRONMENT / "bin" / "python"}
@@ -118,11 +126,10 @@ def measure_since(
             place = directory / f"since-{number}-{version}"
             place.mkdir(parents=True)
             try:
-                found[version] = _turn(pythons[version], places[version], place, quick=quick)
+                found[version] = _turn(pythons[version], places[version], place, parts=parts, quick=quick)
             finally:
                 shutil.rmtree(place, ignore_errors=True)
-            journey = found[version]["journey"]["saturation"]
-            tell(f"round {number} of {rounds}: {version}: {journey['rate']:.1f} closed loops/s")
+            tell(f"round {number} of {rounds}: {version}: measured")
         measured.append(found)
     return measured
 
@@ -179,8 +186,8 @@ def _unpacked(commit: str, tell: Callable[[str], None]) -> Path:
     return place
 
 
-def _turn(python: Path, version: Path, place: Path, *, quick: bool) -> Turn:
-    """Return the figures of one version in one turn."""
+def _turn(python: Path, version: Path, place: Path, *, parts: Sequence[str], quick: bool) -> Turn:
+    """Return the figures of the parts of one version in one turn."""
     told = place / "figures.json"
 
     def benchmark(name: str) -> Any:
@@ -193,10 +200,14 @@ def _turn(python: Path, version: Path, place: Path, *, quick: bool) -> Turn:
     def log(task: str) -> dict[str, float]:
         return figures_in(_run([str(python), "-m", "benchmarks.audit_kopuro", task, options], version))
 
-    journey = benchmark("journey")[0][OURS]
-    submit = {kind: results[0] for kind, results in benchmark("submit").items()}
-    grown, _, proved = log("grow"), log("publish"), log("prove")
-    return {"journey": journey, "submit": submit, "log": grown, "proofs": proved}
+    found: dict[str, Any] = {}
+    if "loops" in parts:
+        found["journey"] = benchmark("journey")[0][OURS]
+    if "submit" in parts:
+        found["submit"] = {kind: results[0] for kind, results in benchmark("submit").items()}
+    if "log" in parts:
+        found["log"], _, found["proofs"] = log("grow"), log("publish"), log("prove")
+    return found
 
 
 def _run(command: Sequence[str], version: Path) -> str:

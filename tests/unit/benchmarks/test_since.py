@@ -59,3 +59,12 @@ def test_a_load_of_one_version_only_has_no_row() -> None:
     table = rows({NOW: turn(rate=90.0, loads=("100/s", "200/s")), EARLIER: turn(rate=100.0)})
     assert "accept at 100/s, p99" in table
     assert "accept at 200/s, p99" not in table
+
+
+def test_a_part_that_was_not_measured_has_no_rows() -> None:
+    loops = {version: {"journey": turn(rate=90.0)["journey"]} for version in (NOW, EARLIER)}
+    log = {version: {name: turn(rate=1.0)[name] for name in ("log", "proofs")} for version in (NOW, EARLIER)}
+    assert "closed loops at saturation" in rows(loops)
+    assert "audit log: appends" not in rows(loops)
+    assert "audit log: appends" in rows(log)
+    assert not any("loop" in title for title in rows(log))
