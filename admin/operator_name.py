@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 
 
 def login_name() -> str:
-    """Return the login name at this machine, or the user's number where it has no name."""
+    """Return the name of the process's account, or the account's number where it has no name.
+
+    Not the environment's (LOGNAME, USER), in which an operator could write another person's name.
+    """
+    number = os.getuid()
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number that has no name
-        return f"uid {os.getuid()}"
+        return pwd.getpwuid(number).pw_name
+    except KeyError:  # a container may run under a number that has no name
+        return f"uid {number}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kopuro_client.commands.output import Output
     from runtime.storage.database import Database
     from services.routing.domain.applied_policy import AppliedPolicy
-    from services.routing.domain.policy import RoutingPolicy
+    from services.routing.domain.policy_document import PolicyDocument
 
 routing = typer.Typer(
     no_args_is_help=True, help="Operators: manage routing's policy, and recompute its decisions."
@@ -130,7 +130,7 @@ def check_policy(
         out.note(
             "the policy's version was not compared with those in use: give --database, --data-dir or --env"
         )
-    simulation = _simulated(document.policy, simulated, (env_dir, data_dir), out)
+    simulation = _simulated(document, simulated, (env_dir, data_dir), out)
     if as_json:
         out.document({"version": document.version, "digest": document.digest, **simulation})
     else:
@@ -172,7 +172,7 @@ def apply_policy_file(
     document = policy_in(file)
     code = hub_of("routing", hub, env_dir, data_dir, os.environ)
     out = Output(as_json=as_json)
-    simulation = _simulated(document.policy, simulated, (env_dir, data_dir), out)
+    simulation = _simulated(document, simulated, (env_dir, data_dir), out, hub=code)
     if asks:
         confirm(out, [], f"apply the policy {document.version}?")
     with _routing_database(database, env_dir, data_dir) as opened:
@@ -290,20 +290,30 @@ def _end(out: Output, *, compared: int, differs: bool) -> None:
 
 
 def _simulated(
-    policy: RoutingPolicy, last: int | None, folders: tuple[Path | None, Path | None], out: Output
+    document: PolicyDocument,
+    last: int | None,
+    folders: tuple[Path | None, Path | None],
+    out: Output,
+    *,
+    hub: str | None = None,
 ) -> dict[str, object]:
     """Print the simulation as text, or return it for a JSON document; nothing without `last`.
 
-    folders: --env and --data-dir.
+    folders: --env and --data-dir. hub: of --hub.
     """
     if last is None:
         return {}
+    from admin.hub_databases import hub_of
     from admin.routing.databases import decision_databases
-    from admin.routing.simulation import as_document, report, simulate_stored
+    from admin.routing.simulation import as_document, record_read, report, simulate_stored
     from admin.routing.stored import stored_by
+    from admin.service_database import service_database
 
-    with stored_by(decision_databases(*folders)) as stored:
-        result = simulate_stored(stored, policy, last)
+    places = decision_databases(*folders)
+    with stored_by(places) as stored:
+        result = simulate_stored(stored, document.policy, last)
+    with service_database(places["routing"].url, places["routing"].tls) as opened:
+        record_read(opened, hub_of("routing", hub, *folders, os.environ), result, document, last)
     if out.as_json:
         return {"simulation": as_document(result)}
     report(result, out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from uuid import UUID
 
+MOST_PARTS = 10
 _RANDOM_BITS = 80
 _VERSION_7, _VARIANT = 0x7 << 76, 0b10 << 62
 _FREE_BITS = ((1 << 12) - 1) << 64 | (1 << 62) - 1
@@ -21,3 +22,11 @@ def part_id(referral_id: str, position: int) -> str:
     digest = sha256(f"kopuro part {position} of {referral_id}".encode()).digest()
     free = int.from_bytes(digest[:10], "big") & _FREE_BITS
     return str(UUID(int=time << _RANDOM_BITS | _VERSION_7 | _VARIANT | free))
+
+
+def is_part_of(referral_id: str, whole: str) -> bool:
+    """Return whether the id is that of a part of the whole. Total for any text."""
+    try:
+        return any(part_id(whole, position) == referral_id for position in range(1, MOST_PARTS + 1))
+    except ValueError:
+        return False

@@ -17,8 +17,11 @@ from admin.reconciliation.offer_differences import RankedServices, offer_differe
 from admin.reconciliation.referral_records import LoggedFact, StoredEvidence, StoredOffer, StoredStep
 from admin.reconciliation.timeline_differences import timeline_differences
 from contracts.codes import ReferralStatus
+from contracts.part_id import MOST_PARTS, is_part_of
 
 _WITHDRAWN: Final = "referral.withdrawn"
+_SPLIT: Final = "referral.split"
+_REJOINED: Final = "referral.rejoined"
 _CLOSINGS: Final = {
     "completed": "referral.completed",
     "withdrawn": _WITHDRAWN,
@@ -66,17 +69,19 @@ class RoutedReferral:
 class HeldCase:
     """The vault's state of a referral. has_case: whether the sealed case still exists.
 
-    acceptor: the organisation that the case is for, None if there is none. is_part: it releases the case of
-    the referral of which it is a part; has_case is about that one. acceptance_id: the message with the
-    acceptance that the vault acted on; None if there is none. has_evidence: whether the vault has kept that
-    message; evidence: what that says. sender: of the case; None until it or an acceptance has arrived.
+    acceptor: the organisation that the case is for, None if there is none. part_of: the referral of which it
+    is a part and whose case it releases; has_case is about that one. parts: into how many it was split.
+    acceptance_id: the message with the acceptance that the vault acted on; None if there is none.
+    has_evidence: whether the vault has kept that message; evidence: what that says. sender: of the case; None
+    until it or an acceptance has arrived.
     """
 
     state: str
     has_case: bool
     changed_at: dt.datetime
     acceptor: str | None = None
-    is_part: bool = False
+    part_of: str | None = None
+    parts: int = 0
     acceptance_id: str | None = None
     has_evidence: bool = True
     evidence: StoredEvidence | None = None
@@ -176,6 +181,16 @@ def _delivery(state: ReferralState, different: _DifferenceFactory) -> Iterator[D
             f"the case is for {state.case_at}, but the log has it released to {last or 'nobody'}",
             "case.released",
         )
+    elif state.case_at is not None:
+        ends = [entry.fact for entry in state.entries if entry.fact in _CLOSINGS.values()]
+        held = Counter(entry.organization for entry in state.entries if entry.fact == "offer.accepted")
+        held -= Counter(entry.organization for entry in state.entries if entry.fact in _UNHELD)
+        if ends:
+            what = f"{state.case_at} can fetch the case, but the referral has ended in the log"
+            yield different("delivery", what, ends[0])
+        elif not held[state.case_at]:
+            what = f"{state.case_at} can fetch the case, but its acceptance has ended in the log"
+            yield different("delivery", what, "case.released")
     routed, custody = state.routed, state.custody
     is_held = routed is not None and routed.status in _HELD and routed.acceptor == last
     is_released = is_held and custody is not None and custody.state == "released"
@@ -314,12 +329,34 @@ def _vault(state: ReferralState, facts: Counter[str], different: _DifferenceFact
         ):
             what = "the acceptance in the vault's evidence is not the one in the log: it was rewritten"
             yield different("vault", what, "offer.accepted")
+    if custody is not None:
+        for what, fact in _parts(state.referral_id, custody, state.entries):
+            yield different("vault", what, fact)
     # The log must give a reason for each missing record.
     if held in ("held", "released") and custody is not None and not custody.has_case:
         yield different("vault", f"custody state is {held}, but the sealed case is missing")
-    if custody is not None and custody.is_part:
+    if custody is not None and custody.part_of is not None:
         return  # the case is kept and erased with the whole referral
     if held == "erased" and not facts["case.erased"]:
         yield different("vault", "the case is erased, but the log has no case.erased")
     if held == "erased" and custody is not None and custody.has_case:
         yield different("vault", "custody state is erased, but the sealed case still exists")
+
+
+def _parts(referral_id: str, custody: HeldCase, entries: Sequence[LoggedFact]) -> Iterator[tuple[str, str]]:
+    """Yield what differs in the split of a referral, each with the fact that says otherwise.
+
+    The id of a part follows from that of the whole, so the content of the entries is not needed.
+    """
+    opened = any(entry.fact == _BEGINNINGS[1] for entry in entries)
+    if custody.part_of is None and opened:
+        yield "the log has part.opened, but the vault has no part", _BEGINNINGS[1]
+    if custody.part_of is not None and not (opened and is_part_of(referral_id, custody.part_of)):
+        yield f"it releases the case of {custody.part_of}, of which it is no part in the log", _BEGINNINGS[1]
+    split = [entry for entry in entries if entry.fact in (_SPLIT, _REJOINED)]
+    expected = {0}
+    if split and split[-1].fact == _SPLIT:
+        data = split[-1].data
+        expected = set(range(2, MOST_PARTS + 1)) if data is None else {len(data["parts"])}
+    if custody.parts not in expected:
+        yield f"the case is for {custody.parts} parts, which is not the split in the log", _SPLIT

@@ -9,7 +9,7 @@ tests/services/test_reconcile.py fails until it does:
               offers(id, referral_id, organization, service, rank, state, opened_at, deadline),
               decisions(id, referral_id, decided_at, record, salt),
               timeline(number, referral_id, time, fact, organization, detail)
-    vault     custodies(referral_id, sender, state, acceptor, acceptance_id, changed_at, part_of),
+    vault     custodies(referral_id, sender, state, acceptor, acceptance_id, changed_at, part_of, parts),
               sealed_cases(referral_id)
               evidence(referral_id, message_id, body, acted_at)
     delivery  mailbox_messages(sequence, organization, message_id, type, referral_id, queued_at, body,
@@ -115,6 +115,7 @@ CUSTODIES = table(
     column("acceptance_id", StoredText),
     column("changed_at", StoredTime),
     column("part_of", StoredText),
+    column("parts", StoredNumber),
 )
 EVIDENCE = table(
     "evidence",

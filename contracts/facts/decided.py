@@ -30,6 +30,7 @@ from contracts.identifiers import (
     Region,
     Slug,
 )
+from contracts.part_id import MOST_PARTS
 from contracts.referral import ReferralFacts
 
 
@@ -149,7 +150,7 @@ class ReferralSplit(Fact):
 
     referral_id: ReferralId
     sender: OrganizationId
-    parts: Annotated[tuple[ReferralId, ...], Length(min=2, max=10)]
+    parts: Annotated[tuple[ReferralId, ...], Length(min=2, max=MOST_PARTS)]
 
 
 @fact("referral.rejoined")
@@ -163,7 +164,7 @@ class ReferralRejoined(Fact):
 
     referral_id: ReferralId
     sender: OrganizationId
-    parts: Annotated[tuple[ReferralId, ...], Length(min=2, max=10)]
+    parts: Annotated[tuple[ReferralId, ...], Length(min=2, max=MOST_PARTS)]
 
 
 @fact("part.opened")

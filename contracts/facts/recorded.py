@@ -28,8 +28,8 @@ class ReferralRead(Fact):
     """A coordinator, auditor or operator read facts of persons at a service; a list counts once.
 
     reader: the principal; client_id: its OAuth client, null if unknown; roles: those of its token. resource:
-    method and route template. filter: the codes of the query, never free text. referral_ids: the referrals
-    in the answer; entries: how many.
+    method and route template. filter: the codes, ids and times of the query, never free text. referral_ids:
+    the referrals in the answer; entries: how many.
     """
 
     reader: str

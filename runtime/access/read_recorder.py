@@ -73,12 +73,11 @@ class ReadRecorder:
             client_id=reader.client_id,
             roles=reader.roles,
             resource=resource,
-            filter=read.filter or {},
+            filter=read.filter,
             referral_ids=referral_ids,
             entries=len(referral_ids),
         )
-        # The read of a single referral becomes part of the referral's own history.
-        self.record(fact, reader.id if read.filter is not None else referral_ids[0])
+        self.record(fact, referral_ids[0] if read.is_about_one else reader.id)
 
     def _write(self, transaction: Connection, messages: Sequence[Outgoing]) -> Sequence[None]:
         self._outbox.add(transaction, messages)

@@ -46,16 +46,18 @@ class Reader:
 class Read:
     """The referrals in an answer.
 
-    filter: the codes of a list's query, never free text; None for the answer about a single referral.
+    filter: what the query asked for: codes, ids and times, never free text. is_about_one: whether the read
+    becomes part of its referral's own history.
     """
 
     referral_ids: Sequence[str]
-    filter: Mapping[str, str] | None = field(default=None)
+    filter: Mapping[str, str] = field(default_factory=dict)
+    is_about_one: bool = False
 
     @classmethod
-    def of_one(cls, referral_id: str) -> Read:
-        """Return the statement of an answer about a single referral."""
-        return cls(referral_ids=(referral_id,))
+    def of_one(cls, referral_id: str, filter: Mapping[str, str] | None = None) -> Read:
+        """Return the statement of an answer about a single referral. filter: what was asked about it."""
+        return cls(referral_ids=(referral_id,), filter=filter or {}, is_about_one=True)
 
     @classmethod
     def of_list(cls, referral_ids: Sequence[str], filter: Mapping[str, str]) -> Read:

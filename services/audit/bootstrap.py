@@ -160,6 +160,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         figures=PublicationFigures(platform.registry, published),
         clock=clock,
     )
+    filing = Filing(database, SqlUnfiled(closures))
     inspector = Inspector(
         database=database,
         log=log,
@@ -168,7 +169,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
         works=publisher.holds_lease,
         clock=clock,
         noticed=noticed,
-        contents=ContentInspection(log, SqlContents()),
+        contents=ContentInspection(log, SqlContents(), is_filed=lambda: filing.is_done),
     )
     inspector.begin(head)
     show_inspection(platform.registry, inspector)
@@ -258,7 +259,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
             ),
             Periodic("retention", ChangePoll(database, retain), seconds=RETENTION_SECONDS),
             Periodic("inspection", inspect, seconds=INSPECTION_SECONDS),
-            Periodic("filing", Filing(database, SqlUnfiled(closures)).turn, seconds=FILING_SECONDS),
+            Periodic("filing", filing.turn, seconds=FILING_SECONDS),
         ],
         spans=platform.spans,
         registry=platform.registry,

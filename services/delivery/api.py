@@ -125,7 +125,10 @@ def mailbox(handlers: MailboxHandlers, request: Request) -> Response:
     items: tuple[Any, ...] = tuple(orjson.Fragment(body) for body in page.bodies)
     response = Response.of(MailboxResponse(items=items, next=last if page.more else None, resume=last))
     # Partners read their own mailbox; only the messages of staff are looked into.
-    return response if request.principal.roles.isdisjoint(STAFF) else response.reading(_read(page))
+    if request.principal.roles.isdisjoint(STAFF):
+        return response
+    asked = {name: query[name] for name in ("from", "type") if name in query}
+    return response.reading(_read(page, asked))
 
 
 def acknowledge(handlers: MailboxHandlers, consumers: ConsumerHandlers, request: Request) -> Response:
@@ -278,11 +281,14 @@ def _described(consumer: NamedConsumer, waiting_since: dt.datetime | None) -> Ma
     )
 
 
-def _read(page: MailboxPage) -> Read:
-    """Return what a page of a coordinator's mailboxes contains; a message of receipts names no referral."""
+def _read(page: MailboxPage, asked: Mapping[str, str]) -> Read:
+    """Return what a page of a coordinator's mailboxes contains; a message of receipts names no referral.
+
+    asked: the checked places and types of the query.
+    """
     found = [orjson.loads(body)["data"].get("referral_id") for body in page.bodies]
     referral_ids = [referral_id for referral_id in found if referral_id]
-    return Read.of_list(referral_ids, {}) if referral_ids else NOTHING_READ
+    return Read.of_list(referral_ids, asked) if referral_ids else NOTHING_READ
 
 
 def _result(message_id: str, result: bool | KopuroError) -> Acknowledgement:

@@ -42,6 +42,7 @@ from services.directory.domain.lookalikes import KnownIds
 from services.directory.domain.references import wrong_references
 from services.directory.domain.separation import (
     is_staff,
+    wrong_change,
     wrong_client_id,
     wrong_new_organization,
     wrong_separation,
@@ -156,9 +157,13 @@ def wrong_entries_in(
                 if broken is not None:
                     faults.append(Fault(file=files[name], index=index, pointer="/roles", detail=broken))
                 known_client = present.get(client.id)
-                broken = wrong_client_id(client, None if known_client is None else known_client.entry)
+                before = None if known_client is None else known_client.entry
+                broken = wrong_client_id(client, before)
                 if broken is not None:
                     faults.append(Fault(file=files[name], index=index, pointer="/client_id", detail=broken))
+                if before is not None and (wrong := wrong_change(before, client)) is not None:
+                    pointer, broken = wrong
+                    faults.append(Fault(file=files[name], index=index, pointer=pointer, detail=broken))
         return faults
 
 

@@ -139,7 +139,9 @@ def find(search: SubmissionSearch, request: Request) -> Response:
         require_well_formed(query["key"])
         found = search.by_key(query["key"], organization or viewer, viewer=viewer)
     referrals = list(dict.fromkeys(one.referral_id for one in found))
-    read = Read.of_list(referrals, {}) if referrals else NOTHING_READ
+    # Not the key, which is text of its owner's choice. An id is recorded only if something has it.
+    asked = {name: query[name] for name in ("id", "organization") if name in query}
+    read = Read.of_list(referrals, asked) if referrals else NOTHING_READ
     return Response.of(Page(items=found, next=None)).reading(read)
 
 

@@ -52,7 +52,7 @@ class Releases:
         releasable = [
             c
             for c in batch.custodies.values()
-            if disposition_of(c) in (Disposition.reseal, Disposition.forward)
+            if disposition_of(c) in (Disposition.reseal, Disposition.forward) and _is_of_its_case(c, batch)
         ]
         stored = {c.case_of for c in releasable} - batch.arrived.keys()
         sealed = {**self._store.sealed(transaction, stored), **batch.arrived}
@@ -200,6 +200,18 @@ class Releases:
         forwarded = disposition_of(custody) is Disposition.forward
         is_known = self._keys.of(acceptor) is not None
         return forwarded and is_known and not self._keys.accepts(acceptor, case.kid(), now)
+
+
+def _is_of_its_case(custody: Custody, batch: BatchProgress) -> bool:
+    """Return whether the case is the referral's own, or that of the whole of which it is a part.
+
+    The id of a part follows from that of the whole. Otherwise whoever can write to the vault's database could
+    let a referral take the case of another one, and the log would show nothing wrong.
+    """
+    if custody.part_of is None or custody.referral_id in batch.custodies[custody.part_of].part_ids:
+        return True
+    _log.error("the custody of a referral names a whole of which it is no part: its row was changed")
+    return False
 
 
 def refuse_case(

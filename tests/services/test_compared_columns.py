@@ -553,6 +553,8 @@ COLUMN_ROWS: Final[Mapping[tuple[str, str, str], tuple[str, Any]]] = {
     ("directory", "revisions", "changed_at"): ("id", OSH),
     ("routing", "decisions", "referral_id"): ("record", RECORD),
     ("directory", "applications", "reason"): ("state", "refused"),
+    ("vault", "custodies", "part_of"): ("state", "released"),
+    ("vault", "custodies", "parts"): ("state", "released"),
     ("delivery", "mailbox_messages", "state"): ("state", "acknowledged"),
     ("delivery", "mailbox_messages", "content"): ("content", "declined"),
 }
@@ -564,6 +566,7 @@ VALUES: Final[Mapping[tuple[str, str], Any]] = {
     ("offers", "state"): "expired",
     ("decisions", "erased_at"): THEN,
     ("custodies", "state"): "erased",
+    ("custodies", "parts"): 2,
     ("approvals", "state"): "refused",
     ("token_keys", "record"): {"key": {"kid": "record"}, "withdrawn": True},
     ("sealing_keys", "key"): {"kid": "third"},
@@ -854,6 +857,8 @@ GARBAGE: Final[Mapping[type, Sequence[str]]] = {
 OPTIONAL: Final = {
     ("vault", "custodies", "sender"),
     ("vault", "custodies", "acceptance_id"),
+    ("vault", "custodies", "part_of"),
+    ("vault", "custodies", "parts"),
     ("delivery", "mailbox_messages", "offer_id"),
 }
 

@@ -1,4 +1,7 @@
-"""The roles that may call each resource with a token, written by hand and compared with the resources."""
+"""The roles that may call each resource with a token, and the resources that anybody may call.
+
+Both are written by hand, and compared with the resources and with the published document.
+"""
 
 from __future__ import annotations
 
@@ -124,3 +127,23 @@ ACCESS: Final[Mapping[str, str]] = {
     "routing GET /v1/coordination/wishes": "coordinator",
     "routing GET /v1/referrals/<id>/decision": _ALL,
 }
+# The resources without a token: the log and its proofs, keys, tokens, applications to join, and documents.
+PUBLIC: Final = frozenset(
+    {
+        "audit GET /checkpoint",
+        "audit GET /cosigned-checkpoint",
+        "audit GET /tile/<path>",
+        "audit GET /v1/log-key",
+        "directory GET /.well-known/oauth-authorization-server",
+        "directory GET /oauth/jwks",
+        "directory POST /oauth/token",
+        "directory POST /v1/applications",
+        "directory GET /v1/applications/<id>/state",
+        "directory POST /v1/applications/<id>/withdraw",
+        "directory GET /apply",
+        "directory POST /apply",
+        "directory GET /apply/state",
+        "directory POST /apply/state",
+        "directory POST /apply/withdraw",
+    }
+)

@@ -7,8 +7,8 @@ leaves, and the parties to the referral see it.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
+import re
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from functools import partial
@@ -18,12 +18,14 @@ import httpx
 import pytest
 
 from admin.embedded_broker import BrokerFiles, BrokerIdentity
+from admin.operator_name import login_name
 from contracts.facts import ReferralSubmitted
 from contracts.records import read
 from contracts.referral import ReferralFacts
 from contracts.topology import OPERATIONS
 from kopuro_client.commands import ExitCode, main
 from kopuro_client.paging import following
+from runtime.access.reads import Reads
 from runtime.messaging.dead_letters.dead_letter import dead_letter_of
 from runtime.messaging.ports import Delivery
 from runtime.messaging.rabbit.broker import RabbitBroker
@@ -32,20 +34,40 @@ from tests.journey.running_hub import RunningHub
 from tests.journey.waiting import until
 from tests.messaging.consumer_harness import START
 from tests.support.events import message_of
+from tests.support.service_resources import resources
 from tests.unit.services.directory.application_samples import application_record
 
-# Every way in which staff read facts of persons: who, at which service, and the path. `{id}` is a referral.
+# Every way in which staff read facts of persons: who, at which service, and the path. `{id}` is a referral,
+# `{sender}` its sender.
 READS = [
     (role, "intake", path)
     for role in ("coordinator", "auditor", "operator")
     for path in ("/v1/referrals/{id}", "/v1/referrals?status=unplaced&limit=200")
 ]
 READS += [(role, "routing", "/v1/referrals/{id}/decision") for role in ("coordinator", "auditor", "operator")]
-READS += [(role, "routing", "/v1/coordination/{id}/candidates") for role in ("coordinator", "auditor")]
+READS += [
+    (role, "routing", f"/v1/coordination/{{id}}/candidates{query}")
+    for role in ("coordinator", "auditor")
+    for query in ("", "?organization={sender}")
+]
+READS += [
+    (role, service, path)
+    for role in ("coordinator", "auditor", "operator")
+    for service, path in (
+        ("intake", "/v1/submissions?id={id}&organization={sender}"),
+        ("delivery", "/v1/deliveries/{id}"),
+    )
+]
 READS += [
     ("coordinator", "routing", "/v1/coordination/unplaced?limit=200"),
     ("coordinator", "routing", "/v1/coordination/queue?kind=unplaced&limit=200"),
+    (
+        "coordinator",
+        "routing",
+        "/v1/coordination/queue?kind=unplaced&region={region}&need={need}&organization={sender}",
+    ),
     ("coordinator", "delivery", "/v1/mailbox?limit=200"),
+    ("coordinator", "delivery", "/v1/mailbox?type=referral.unplaced&from=2026-01-01T00:00:00Z&limit=200"),
 ]
 READS += [
     (role, "audit", path)
@@ -111,7 +133,13 @@ def test_staff_read_names_reader_and_query_to_the_party(
 ) -> None:
     known = {read["index"] for read in seen_by_sender(hub)}
     index = hub.history(hub.referral_id, last="referral.unplaced")[0]["index"]
-    filled = path.format(id=hub.referral_id, index=index, region=hub.facts("nobody")["region"])
+    filled = path.format(
+        id=hub.referral_id,
+        index=index,
+        region=hub.facts("nobody")["region"],
+        need=hub.facts("nobody")["needs"][0],
+        sender=hub.sender.id,
+    )
     token = hub.token(role)
 
     answer = httpx.get(
@@ -137,12 +165,39 @@ def test_staff_read_names_reader_and_query_to_the_party(
 # Reads without the id of a referral: figures that may stand for one person, and applicants' names.
 UNNAMED_READS = [
     ("coordinator", "routing", "/v1/coordination/wishes"),
+    ("coordinator", "routing", "/v1/coordination/wishes?region={region}&need={need}&organization={sender}"),
     ("coordinator", "routing", "/v1/coordination/coverage"),
+    (
+        "coordinator",
+        "routing",
+        "/v1/coordination/coverage?region={region}&need={need}&language=ru&lacking=true",
+    ),
     ("coordinator", "routing", "/v1/coordination/organizations/{sender}/engagements"),
     ("coordinator", "directory", "/v1/applications"),
+    ("coordinator", "directory", "/v1/applications?state=waiting"),
     ("operator", "directory", "/v1/applications"),
     ("operator", "directory", "/v1/applications/{application}"),
 ]
+
+
+# Parameters that ask nothing about persons: pages, waits, forms. A consumer is a partner's, a key is free
+# text.
+NO_QUESTION = {"after", "limit", "wait", "format", "language", "consumer", "key"}
+
+
+def test_every_question_about_persons_is_asked() -> None:
+    asked: dict[str, set[str]] = {}
+    for _, _, path in (*READS, *UNNAMED_READS):
+        route, _, query = path.partition("?")
+        names = asked.setdefault(re.sub(r"\{\w+\}", "<>", route), set())
+        names.update(pair.partition("=")[0] for pair in query.split("&") if pair)
+    for _, entrypoint, _ in resources():
+        method, template = entrypoint.route().method, entrypoint.route().template
+        if entrypoint.reads is Reads.recorded and method == "GET":
+            declared = {one if isinstance(one, str) else one.name for one in entrypoint.parameters}
+            route = re.sub(r"<\w+>", "<>", template)
+            assert route in asked, route
+            assert declared - NO_QUESTION <= asked[route], route
 
 
 @pytest.fixture(scope="module")
@@ -160,20 +215,38 @@ def test_staff_read_of_figures_and_applications_is_an_entry_with_its_reader(
     token, auditor = hub.token(role), hub.participants.staff("auditor")
     who = claims_of(token)["sub"]
 
-    def recorded() -> int:
-        """Return how many reads by this member of the staff the service has recorded."""
+    def recorded() -> set[int]:
+        """Return the entries about reads by this member of the staff that the service has recorded."""
         pages = following(
             lambda after: auditor.history(
                 event_type="kopuro.referral.read.v1", actor=who, after=after, limit=200
             )
         )
-        return sum(entry["actor"] == f"/kg/{service}" for entry in pages)
+        return {entry["index"] for entry in pages if entry["actor"] == f"/kg/{service}"}
 
     before = recorded()
-    address = hub.address(service) + path.format(sender=hub.sender.id, application=application)
-    answer = httpx.get(address, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    filled = path.format(
+        sender=hub.sender.id,
+        application=application,
+        region=hub.facts("nobody")["region"],
+        need=hub.facts("nobody")["needs"][0],
+    )
+    answer = httpx.get(
+        hub.address(service) + filled, headers={"Authorization": f"Bearer {token}"}, timeout=30
+    )
     assert answer.status_code == 200, answer.text
-    until(lambda: recorded() > before, f"the read of {path} by {who} in the log")
+    (index,) = until(lambda: recorded() - before or None, f"the read of {filled} by {who} in the log")
+
+    def published() -> Mapping[str, Any] | None:
+        exported = auditor.export_page(event_type="kopuro.referral.read.v1", limit=5000)["entries"]
+        return next((entry["data"] for entry in exported if entry["index"] == index), None)
+
+    data = until(published, "the entry in the published log")
+    # Without referrals in the entry, the filter has the id in the path too.
+    named = {hub.sender.id, application}.intersection(filled.partition("?")[0].split("/"))
+    assert named <= set(data["filter"].values())
+    asked = {name: value for name, value in data["filter"].items() if value not in named}
+    assert asks({**data, "filter": asked}, service, filled), data
 
 
 @pytest.mark.parametrize("role", ["coordinator", "operator"])
@@ -264,7 +337,7 @@ def test_dead_letter_read_names_the_operator(
         found = [one for one in seen_by_sender(hub) if one["type"] == "kopuro.dead_letter.read.v1"]
         return found[0] if found else None
 
-    assert until(recorded, "the operator's read")["reader"] == getpass.getuser()
+    assert until(recorded, "the operator's read")["reader"] == login_name()
 
 
 def test_acceptors_fetch_of_the_case_is_on_record_for_the_sender(hub: HubWithStaff) -> None:

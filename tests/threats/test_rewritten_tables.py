@@ -31,6 +31,7 @@ from services.audit.adapters.tables import (
     OPENINGS,
     ORGANIZATIONS,
     TAG_SECRET,
+    UNFILED,
 )
 from services.audit.log.adapters.sql_checks import SqlCheckRecord
 from services.audit.log.adapters.sql_contents import SqlContents
@@ -211,10 +212,11 @@ class Hand:
 
 
 class Inspecting:
-    """The inspection of a running service."""
+    """The inspection of a running service. is_filed: see `ContentInspection`."""
 
-    def __init__(self, audit: LogOnDatabase) -> None:
+    def __init__(self, audit: LogOnDatabase, *, is_filed: Callable[[], bool] = lambda: True) -> None:
         self.audit = audit
+        self.is_filed = is_filed
         self.clock = Hand()
         self.started()
 
@@ -230,7 +232,7 @@ class Inspecting:
             works=lambda: True,
             clock=self.clock,
             noticed=self.audit.noticed,
-            contents=ContentInspection(self.audit.log, SqlContents()),
+            contents=ContentInspection(self.audit.log, SqlContents(), is_filed=self.is_filed),
         )
         self.inspector.begin(head)
 
@@ -296,6 +298,10 @@ REWRITTEN: dict[str, tuple[Attack, str]] = {
     "entry's referral rewritten": (entry(3, referral_id=FIRST), "search columns of entry 3"),
     "leaf rewritten": (leaf(1, b"12:00:00Z", b"12:01:00Z"), "Entry 1 differs"),
     "head deleted": (entry(1, head=None), "search columns of entry 1"),
+    "list of entries without search keys rewritten": (
+        lambda t: t.execute(update(UNFILED).values(start=0, stop=5)),
+        "list of entries without search keys was changed",
+    ),
     "secret of the tags rewritten": (
         lambda t: t.execute(update(TAG_SECRET).values(secret=bytes(32))),
         "tag of entry 0 was not made with the secret of the log's tags",
@@ -318,6 +324,17 @@ def test_rewritten_row_beside_the_log_raises_the_alarm(
 ) -> None:
     attack(inspecting.audit, change)
     assert re.search(alarm, inspecting.alarm() or "")
+
+
+def test_search_key_added_while_an_earlier_log_gets_its_keys_raises_the_alarm(
+    published: LogOnDatabase,
+) -> None:
+    inspecting = Inspecting(published, is_filed=lambda: False)
+    attack(published, lambda t: t.execute(update(UNFILED).values(start=0, stop=5)))
+    attack(published, without(FACETS, 0))
+    assert inspecting.alarm() is None, "an entry of an earlier build has no search keys yet"
+    attack(published, with_row(FACETS, facet="outcome", value="resolved", leaf_index=1))
+    assert "search keys of entry 1" in (inspecting.alarm() or "")
 
 
 def test_alarm_of_rewritten_content_returns_after_a_restart(inspecting: Inspecting) -> None:

@@ -21,7 +21,8 @@ VAULT: Final[Tables] = {
         **omitted(Reason.bookkeeping, "tracing", "correlation_id", "traceparent"),
         **omitted(Reason.bookkeeping, "only one in the future is named", "changed_at"),
         **omitted(Reason.uncompared, "the end of a pause (case.paused)", "paused_until"),
-        **omitted(Reason.uncompared, "the referral that was split (part.opened)", "part_of", "parts"),
+        "part_of": Compared("part.opened", "part_of"),
+        "parts": Compared("referral.split", "parts"),
     },
     "evidence": {
         "referral_id": Compared("offer.accepted", "referral_id"),

@@ -89,6 +89,18 @@ def wrong_separation(
     return None
 
 
+def wrong_change(present: Client, wanted: Client) -> tuple[str, str] | None:
+    """Return the member that a client cannot change and the rule, as a sentence; None if it breaks none.
+
+    present: the client of the same id. Its tokens would act for another organisation, or with another role.
+    """
+    if present.principal != wanted.principal:
+        return "/principal", "This client id belongs to another principal."
+    if present.live and present.roles != wanted.roles:
+        return "/roles", "The role of a client cannot be changed. Revoke the client first."
+    return None
+
+
 def broken_principals(clients: Iterable[Client], is_organization: Callable[[str], bool]) -> Mapping[str, str]:
     """Return the rule that each principal's live clients break; principals that break none are left out."""
     live: dict[str, list[Client]] = defaultdict(list)
@@ -128,8 +140,8 @@ def check_separation(
         wrong = known().wrong_client(wanted)
     if wrong is not None:
         raise Refused("conflict", wrong, errors=[PointerError(pointer="/client_id", detail=wrong)])
-    broken = wrong_separation(wanted, others, is_organization)
-    if broken is None and present is not None and present.live and present.roles != wanted.roles:
-        broken = "The role of a client cannot be changed. Revoke the client first."
+    broken, pointer = wrong_separation(wanted, others, is_organization), "/roles"
+    if broken is None and present is not None and (change := wrong_change(present, wanted)) is not None:
+        pointer, broken = change
     if broken is not None:
-        raise Refused("conflict", broken, errors=[PointerError(pointer="/roles", detail=broken)])
+        raise Refused("conflict", broken, errors=[PointerError(pointer=pointer, detail=broken)])

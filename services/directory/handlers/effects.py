@@ -134,8 +134,6 @@ def _check(writing: Writing, wanted: Client | Organization | Agreement) -> None:
                 raise Refused("conflict", broken, errors=[PointerError(pointer="/id", detail=broken)])
         return
     present = writing.standing(Client, wanted.id)
-    if present is not None and present.entry.principal != wanted.principal:
-        raise Refused("conflict", "This client id belongs to another principal.")
     writing.check(present, wanted)
     check_separation(
         wanted,

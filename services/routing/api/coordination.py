@@ -159,7 +159,7 @@ def candidates(queries: CoordinationQueries, request: Request, clock: Clock) -> 
     referral_id = request.path_params["id"]
     organization = organization_of(request.query_params)
     found = queries.candidates(referral_id, organization, clock.now())
-    return Response.of(found).reading(Read.of_one(referral_id))
+    return Response.of(found).reading(Read.of_one(referral_id, _named(request.query_params, "organization")))
 
 
 def engagements(queries: CoordinationQueries, request: Request) -> Response:

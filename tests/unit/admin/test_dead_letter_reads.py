@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import getpass
+import os
+import pwd
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from admin.dead_letter_reads import read_of
+from admin.operator_name import login_name
 from contracts.errors import Refused
 from runtime.identifiers import new_id
 from runtime.messaging.dead_letters.dead_letter_queue import DeadLetter, EventSummary, Opened
@@ -55,7 +57,7 @@ def test_read_names_operator_and_every_referral_once() -> None:
     assert read is not None
     assert read.source == "/kg/operations"
     assert read.partition_key == "routing", "not the history of one of two referrals"
-    assert read.data.reader == getpass.getuser()  # type: ignore[attr-defined]
+    assert read.data.reader == login_name()  # type: ignore[attr-defined]
     assert read.data.referral_ids == (FIRST, SECOND)  # type: ignore[attr-defined]
 
 
@@ -76,11 +78,17 @@ def test_data_of_a_referral_whose_events_name_no_hub_is_refused() -> None:
         read_of("routing", opened((summary(FIRST, source="forged"), {"sender": "kg.a"})), now=NOON)
 
 
+def test_environment_gives_the_operator_no_other_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(variable, "kg.coordinator")
+    assert login_name() == pwd.getpwuid(os.getuid()).pw_name
+
+
 def test_operator_without_a_login_name_is_named_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody() -> str:
+    def nobody(_number: int) -> pwd.struct_passwd:
         raise KeyError("uid not found")
 
-    monkeypatch.setattr(getpass, "getuser", nobody)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
     read = read_of("routing", opened((summary(FIRST), {})), now=NOON)
     assert read is not None
     assert read.data.reader.startswith("uid ")  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from admin.environment_files import write_environment
+from admin.operator_name import login_name
 from contracts.topology import SERVICES
 from kopuro_client.commands import main
 from runtime.storage.database import Database, sqlite_url
@@ -34,6 +35,9 @@ def test_command_leaves_one_role_and_names_what_it_changed(
     assert main(["admin", "keep-role", "kg.ann", "auditor"]) == 0
     assert capsys.readouterr().out == "ann: auditor\n"
     assert directory.tokens.issue("ann", SECRET)
+    with database.read() as transaction:
+        *_, last = transaction.execute(select(MESSAGING.outbox.c.body)).scalars()
+    assert f'"by":"{login_name()}"'.encode() in bytes(last)
     database.close()
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import re
 from pathlib import Path
 
 import pytest
 
+from admin.operator_name import login_name
 from kopuro_client.commands import main
 from runtime.storage.database import Database
 from tests.support import migrated
@@ -44,7 +44,7 @@ def test_applied_policy_is_shown_with_its_operator(
     assert (shown["version"], shown["emergency_offers"], shown["backlog"]) == ("v1", 4, 900)
     assert main(["routing", "policy", "show", "--all", "--json"]) == 0
     [row] = json.loads(capsys.readouterr().out)["policies"]
-    assert (row["number"], row["applied_by"], row["policy"]) == (1, getpass.getuser(), shown)
+    assert (row["number"], row["applied_by"], row["policy"]) == (1, login_name(), shown)
     assert main(["routing", "policy", "show", "--all"]) == 0
     assert re.search(r"v1 +\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ ", capsys.readouterr().out)
     # The output of `show` can be changed and applied.

@@ -5,15 +5,22 @@ from __future__ import annotations
 import io
 import json
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from admin.operator_name import login_name
 from contracts.codes import Answer, DeclineReason, Urgency
-from contracts.facts import AnswerSubmitted, OfferOpened
+from contracts.envelope import decode
+from contracts.facts import AnswerSubmitted, OfferOpened, ReferralRead
 from kopuro_client.commands import main
 from runtime.identifiers import new_id
+from runtime.messaging.outbox.event_batch import decode_batch
+from runtime.messaging.outbox.outbox import Outbox
+from runtime.storage.database import Database
+from services.routing.adapters.tables import MESSAGING
 from services.routing.domain.fairness import Fairness
 from services.routing.domain.policy import Weights
 from tests.unit.admin.routed_network import CITIES, SENDERS, RoutedNetwork
@@ -116,6 +123,46 @@ def test_applied_policy_is_simulated_first_and_then_in_force(
     assert max(map(len, out.splitlines()[:-1])) <= 80
     assert out.splitlines()[-1].startswith("one is in force")
     assert main(["routing", "policy", "show", "--version", "one"]) == 0
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_read_of_a_simulation_is_recorded_with_the_operator_and_the_referrals(
+    network: RoutedNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str], form: tuple[str, ...]
+) -> None:
+    file = written(
+        tmp_path, version="fluent", weights={"nearness": 1, "language": 9}, fairness={"explore": 0}
+    )
+    assert main(["routing", "policy", "check", file, "--simulate", "4", *form]) == 0
+    shown = capsys.readouterr().out
+    (read,) = recorded_reads(network)
+    assert (read.reader, read.roles, read.resource) == (
+        login_name(),
+        ("operator",),
+        "kopuro routing policy --simulate",
+    )
+    assert read.filter["referrals"] == "4"
+    assert len(read.referral_ids) == read.entries == 2
+    assert all(referral in shown for referral in read.referral_ids)
+
+
+def test_simulation_that_cannot_be_recorded_shows_nothing(
+    network: RoutedNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(Database.open(network.urls["routing"])) as database, database.write() as transaction:
+        transaction.exec_driver_sql("ALTER TABLE outbox RENAME TO gone")
+    file = written(
+        tmp_path, version="fluent", weights={"nearness": 1, "language": 9}, fairness={"explore": 0}
+    )
+    assert main(["routing", "policy", "check", file, "--simulate", "4"]) != 0
+    assert "unpaid wages" not in capsys.readouterr().out
+
+
+def recorded_reads(network: RoutedNetwork) -> list[ReferralRead]:
+    with closing(Database.open(network.urls["routing"])) as database, database.read() as transaction:
+        messages = [message for _, message in Outbox(MESSAGING.outbox).oldest(transaction, 1000)]
+    events = [decode(body) for message in messages for body in decode_batch(message.body)]
+    assert {event.source for event in events} == {"/kg/routing"}
+    return [event.data for event in events if isinstance(event.data, ReferralRead)]
 
 
 def test_simulation_lists_a_referral_whose_later_offer_would_change(

@@ -27,6 +27,11 @@ class Filing:
         self._unfiled = unfiled
         self._done = False
 
+    @property
+    def is_done(self) -> bool:
+        """Whether every entry had its facets after a turn of this process."""
+        return self._done
+
     def turn(self) -> None:
         """Run one step; do nothing once all steps are done. Raises Unavailable."""
         if self._done:

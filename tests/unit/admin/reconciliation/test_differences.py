@@ -14,6 +14,7 @@ from admin.reconciliation.differences import (
     differences,
 )
 from admin.reconciliation.referral_records import LoggedFact
+from contracts.part_id import part_id
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 OSH, MOSCOW, KAZAN = "kg.osh-legal-aid", "ru.moscow-union", "ru.kazan-aid"
@@ -66,6 +67,8 @@ def test_case_of_ended_acceptance_is_held_again(end: str, replaced: bool) -> Non
         custody=HeldCase(state="held", has_case=True, changed_at=NOON),
     )
     assert list(differences(handed_back)) == []
+    kept = differences(replace(handed_back, case_at=MOSCOW))
+    assert [(one.where, one.index) for one in kept] == [("delivery", 5)], "its former acceptor can fetch it"
     unended = replace(handed_back, entries=(*STORY[:6], *again))
     assert {one.where for one in differences(unended)} == {"routing", "vault"}
 
@@ -91,6 +94,7 @@ def test_case_of_ended_acceptance_is_held_again(end: str, replaced: bool) -> Non
         ),
         (replace(WHOLE, custody=replace(CUSTODY, has_case=True)), {("vault", 7), ("vault", None)}),
         (replace(WHOLE, entries=without("case.erased")), {("vault", None)}),
+        (replace(WHOLE, case_at=MOSCOW), {("delivery", 6)}),
         (replace(WHOLE, routed=replace(ROUTED, sender=KAZAN)), {("routing", 0)}),
         (
             replace(
@@ -136,17 +140,26 @@ def test_consent_withdrawn_after_the_end_is_not_a_difference_if_routing_knows_of
 
 
 # A part of a referral that was split: the whole still has the case.
+OTHER_WHOLE = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a02"
+WHOLE_ID = "01930f6e-5d2a-7c11-8a4f-0b6d2f9c1a01"
 PART = replace(
     WHOLE,
+    referral_id=part_id(WHOLE_ID, 1),
     entries=(entry(0, "part.opened", OSH), *(e for e in STORY[1:] if e.fact != "case.erased")),
     submitted_at=None,
-    custody=HeldCase(state="erased", has_case=True, changed_at=NOON, is_part=True),
+    custody=(PART_CUSTODY := HeldCase(state="erased", has_case=True, changed_at=NOON, part_of=WHOLE_ID)),
 )
 SPLIT = ReferralState(
-    referral_id="r",
+    referral_id=WHOLE_ID,
     entries=(STORY[0], entry(1, "referral.split", OSH)),
     submitted_at=NOON,
     routed=RoutedReferral(status="split", acceptor=None, updated_at=NOON, sender=OSH),
+    custody=(SPLIT_CUSTODY := HeldCase(state="held", has_case=True, changed_at=NOON, parts=2)),
+)
+REJOINED = replace(
+    SPLIT,
+    entries=(*SPLIT.entries, entry(2, "referral.rejoined", OSH)),
+    routed=RoutedReferral(status="requested", acceptor=None, updated_at=NOON, sender=OSH),
     custody=HeldCase(state="held", has_case=True, changed_at=NOON),
 )
 
@@ -154,20 +167,29 @@ SPLIT = ReferralState(
 def test_split_referral_and_its_part_have_no_differences() -> None:
     assert list(differences(SPLIT)) == []
     assert list(differences(PART)) == []
+    assert list(differences(REJOINED)) == []
 
 
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
-        (replace(SPLIT, entries=SPLIT.entries[:1]), {("routing", None)}),
+        (replace(SPLIT, entries=SPLIT.entries[:1]), {("routing", None), ("vault", None)}),
         (replace(SPLIT, entries=(*SPLIT.entries, entry(2, "referral.completed"))), {("routing", 2)}),
-        (replace(PART, entries=PART.entries[1:]), {("routing", None)}),
+        (replace(PART, entries=PART.entries[1:]), {("routing", None), ("vault", None)}),
         (replace(PART, routed=None), {("routing", 0)}),
         (replace(PART, routed=replace(ROUTED, sender=KAZAN)), {("routing", 0)}),
         (
-            replace(PART, custody=HeldCase(state="released", has_case=False, changed_at=NOON, is_part=True)),
+            replace(PART, custody=replace(PART_CUSTODY, state="released", has_case=False)),
             {("vault", None)},
         ),
+        # Somebody has rewritten of which referral it releases the case, or into how many it was split.
+        (replace(PART, custody=replace(PART_CUSTODY, part_of=OTHER_WHOLE)), {("vault", 0)}),
+        (replace(PART, custody=replace(PART_CUSTODY, part_of="no id")), {("vault", 0)}),
+        (replace(PART, custody=replace(PART_CUSTODY, part_of=None)), {("vault", 0), ("vault", None)}),
+        (replace(WHOLE, custody=replace(CUSTODY, part_of=WHOLE_ID)), {("vault", None)}),
+        (replace(SPLIT, custody=replace(SPLIT_CUSTODY, parts=0)), {("vault", 1)}),
+        (replace(SPLIT, custody=replace(SPLIT_CUSTODY, parts=11)), {("vault", 1)}),
+        (replace(REJOINED, custody=replace(SPLIT_CUSTODY, parts=2)), {("vault", 1)}),
     ],
 )
 def test_differences_of_a_split_name_their_service_and_entry(

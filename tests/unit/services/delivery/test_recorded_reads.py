@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from contracts.errors import Refused, Unavailable
@@ -72,3 +74,10 @@ def test_coordinators_page_states_its_referrals_and_an_empty_page_none(bench: Wo
     page = api.mailbox(bench.partner, request("kg.coordinator", "coordinator"))
     assert page.read == Read.of_list([REFERRAL], {})
     assert api.mailbox(bench.partner, request(ACCEPTOR)).read is None, "a party's own mailbox"
+
+
+def test_coordinators_page_states_the_types_and_the_place_that_were_asked_for(bench: Workbench) -> None:
+    bench.receive(unplaced())
+    asked = {"type": "referral.unplaced", "from": "2026-03-01T00:00:00Z"}
+    coordinator = replace(request("kg.coordinator", "coordinator"), query_params={**asked, "limit": "5"})
+    assert api.mailbox(bench.partner, coordinator).read == Read.of_list([REFERRAL], asked)

@@ -284,6 +284,27 @@ def test_loading_again_keeps_revoked_clients_and_replaced_secrets(
     assert directory.tokens.issue("bob", SECRET)
 
 
+def test_file_gives_no_client_to_another_principal_and_changes_no_role(
+    directory: Directory, tmp_path: Path
+) -> None:
+    organizations = written(tmp_path, "o", [organization_record(), organization_record("kg.other")])
+    auditor = {**CREDENTIAL, "client_id": "ann", "principal": "ann", "roles": ["auditor"]}
+    first = written(tmp_path, "c", [CREDENTIAL, auditor])
+    assert run(directory, organizations=organizations, credentials=first)[0] == 0
+    before = len(directory.events())
+    taken = [{**CREDENTIAL, "principal": "kg.other"}, {**auditor, "roles": ["operator"]}]
+    status, out, err = run(directory, credentials=(second := written(tmp_path, "d", taken)))
+    assert (status, out) == (1, [])
+    assert [line.partition(": ")[0] for line in err[:-1]] == [
+        f"{second}[0] /principal",
+        f"{second}[1] /roles",
+    ]
+    assert len(directory.events()) == before
+    # Nor does a client that was revoked, whose entry stays, go to another principal.
+    directory.credentials.revoke("desk", by="operator", operator=True)
+    assert run(directory, credentials=written(tmp_path, "e", taken[:1]))[0] == 1
+
+
 def test_new_organization_with_the_id_of_a_member_of_the_staff_loads_nothing(
     directory: Directory, tmp_path: Path
 ) -> None:

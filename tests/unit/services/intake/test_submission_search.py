@@ -107,9 +107,11 @@ def test_submission_is_found_by_staff_whose_read_is_stated_and_by_nobody_else(
         assert find(search, STRANGER, **query) == ([], NOTHING_READ)
     items, read = find(search, "kg.coordinator", "coordinator", id=referral)
     assert [(one["id"], one["own"]) for one in items] == [(referral, False), (submission, False)]
-    assert read == Read.of_list([referral], {})
+    assert read == Read.of_list([referral], {"id": referral})
     assert find(search, "kg.coordinator", "coordinator", key="monday")[0] == []
-    assert len(find(search, "kg.coordinator", "coordinator", key="monday", organization=OSH)[0]) == 1
+    items, read = find(search, "kg.coordinator", "coordinator", key="monday", organization=OSH)
+    assert len(items) == 1
+    assert read == Read.of_list([referral], {"organization": OSH}), "the key is free text"
 
 
 def test_offer_leads_to_the_submissions_about_its_referral(

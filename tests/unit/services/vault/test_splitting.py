@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from contracts.codes import HandBackReason
 from contracts.envelope import Event
@@ -30,6 +31,8 @@ from contracts.facts import (
 )
 from contracts.part_id import part_id
 from kopuro_client.sealing import open_sealed, public_key, seal
+from runtime.identifiers import new_id
+from services.vault.adapters.tables import CUSTODIES
 from services.vault.batch import PATIENCE
 from tests.unit.services.vault.workbench import (
     ACCEPTOR,
@@ -115,6 +118,30 @@ def test_acceptor_of_each_part_gets_the_one_case_under_the_id_of_its_part(vault:
     assert released(vault) == [(FIRST, ACCEPTOR), (SECOND, OTHER)]
     assert [m.data.referral_id for m in vault.sent() if isinstance(m.data, CaseReleased)] == [FIRST, SECOND]
     assert (states(vault), vault.sealed_cases()) == (["held", "released", "released"], 1)
+
+
+def test_referral_that_was_rewritten_into_a_part_of_another_one_gets_no_case(vault: Workbench) -> None:
+    """The writer to the vault's database is the acceptor of a referral of its own."""
+    own = new_id()
+    vault.receive(
+        case(vault), sealed_case(seal({**CASE, "name": "Own"}, public_key(vault.custody)), referral=own)
+    )
+    rewritten = update(CUSTODIES).where(CUSTODIES.c.referral_id == own)
+    with vault.database.write() as transaction:
+        transaction.execute(rewritten.values(part_of=REFERRAL))
+    vault.receive(acceptance(OTHER, referral=own))
+    vault.release_waiting()
+    assert released(vault) == []
+    # Others are released meanwhile, and its own case once the row is as it was.
+    vault.receive(acceptance())
+    assert released(vault) == [(REFERRAL, ACCEPTOR)]
+    with vault.database.write() as transaction:
+        transaction.execute(rewritten.values(part_of=None))
+    vault.release_waiting()
+    assert [m.data.organization for m in vault.sent() if isinstance(m.data, CaseReleased)] == [
+        ACCEPTOR,
+        OTHER,
+    ]
 
 
 @pytest.mark.parametrize("accepted_first", [False, True])

@@ -11,6 +11,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 
 from admin.kept_role import keep_role_in
+from admin.operator_name import login_name
 from contracts.errors import Refused
 from contracts.facts import ClientChanged, CredentialRevoked
 from runtime.access.tokens import Principal, TokenVerifier
@@ -159,7 +160,9 @@ def test_kept_role_is_the_only_one_and_on_record(earlier: Directory, keep: Keep)
     assert roles(earlier, "bek-2") == {"operator"}
     assert keep("kg.bek", "operator") == {}
     facts = [without_digest(event.data) for event in earlier.events()]
-    assert CredentialRevoked(client_id="bek-1", principal="kg.bek", by="admin", organization=None) in facts
+    assert (
+        CredentialRevoked(client_id="bek-1", principal="kg.bek", by=login_name(), organization=None) in facts
+    )
     assert (
         ClientChanged(revision=2, client_id="ann", principal="kg.ann", roles=("auditor",), live=True) in facts
     )
