@@ -113,10 +113,16 @@ class SealedNoteSubmitted(Fact):
 @fact("sealed_note.released", exchange=CASES, classification="sealed")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SealedNoteReleased(Fact):
-    """vault -> delivery -> mailbox of the other party."""
+    """vault -> delivery -> mailbox of the other party.
+
+    offer_id: the offer that the author declined with this note. acceptance: the accepted offer, if the note
+    is for the acceptor. A note that arrives after the end of that acceptance is kept without content. None in
+    messages of earlier builds.
+    """
 
     referral_id: ReferralId
     organization: OrganizationId
     author: OrganizationId
     note: SealedText
     offer_id: OfferId | None = None
+    acceptance: OfferId | None = None

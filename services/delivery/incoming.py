@@ -10,7 +10,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from contracts.envelope import Envelope, Event
-from contracts.errors import Defect
+from contracts.errors import Defect, Refused
 from contracts.facts import (
     AlertsCounted,
     CaseReleased,
@@ -25,7 +25,14 @@ from contracts.facts import (
 from runtime.messaging.ports import Outgoing
 from services.delivery.domain.alert_counts import alert_kind, counted, hour_of, is_single
 from services.delivery.domain.alert_subjects import alert_subject
-from services.delivery.domain.closing import CARRIERS, End, Ends, is_closed_later, kept_until
+from services.delivery.domain.closing import (
+    CARRIERS,
+    End,
+    Ends,
+    acceptance_end,
+    is_closed_later,
+    kept_until,
+)
 from services.delivery.domain.recipients import COORDINATORS, ENDED, recipients_of
 from services.delivery.domain.report_closing import RETRACTED, DeliveredReport, end_of, report_end
 from services.delivery.ports import (
@@ -121,6 +128,8 @@ class Incoming:
 
         A case can be fetched by its referral, any number of times until the referral is closed. A note is
         read once, so it is in the mailbox itself. The same holds for a watch report.
+
+        A release that was a dead letter and is replayed after a newer one becomes a dead letter again.
         """
         self._mailboxes.serialise(transaction)
         closed = self._cases.closed(
@@ -134,6 +143,12 @@ class Incoming:
                 if isinstance(m.data, SealedCaseReleased) and m.data.offer_id is not None
             },
         )
+        newest = dict(
+            self._cases.newest(
+                transaction,
+                {m.data.referral_id for m in messages if isinstance(m.data, SealedCaseReleased)},
+            )
+        )
         cases: list[ReleasedCase] = []
         arrivals: list[Arrival] = []
         for message in messages:
@@ -141,6 +156,10 @@ class Incoming:
                 case SealedCaseReleased() as fact:
                     if fact.referral_id in closed or fact.offer_id in ended:
                         continue  # the referral or the acceptance ended while the case was in transit
+                    release = (fact.referral_id, fact.organization)
+                    if message.id < newest.get(release, ""):
+                        raise Refused("conflict", "A newer case of this referral was released before.")
+                    newest[release] = message.id
                     cases.append(
                         ReleasedCase(
                             referral_id=fact.referral_id,
@@ -174,7 +193,8 @@ class Incoming:
                     raise Defect(f"delivery.sealed does not handle {message.type}.")
             # A watch report is about no referral.
             referral_id = "" if isinstance(fact, SealedReportSubmitted) else fact.referral_id
-            arrivals.append(_arrival(message, fact.organization, referral_id, notice))
+            acceptance = fact.acceptance if isinstance(fact, SealedNoteReleased) else None
+            arrivals.append(_arrival(message, fact.organization, referral_id, notice, acceptance))
         self._cases.keep(transaction, cases)
         self._append(transaction, arrivals, now)
         return ()
@@ -230,9 +250,11 @@ class Incoming:
         self._append(transaction, arrivals, now)
 
     def _append(self, transaction: Connection, arrivals: Sequence[Arrival], now: dt.datetime) -> None:
-        """Append messages; those that arrive after the end of their offer or referral without content."""
+        """Append messages; those that arrive after their offer, acceptance or referral without content."""
         carriers = [arrival for arrival in arrivals if arrival.carries]
-        offers = self._closings.ended_offers(transaction, {a.offer_id for a in carriers if a.offer_id})
+        offers = self._closings.ended_offers(
+            transaction, {id_ for a in carriers if (id_ := a.offer_id or a.acceptance)}
+        )
         referrals = self._cases.closed(transaction, {a.referral_id for a in carriers})
         reports = [arrival.report for arrival in carriers if arrival.report]
         report_ends = self._reports.ends(
@@ -245,7 +267,11 @@ class Incoming:
             if arrival.report is not None:
                 closed = end_of(arrival.report, report_ends)
                 return replace(arrival, closed=closed, closes_at=arrival.report.expires_at)
-            end = offers.get(arrival.offer_id or "") or referrals.get(arrival.referral_id)
+            end = (
+                offers.get(arrival.offer_id or "")
+                or acceptance_end(offers.get(arrival.acceptance or ""))
+                or referrals.get(arrival.referral_id)
+            )
             if end is None:
                 return arrival
             until = kept_until(arrival.type, end)
@@ -290,7 +316,9 @@ def _forwarded(message: Envelope, organization: str) -> Arrival:
     )
 
 
-def _arrival(message: Event[Fact], organization: str, referral_id: str, notice: Fact) -> Arrival:
+def _arrival(
+    message: Event[Fact], organization: str, referral_id: str, notice: Fact, acceptance: str | None
+) -> Arrival:
     # The notice keeps the id, source and time of the sealed message.
     return Arrival(
         organization=organization,
@@ -301,6 +329,7 @@ def _arrival(message: Event[Fact], organization: str, referral_id: str, notice: 
         body=replace(message, data=notice).encode(),
         report=delivered_report(message.id, organization, notice, message.time),
         carries=notice.type in CARRIERS,
+        acceptance=acceptance,
     )
 
 

@@ -24,7 +24,8 @@ from services.delivery.domain.selection import WAITING, Selection
 class Arrival:
     """A message to append to a mailbox. body: the CloudEvent's bytes as the organisation receives them.
 
-    offer_id: of `offer.opened`. subject: of an alert that is about no referral. report: a watch report.
+    offer_id: of `offer.opened`. acceptance: the accepted offer by which the organisation gets a note; with
+    its end the body is erased. subject: of an alert that is about no referral. report: a watch report.
     carries: whether an end erases the body; then closed: the end that it arrives after, so that its body is
     not stored; closes_at: when its body is to be erased.
     """
@@ -41,6 +42,7 @@ class Arrival:
     carries: bool = False
     closed: End | None = None
     closes_at: dt.datetime | None = None
+    acceptance: str | None = None
 
 
 @quick_init
@@ -343,6 +345,13 @@ class ReleasedCases(Protocol):
 
     def keep(self, transaction: Connection, cases: Sequence[ReleasedCase]) -> None:
         """Store cases; each replaces an earlier case of its referral. Skips closed referrals."""
+        ...
+
+    def newest(self, transaction: Connection, referral_ids: Collection[str]) -> Mapping[tuple[str, str], str]:
+        """Return the id of the newest message that released a case, by referral and organisation.
+
+        The ids of the vault's messages rise. Those whose notice has left the mailbox are missing.
+        """
         ...
 
     def case_for(self, transaction: Connection, referral_id: str, organization: str) -> str | None:

@@ -118,12 +118,16 @@ def _explain(
 
 
 def _forward(batch: BatchProgress, message: Event[Fact], fact: SealedNoteSubmitted, receiver: str) -> None:
+    acceptance = batch.custodies[fact.referral_id].acceptance
+    if acceptance is not None and acceptance.organization != receiver:
+        acceptance = None  # the note is for the sender
     forwarded = SealedNoteReleased(
         referral_id=fact.referral_id,
         organization=receiver,
         author=fact.author,
         note=fact.note,
         offer_id=fact.offer_id,
+        acceptance=None if acceptance is None else acceptance.offer_id,
     )
     batch.publish(forwarded, fact.referral_id, cause=message)
 

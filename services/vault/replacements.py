@@ -17,6 +17,7 @@ from services.vault.domain.custody import (
     is_closed,
     renew,
     replace_for_acceptor,
+    require_newer,
     supersede,
 )
 from services.vault.domain.sealed import SealedCase
@@ -49,11 +50,13 @@ class Replacements:
                 id_: renew(batch.custodies[id_], fact.sender, case.kid())
                 for id_ in {fact.referral_id, whole_id, *_open_parts(batch, whole)}
             }
+            require_newer(whole, message.id)
             check_content(self._custody_keys.open(case))
         except Refused as refused:
             batch.refuse_submission(message, fact.referral_id, fact.sender, refused)
             return
         batch.custodies |= renewed
+        batch.custodies[whole_id] = replace(renewed[whole_id], replaced_by=message.id)
         batch.renewals |= dict.fromkeys(renewed, message)
         _keep(batch, whole_id, case)
 
@@ -66,6 +69,7 @@ class Replacements:
         of the other parts too, and to the next acceptor.
         """
         custody = batch.custodies[fact.referral_id]
+        whole = batch.custodies[custody.case_of]
         waited = batch.now - message.time
         if custody.state in (CustodyState.awaited, CustodyState.held) and waited < PATIENCE:
             raise Unavailable("The acceptance may not have reached the vault yet.")
@@ -73,18 +77,20 @@ class Replacements:
             case = SealedCase.split(fact.case)
             kid = case.kid()
             replaced = replace_for_acceptor(custody, fact.sender, acceptor, kid)
+            require_newer(whole, message.id)
             self._releases.require_key_of(acceptor, kid, batch.now, waited=waited)
             if (until := self._releases.paused_until(acceptor, batch.now)) is not None:
                 raise paused_key(_PAUSED, until=until, now=batch.now)
         except Refused as refused:
             batch.refuse_submission(message, fact.referral_id, fact.sender, refused)
             return
-        whole = batch.custodies[custody.case_of]
         linked = {whole.referral_id, *_open_parts(batch, whole)}
         batch.custodies |= {id_: supersede(batch.custodies[id_], acceptor, kid) for id_ in linked}
         batch.custodies[fact.referral_id] = replaced
-        if custody.case_of != fact.referral_id:
-            batch.custodies[custody.case_of] = replace(whole, receiver=acceptor, kid=kid)
+        of_whole = replaced if custody.case_of == fact.referral_id else whole
+        batch.custodies[custody.case_of] = replace(
+            of_whole, receiver=acceptor, kid=kid, replaced_by=message.id
+        )
         _keep(batch, custody.case_of, case)
         released = SealedCaseReleased(
             referral_id=fact.referral_id,

@@ -717,7 +717,12 @@ _FACTS: tuple[facts.Fact, ...] = (
         hand_back=True,
     ),
     facts.SealedNoteReleased(
-        referral_id=REFERRAL, organization=SENDER, author=RECEIVER, note=SEALED, offer_id=OFFER
+        referral_id=REFERRAL,
+        organization=SENDER,
+        author=RECEIVER,
+        note=SEALED,
+        offer_id=OFFER,
+        acceptance=OFFER,
     ),
     facts.NoteDelivered(
         referral_id=REFERRAL, organization=SENDER, author=RECEIVER, note=SEALED, offer_id=OFFER
@@ -875,6 +880,11 @@ def _event(fact: facts.Fact) -> Event[facts.Fact]:
 EXAMPLES: dict[str, Event[facts.Fact]] = {fact.type: _event(fact) for fact in _FACTS}
 EARLIER: dict[str, Event[facts.Fact]] = {
     **{fact.type: _event(fact) for fact in _EARLIER_FACTS},
+    "kopuro.sealed_note.released.v1.without_acceptance": _event(
+        facts.SealedNoteReleased(
+            referral_id=REFERRAL, organization=SENDER, author=RECEIVER, note=SEALED, offer_id=OFFER
+        )
+    ),
     "kopuro.organization.changed.v1.without_earlier_keys": _event(
         facts.OrganizationChanged(
             revision=7,

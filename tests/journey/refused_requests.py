@@ -15,7 +15,7 @@ from docs import openapi
 from kopuro_client.request_proof import HEADER, RequestSigner
 from runtime.identifiers import new_id
 from tests.journey.running_hub import RunningHub
-from tests.support.canaries import Canaries, leaves, with_leaf
+from tests.support.canaries import Canaries, leaf_schemas, with_leaf
 
 # Makes every body invalid, so that no request takes effect.
 _UNKNOWN: Final = "no_member_of_any_record"
@@ -51,6 +51,8 @@ class RefusedRequests:
         self._hub = hub
         self._canaries = canaries
         self._document = json.loads(openapi.FILE.read_bytes())
+        schemas = self._document["components"]["schemas"]
+        self._sealed = schemas["AddNoteInput"]["properties"]["note"]["pattern"]
         self._sender, self._candidate = sender, candidate
         self._ids = {
             "/v1/offers/{id}": offer,
@@ -146,7 +148,12 @@ class RefusedRequests:
             schema = self._document["paths"]["/v1/organizations/{id}"]["put"]["requestBody"]["content"][
                 "application/json"
             ]["schema"]
-        for path in leaves(self._document, schema):
+        for path, leaf in leaf_schemas(self._document, schema):
+            if leaf.get("pattern") == self._sealed and media_type != _FORM:
+                # Only its form is that of a sealed text, so the rules behind the schema refuse the request.
+                place = f"{name} {'/'.join(path)} in the form of a sealed text"
+                planted = with_leaf(example, path, ".".join([self._canaries.text(place)] * 5))
+                yield place, json.dumps(planted).encode() + (b"\n" if media_type == _LINES else b"")
             place = f"{name} {'/'.join(path)}"
             planted = with_leaf(example, path, self._canaries.text(place))
             if media_type == _FORM:

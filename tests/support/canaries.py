@@ -99,8 +99,17 @@ class Canaries:
 
 def leaves(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """Yield the path of every leaf of a schema in an OpenAPI document; `0` is the first item of a list."""
+    return (path for path, _ in leaf_schemas(document, schema))
+
+
+def leaf_schemas(
+    document: Mapping[str, Any], schema: Mapping[str, Any]
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """Yield the path of every leaf, as `leaves` does, with its own schema."""
     if "$ref" in schema:
-        yield from leaves(document, document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+        yield from leaf_schemas(
+            document, document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        )
         return
     inner = {
         **{name: [member] for name, member in schema.get("properties", {}).items()},
@@ -108,13 +117,13 @@ def leaves(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[t
     }
     for name, members in inner.items():
         for member in members:
-            for path in leaves(document, member):
-                yield (name, *path)
+            for path, leaf in leaf_schemas(document, member):
+                yield (name, *path), leaf
     alternatives = [one for kind in ("anyOf", "oneOf", "allOf") for one in schema.get(kind, ())]
     for alternative in alternatives:
-        yield from leaves(document, alternative)
+        yield from leaf_schemas(document, alternative)
     if not inner and not alternatives:
-        yield ()
+        yield (), schema
 
 
 def with_leaf(value: Any, path: tuple[str, ...], leaf: Any) -> Any:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 import secrets
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -24,6 +26,7 @@ from tests.threats.readmission import readmitted_after
 
 VICTIM = "kg.osh-legal-aid"
 OPERATOR = "kg.operator"
+AT_ONCE = 8
 
 
 @pytest.fixture(scope="module")
@@ -265,3 +268,40 @@ def test_one_operator_and_a_stolen_client_secret_replace_no_key(hub: RunningHub)
     assert refused.json()["state"] == "refused"
     late = ask(hub, "second-operator", "POST", approve)
     assert late.status_code == 409
+
+
+def test_one_operator_that_approves_many_times_at_once_stands_for_one_person(hub: RunningHub) -> None:
+    before = read_own(hub, VICTIM)
+    foreign = {**public_key(generate_key()), "approval": True}
+    request = ask(hub, VICTIM, "POST", "/v1/keys", json=foreign).json()
+    approve = partial(ask, hub, "operator", "POST", f"/v1/approvals/{request['id']}/approve")
+    statuses = Counter(answer.status_code for answer in at_once([approve] * AT_ONCE))
+    assert statuses == {200: 1, 403: AT_ONCE - 1}
+    assert read_own(hub, VICTIM) == before
+    shown = ask(hub, VICTIM, "GET", f"/v1/approvals/{request['id']}").json()
+    assert (shown["state"], shown["endorsed_by"]) == ("requested", OPERATOR)
+    ask(hub, VICTIM, "POST", f"/v1/approvals/{request['id']}/refuse").raise_for_status()
+
+
+def test_request_that_is_approved_and_withdrawn_at_once_ends_in_one_way(hub: RunningHub) -> None:
+    """The client exists exactly if the request was granted."""
+    for number in range(4):
+        client_id = f"osh-race-{number}"
+        wanted = credential(VICTIM, "partner", secrets.token_urlsafe(32), client_id)
+        path = f"/v1/approvals/{ask(hub, 'operator', 'POST', '/v1/credentials', json=wanted).json()['id']}"
+        approve = partial(ask, hub, "second-operator", "POST", f"{path}/approve")
+        refuse = partial(ask, hub, "operator", "POST", f"{path}/refuse")
+        answers = at_once([approve, refuse] * (AT_ONCE // 2))
+        assert Counter(answer.status_code for answer in answers) == {200: 1, 409: AT_ONCE - 1}
+        (decided,) = [answer.json()["state"] for answer in answers if answer.status_code == 200]
+        assert ask(hub, VICTIM, "GET", path).json()["state"] == decided
+        own = ask(hub, VICTIM, "GET", "/v1/credentials").json()["items"]
+        assert (client_id in {one["client_id"] for one in own}) == (decided == "granted")
+        if decided == "granted":
+            ask(hub, VICTIM, "DELETE", f"/v1/credentials/{client_id}").raise_for_status()
+
+
+def at_once(acts: Sequence[Callable[[], httpx.Response]]) -> list[httpx.Response]:
+    """Send the requests at the same moment; return their responses."""
+    with ThreadPoolExecutor(len(acts)) as pool:
+        return list(pool.map(lambda act: act(), acts))

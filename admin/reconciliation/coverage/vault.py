@@ -19,6 +19,9 @@ VAULT: Final[Tables] = {
         **omitted(Reason.unstated, "whom the case was sealed to when it was submitted", "receiver", "kid"),
         **omitted(Reason.uncompared, "the offer of the acceptance", "offer_id"),
         **omitted(Reason.bookkeeping, "tracing", "correlation_id", "traceparent"),
+        **omitted(
+            Reason.bookkeeping, "the newest replacement; a forged id refuses the next one", "replaced_by"
+        ),
         **omitted(Reason.bookkeeping, "only one in the future is named", "changed_at"),
         **omitted(Reason.uncompared, "the end of a pause (case.paused)", "paused_until"),
         "part_of": Compared("part.opened", "part_of"),

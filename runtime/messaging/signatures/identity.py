@@ -25,6 +25,10 @@ from runtime.settings import Settings, SettingsError
 from runtime.storage.database import Database
 
 
+class FileUnreadable(SettingsError):
+    """The system refused to read a file of the identity, perhaps only now: its content is unknown."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HubIdentity:
     """service: this process's service; key: signs its statements; owners: of a routing key."""
@@ -65,20 +69,23 @@ class HubIdentity:
 
 
 def load_identity(settings: Settings, service: str) -> HubIdentity:
-    """Read the service's identity from its files. Raises SettingsError, which names the variable."""
+    """Read the service's identity from its files.
+
+    Raises SettingsError, which names the variable; FileUnreadable if a file could not be read.
+    """
     try:
         key = SigningKey(_jwk(settings.service_key), STATEMENT_TYPE)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as fault:
         # Not chained: the cause may quote the contents of the key file.
-        raise SettingsError(["KOPURO_SERVICE_KEY does not name a private Ed25519 JWK"]) from None
+        raise _kind(fault)(["KOPURO_SERVICE_KEY does not name a private Ed25519 JWK"]) from None
     try:
         root = VerificationKey(_jwk(settings.hub_key))
-    except (OSError, ValueError):
-        raise SettingsError(["KOPURO_HUB_KEY does not name a public Ed25519 JWK"]) from None
+    except (OSError, ValueError) as fault:
+        raise _kind(fault)(["KOPURO_HUB_KEY does not name a public Ed25519 JWK"]) from None
     try:
         manifest = read_manifest(settings.manifest.read_text(encoding="utf-8"), root)
     except (OSError, UnicodeDecodeError, Malformed) as fault:
-        raise SettingsError([f"KOPURO_MANIFEST cannot be used: {_text_of(fault)}"]) from None
+        raise _kind(fault)([f"KOPURO_MANIFEST cannot be used: {_text_of(fault)}"]) from None
     if manifest.hub != settings.hub:
         raise SettingsError([f"KOPURO_MANIFEST belongs to the hub {manifest.hub}, not to {settings.hub}"])
     identity = manifest.services.get(service)
@@ -89,6 +96,10 @@ def load_identity(settings: Settings, service: str) -> HubIdentity:
 
 def _jwk(file: Path) -> Any:
     return orjson.loads(file.read_bytes())
+
+
+def _kind(fault: Exception) -> type[SettingsError]:
+    return FileUnreadable if isinstance(fault, OSError) else SettingsError
 
 
 def _text_of(fault: Exception) -> str:

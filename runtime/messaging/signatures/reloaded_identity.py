@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import Table
 
-from runtime.messaging.signatures.identity import HubIdentity, load_identity
+from runtime.messaging.signatures.identity import FileUnreadable, HubIdentity, load_identity
 from runtime.messaging.signatures.verifier import FactVerifier
 from runtime.settings import Settings, SettingsError
 from runtime.storage.database import Database
@@ -43,7 +43,12 @@ class IdentityFiles:
             return None
         # Before reading: files that do not fit together are reported once, and read again when one changes.
         self._seen = versions
-        return load_identity(self._settings, self._service)
+        try:
+            return load_identity(self._settings, self._service)
+        except FileUnreadable:
+            # Read again at the next call: the manifest may no longer list a stolen key.
+            self._seen = _NOT_READ
+            raise
 
 
 class ReloadedIdentity:

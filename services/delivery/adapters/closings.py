@@ -16,8 +16,11 @@ from services.delivery.domain.report_closing import EXPIRED
 
 _ENDED = SqlStatement("SELECT offer_id, reason, ended_at FROM ended_offers WHERE offer_id = ANY (?)")
 
+# An offer that expired may have been accepted in time all the same; then its acceptance ends later.
 _REMEMBER = SqlStatement(
-    "INSERT INTO ended_offers (offer_id, reason, ended_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+    "INSERT INTO ended_offers (offer_id, reason, ended_at) VALUES (?, ?, ?)"
+    " ON CONFLICT (offer_id) DO UPDATE SET reason = excluded.reason, ended_at = excluded.ended_at"
+    " WHERE ended_offers.reason = 'expired' AND excluded.reason <> 'expired'"
 )
 
 # Locked in the same order as acknowledged messages, so transactions cannot deadlock.

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, select
 
+from contracts.facts import CaseReleased
 from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
 from services.delivery.adapters.tables import CASE_LETTERS, ENDED_ACCEPTANCES
@@ -23,6 +24,12 @@ _KEEP = SqlStatement(
     " ON CONFLICT (referral_id) DO UPDATE SET organization = excluded.organization,"
     " sealed_case = excluded.sealed_case, offer_id = excluded.offer_id"
     " WHERE case_letters.closed_at IS NULL"
+)
+
+# The notice in the mailbox has the id of the message that released the case.
+_NEWEST = SqlStatement(
+    "SELECT referral_id, organization, max(message_id) FROM mailbox_messages"
+    " WHERE referral_id = ANY (?) AND type = ? GROUP BY referral_id, organization"
 )
 
 # The case may already be released for the next acceptance. Earlier builds released cases without an offer.
@@ -61,6 +68,13 @@ class SqlReleasedCases:
         _KEEP.run_for_each(
             transaction, [(one.referral_id, one.organization, one.case, one.offer_id) for one in cases]
         )
+
+    def newest(self, transaction: Connection, referral_ids: Collection[str]) -> Mapping[tuple[str, str], str]:
+        """See `ports.ReleasedCases`."""
+        if not referral_ids:
+            return {}
+        rows = _NEWEST.run(transaction, sorted(referral_ids), CaseReleased.type)
+        return {(referral_id, organization): message_id for referral_id, organization, message_id in rows}
 
     def case_for(self, transaction: Connection, referral_id: str, organization: str) -> str | None:
         """See `ports.ReleasedCases`."""

@@ -162,7 +162,8 @@ class Ends:
             self.offers.setdefault(data["offer_id"], End(reason=reason, at=now))
         elif (reason := ACCEPTANCE_ENDS.get(fact_type)) is not None:
             end = End(reason=reason, at=now)
-            self.offers.setdefault(data["offer_id"], end)
+            # In place of its expiry, which was provisional.
+            self.offers[data["offer_id"]] = end
             self.acceptances[data["referral_id"], data["organization"]] = end
             declined_part = facts.ReferralAcceptorDeclinedPart.type
             self.alerts[data["referral_id"], declined_part] = End(reason=ACTED_ON, at=now)
@@ -197,6 +198,11 @@ class Ends:
             if message.organization == COORDINATORS:
                 own = self.alerts.get((message.referral_id, message.type))
         return own or self.referrals.get(message.referral_id)
+
+
+def acceptance_end(end: End | None) -> End | None:
+    """Return the end of an accepted offer if the acceptance has ended; None for a provisional expiry."""
+    return end if end is not None and end.reason in ACCEPTANCE_ENDS.values() else None
 
 
 def is_closed_later(message_type: str, mailbox: str) -> bool:

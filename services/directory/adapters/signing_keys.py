@@ -48,11 +48,12 @@ class SigningKeys:
         # When the first key begins to sign.
         self._from = clock.now()
         self._set: JwkSet = {"keys": []}
+        self._is_published = False
         self._read()
 
     def signer(self) -> TokenSigner:
         """Return the key that signs now."""
-        is_new = len(self._signers) > 1 and self._clock.now() < self._from
+        is_new = len(self._signers) > 1 and (not self._is_published or self._clock.now() < self._from)
         return self._signers[1 if is_new else 0]
 
     def public(self) -> JwkSet:
@@ -67,28 +68,33 @@ class SigningKeys:
         """Do nothing: no task is running."""
 
     def look(self) -> None:
-        """Read the file again if it has changed, and publish its keys. Keeps the present ones on a fault."""
+        """Read the file again if it has changed, and publish its keys. Keeps the present ones on a fault.
+
+        Keys that could not be published are published by the next call: otherwise the other services would
+        admit the tokens of a stolen key that the file does not have any more. Raises what `announce` raises.
+        """
         try:
-            changed = self._read()
+            self._read()
         except (OSError, ValueError) as fault:
             # The cause may quote the file.
             _log.warning("key file unusable", extra={"reason": type(fault).__name__})
             return
-        if changed:
+        if not self._is_published:
             self._publish()
 
-    def _read(self) -> bool:
+    def _read(self) -> None:
         keys = self._file.changed()
         if keys is None:
-            return False
+            return
         signers = tuple(self._signer_of(key) for key in keys)
         if self._signers and signers[0].kid != self._signers[0].kid:
             self._from = self._clock.now() + ANNOUNCED
         self._signers = signers
         self._set = {"keys": [signer.public_jwk() for signer in signers]}
-        return True
+        self._is_published = False
 
     def _publish(self) -> None:
         keys = [TokenKey(id=signer.kid, key=signer.public_jwk()) for signer in self._signers]
         if self._signers[0].kid in self._announce(keys):
             self._from = self._clock.now() + ANNOUNCED
+        self._is_published = True

@@ -27,7 +27,8 @@ _log = logging.getLogger(__name__)
 _LOCKED = "FOR UPDATE"
 _CUSTODY = (
     "SELECT referral_id, state, sender, receiver, kid,"
-    " acceptor, acceptance_id, correlation_id, traceparent, paused_until, offer_id, part_of, parts"
+    " acceptor, acceptance_id, correlation_id, traceparent, paused_until, offer_id, part_of, parts,"
+    " replaced_by"
     " FROM custodies"
 )
 # changed_at 0: the row has not been changed since it was created.
@@ -59,7 +60,7 @@ _PAUSED = SqlStatement(
 _PUT = SqlStatement(
     "UPDATE custodies SET state = ?, sender = ?, receiver = ?, kid = ?, acceptor = ?, acceptance_id = ?,"
     " correlation_id = ?, traceparent = ?, offer_id = ?, paused_until = ?, part_of = ?, parts = ?,"
-    " changed_at = ?"
+    " replaced_by = ?, changed_at = ?"
     " WHERE referral_id = ?"
 )
 _KEEP = SqlStatement(
@@ -251,6 +252,7 @@ def _custody(
     offer_id: str | None,
     part_of: str | None,
     parts: int | None,
+    replaced_by: str | None,
 ) -> Custody:
     acceptance = None
     if acceptor is not None:
@@ -271,6 +273,7 @@ def _custody(
         paused_until=None if paused_until is None else moment_of(paused_until),
         part_of=part_of,
         parts=parts or 0,
+        replaced_by=replaced_by,
     )
 
 
@@ -294,6 +297,7 @@ def _values(custody: Custody, changed_at: int) -> tuple[Any, ...]:
         None if custody.paused_until is None else microseconds(custody.paused_until),
         custody.part_of,
         custody.parts or None,
+        custody.replaced_by,
         changed_at,
         custody.referral_id,
     )

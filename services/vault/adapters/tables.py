@@ -44,6 +44,8 @@ CUSTODIES = Table(
     Column("part_of", String(36)),
     # Into how many parts the referral was split; null if it was not.
     Column("parts", SmallInteger),
+    # The id of the message that last replaced the case; null if none has since this column exists.
+    Column("replaced_by", String(64)),
 )
 WAITING = and_(CUSTODIES.c.state == "held", CUSTODIES.c.acceptor.is_not(None))
 Index("custodies_waiting", CUSTODIES.c.acceptor, sqlite_where=WAITING, postgresql_where=WAITING)

@@ -116,7 +116,8 @@ class Custody:
     is sealed, None for the custody key, NOBODY for a key that is not accepted. kid: the id of that key.
     paused_until: the end of a pause of the release, as last announced to the parties. part_of: the referral
     whose case this one releases, None unless it is a part. parts: into how many the referral was split, 0 if
-    it was not.
+    it was not. replaced_by: the id of the message that last replaced the case, None if none did; a part has
+    none, because the case is that of the whole.
     """
 
     referral_id: str
@@ -128,6 +129,7 @@ class Custody:
     paused_until: dt.datetime | None = None
     part_of: str | None = None
     parts: int = 0
+    replaced_by: str | None = None
 
     @property
     def part_ids(self) -> tuple[str, ...]:
@@ -259,6 +261,15 @@ def replace_for_acceptor(custody: Custody, sender: str, receiver: str, kid: str)
     if receiver != custody.acceptance.organization:
         raise Refused("not-a-party", "A case can be replaced only for the organisation that accepted it.")
     return replace(step(custody, CustodyEvent.replacement), receiver=receiver, kid=kid)
+
+
+def require_newer(custody: Custody, message_id: str) -> None:
+    """Require that no replacement of the case has taken effect that was submitted after this message.
+
+    A message that had to wait may be overtaken by a later one. Intake's ids rise. Raises Refused `conflict`.
+    """
+    if custody.replaced_by is not None and message_id < custody.replaced_by:
+        raise Refused("conflict", "A case that you sent later has replaced the case. This one is not used.")
 
 
 def supersede(custody: Custody, receiver: str, kid: str) -> Custody:

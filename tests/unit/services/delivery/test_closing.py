@@ -170,6 +170,49 @@ def test_end_of_acceptance_leaves_the_next_offer_to_the_same_organization_open(
     assert closed == [former.id, note.id]
 
 
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (ReferralHandedBack(**PARTIES, offer_id=OFFER, reason=HandBackReason.other), "handed_back"),
+        (
+            AcceptanceRevoked(**PARTIES, offer_id=OFFER, coordinator="kg.desk", reason="report_overdue"),
+            "acceptance_revoked",
+        ),
+    ],
+)
+def test_note_to_an_acceptor_that_arrives_after_the_end_of_its_acceptance_has_no_content(
+    bench: Workbench, end: Fact, reason: str
+) -> None:
+    """The vault forwarded it before it read that end. Notes of the next acceptance keep their content."""
+    bench.receive(event(end))
+    late, to_sender = released_note(ACCEPTOR, acceptance=OFFER), released_note(SENDER)
+    of_next = released_note(ACCEPTOR, acceptance=SECOND_OFFER)
+    bench.receive(late)
+    assert canaries(bench) == []
+    bench.receive(of_next, to_sender)
+    (closed,) = of_type(bench, ACCEPTOR, "message.closed")
+    assert (closed["id"], closed["data"]["reason"]) == (late.id, reason)
+    assert [m["id"] for m in of_type(bench, ACCEPTOR, "note.delivered")] == [of_next.id]
+    assert [m["id"] for m in of_type(bench, SENDER, "note.delivered")] == [to_sender.id]
+
+
+def test_note_keeps_its_content_while_the_acceptance_of_an_expired_offer_is_in_force(
+    bench: Workbench,
+) -> None:
+    """The answer was in time and was read later, so the expiry was provisional."""
+    bench.receive(event(OfferExpired(**PARTIES, offer_id=OFFER)))
+    bench.receive(note := released_note(ACCEPTOR, acceptance=OFFER))
+    assert [m["id"] for m in of_type(bench, ACCEPTOR, "note.delivered")] == [note.id]
+    bench.receive(event(ReferralHandedBack(**PARTIES, offer_id=OFFER, reason=HandBackReason.other)))
+    bench.receive(late := released_note(ACCEPTOR, acceptance=OFFER))
+    assert canaries(bench) == []
+    closed = of_type(bench, ACCEPTOR, "message.closed")
+    assert [(m["id"], m["data"]["reason"]) for m in closed] == [
+        (note.id, "handed_back"),
+        (late.id, "handed_back"),
+    ]
+
+
 def test_acknowledged_message_is_closed_too(bench: Workbench) -> None:
     offer, note = opened(), released_note()
     bench.receive(offer, note)

@@ -117,6 +117,24 @@ def test_case_after_closing_is_not_announced(bench: Workbench) -> None:
     assert SEALED not in bench.everything_stored()
 
 
+@pytest.mark.parametrize("in_one_batch", [True, False])
+def test_case_replayed_after_a_newer_one_is_a_dead_letter_and_replaces_nothing(
+    bench: Workbench, in_one_batch: bool
+) -> None:
+    older, newer = released_case(case=f"{SEALED}A"), released_case()
+    if in_one_batch:
+        bench.receive(newer, older)
+    else:
+        bench.receive(newer)
+        bench.receive(older)
+    assert bench.partner.case(ACCEPTOR, REFERRAL) == SEALED
+    assert [message["id"] for message in bench.mailbox(ACCEPTOR)] == [newer.id]
+    assert bench.dead_letters() == 1
+    bench.receive(again := released_case(case=f"{SEALED}B"))
+    assert bench.partner.case(ACCEPTOR, REFERRAL) == f"{SEALED}B"
+    assert [message["id"] for message in bench.mailbox(ACCEPTOR)] == [newer.id, again.id]
+
+
 def test_note_is_sealed_in_mailbox(bench: Workbench) -> None:
     message = released_note()
     bench.receive(message)

@@ -133,8 +133,9 @@ def test_case_that_arrives_after_the_end_of_its_acceptance_is_not_kept(bench: Wo
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.type)
 def test_case_of_later_acceptance_of_same_organization_is_kept(bench: Workbench, end: Fact) -> None:
-    again = released_case(offer_id=SECOND_OFFER)
-    bench.receive(released_case(), again)
+    # In this order: the ids of the vault's messages rise.
+    former, again = released_case(), released_case(offer_id=SECOND_OFFER)
+    bench.receive(former, again)
     # The end of the first acceptance is read after the case of the second.
     bench.receive(event(end))
     assert bench.partner.case(ACCEPTOR, REFERRAL) == SEALED

@@ -324,8 +324,15 @@ def released_case(to: str = ACCEPTOR, case: str = SEALED, offer_id: str | None =
     return event(released)
 
 
-def released_note(to: str = SENDER, note: str = SEALED, offer_id: str | None = None) -> Event[Fact]:
+def released_note(
+    to: str = SENDER, note: str = SEALED, offer_id: str | None = None, acceptance: str | None = None
+) -> Event[Fact]:
     note_released = SealedNoteReleased(
-        referral_id=REFERRAL, organization=to, author=ACCEPTOR, note=note, offer_id=offer_id
+        referral_id=REFERRAL,
+        organization=to,
+        author=ACCEPTOR,
+        note=note,
+        offer_id=offer_id,
+        acceptance=acceptance,
     )
     return event(note_released)

@@ -356,6 +356,16 @@ def test_full_queue_does_not_hide_a_revocation(bench: Bench) -> None:
     assert bench.broker.users == {OSH: False}
 
 
+def test_full_queue_hides_no_revocation_while_nobody_says_whether_a_password_waits(bench: Bench) -> None:
+    bench.arrive(2 * CAPACITY)
+    bench.turns(10)
+    bench.hub.directory_available = False
+    bench.turns()
+    bench.hub.admitted = False
+    bench.turns()
+    assert bench.broker.users == {OSH: False}
+
+
 def test_hub_that_is_down_ends_no_access(bench: Bench) -> None:
     bench.arrive(1)
     bench.turns(2)

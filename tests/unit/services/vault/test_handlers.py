@@ -548,6 +548,8 @@ def test_note_is_forwarded_unopened_to_other_party(vault: Workbench, author: str
     forwarded = only(SealedNoteReleased, vault.sent())
     assert (forwarded.organization, forwarded.author) == (receiver, author)
     assert forwarded.note == message.data.note
+    # With the end of the acceptance, the former acceptor's notes lose their content.
+    assert forwarded.acceptance == (OFFER if receiver == ACCEPTOR else None)
 
 
 def test_note_before_acceptance_waits(vault: Workbench) -> None:
@@ -959,6 +961,56 @@ def test_replaced_case_before_acceptance_or_after_closing_is_refused(vault: Work
 
 
 # --- Pauses and evidence ----------------------------------------------------------------------------
+
+
+def test_replacement_that_had_to_wait_does_not_replace_a_newer_case(vault: Workbench) -> None:
+    vault.receive(sealed_case(sealed_to_hub(vault)))
+    # The sender knows of the acceptance before the vault does: the first one waits.
+    first, second = (replacement(vault, content, age=dt.timedelta()) for content in (CASE, NEWER))
+    vault.receive(first)
+    vault.receive(acceptance())
+    vault.receive(second)
+    vault.clock.time += dt.timedelta(seconds=2)
+    assert vault.sealed_messages.retry_due() == 1
+    assert opened(vault)[-1] == (ACCEPTOR, NEWER)
+    refusal = only(SubmissionRefused, vault.sent())
+    assert (refusal.organization, refusal.problem["type"]) == (SENDER, "urn:kopuro:problem:conflict")
+    with vault.database.read() as transaction:
+        kept = vault.store.sealed(transaction, [REFERRAL])
+    assert kept == {REFERRAL: SealedCase.split(second.data.case)}
+
+
+def test_replacement_in_custody_that_waits_for_a_key_does_not_replace_a_newer_case(vault: Workbench) -> None:
+    added = generate_key()
+    vault.receive(sealed_case(sealed_to_hub(vault)), acceptance())
+    older = SealedCaseReplaced(
+        referral_id=REFERRAL, sender=SENDER, to=None, case=seal(CASE, public_key(added))
+    )
+    vault.receive(event(older, causation_id="submission-1"))
+    vault.receive(renewal(vault))
+    vault.custody_file.insert(0, dict(added))
+    vault.clock.time += dt.timedelta(seconds=2)
+    assert vault.sealed_messages.retry_due() == 1
+    assert opened(vault) == [(ACCEPTOR, CASE), (ACCEPTOR, NEWER)]
+    assert only(SubmissionRefused, vault.sent()).problem["type"] == "urn:kopuro:problem:conflict"
+
+
+@pytest.mark.parametrize("newer_is_for_acceptor", [True, False])
+def test_replayed_replacement_is_refused_after_a_newer_one_of_either_kind(
+    vault: Workbench, newer_is_for_acceptor: bool
+) -> None:
+    """An operator replays a dead letter: it comes after every newer message."""
+    vault.receive(sealed_case(sealed_to_hub(vault)), acceptance())
+    for_acceptor, in_custody = replacement, renewal
+    older, newer = in_custody, for_acceptor
+    if not newer_is_for_acceptor:
+        older, newer = newer, older
+    replayed, latest = older(vault, CASE), newer(vault, NEWER)
+    vault.receive(latest)
+    vault.receive(replayed)
+    assert opened(vault) == [(ACCEPTOR, CASE), (ACCEPTOR, NEWER)]
+    assert only(SubmissionRefused, vault.sent()).problem["type"] == "urn:kopuro:problem:conflict"
+    assert vault.sealed_cases() == 1
 
 
 def test_release_to_a_replaced_key_waits_until_the_pause_is_over(vault: Workbench) -> None:

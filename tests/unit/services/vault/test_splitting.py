@@ -28,6 +28,7 @@ from contracts.facts import (
     SealedCaseReplaced,
     SealedNoteReleased,
     SealedNoteSubmitted,
+    SubmissionRefused,
 )
 from contracts.part_id import part_id
 from kopuro_client.sealing import open_sealed, public_key, seal
@@ -45,6 +46,7 @@ from tests.unit.services.vault.workbench import (
     Workbench,
     acceptance,
     event,
+    only,
     sealed_case,
 )
 
@@ -270,6 +272,23 @@ def test_case_replaced_for_the_acceptor_of_one_part_is_requested_for_the_others(
         [(FIRST, ACCEPTOR, NEWER), (SECOND, OTHER, NEWER)], key=str
     )
     assert (vault.sealed_cases(), vault.dead_letters()) == (1, 0)
+
+
+def test_older_replacement_of_a_split_case_is_refused_after_a_newer_one_for_one_part(
+    vault: Workbench,
+) -> None:
+    vault.receive(case(vault), event(SPLIT))
+    vault.receive(acceptance(referral=FIRST), acceptance(OTHER, referral=SECOND))
+    sealed = seal(CASE, public_key(vault.custody))
+    older = event(SealedCaseReplaced(referral_id=SECOND, sender=SENDER, to=None, case=sealed))
+    replaced(vault, ACCEPTOR, FIRST)
+    before = opened(vault)
+    vault.receive(older)
+    assert opened(vault) == before
+    assert only(SubmissionRefused, vault.sent()).problem["type"] == "urn:kopuro:problem:conflict"
+    # The acceptor of the other part waits for the newest case; the sender was asked for it.
+    requests = [m.data for m in vault.sent() if isinstance(m.data, CaseRequested)]
+    assert [(one.referral_id, one.organization) for one in requests] == [(SECOND, OTHER)]
 
 
 def test_notes_of_a_part_go_to_the_parties_of_that_part(vault: Workbench) -> None:

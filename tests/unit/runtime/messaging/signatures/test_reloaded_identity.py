@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from errno import EMFILE
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,20 @@ def test_older_and_forged_manifests_change_nothing(reader: Process, caplog: pyte
     reader.tick()
     assert reader.identity.present.manifest.version == 3
     assert len(caplog.records) == 2
+
+
+def test_manifest_that_could_not_be_read_once_is_read_at_the_next_look(
+    reader: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stolen = proof_by(SigningKey(private_key(OLD), STATEMENT_TYPE))
+    reader.install(listing(2, NEW))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", _too_many_open_files)
+        reader.tick()
+        assert reader.accepts(stolen)
+    reader.tick()
+    assert not reader.accepts(stolen)
+
+
+def _too_many_open_files(*_: object, **__: object) -> str:
+    raise OSError(EMFILE, "Too many open files")

@@ -11,6 +11,7 @@ import pytest
 
 from admin.keys import sealing_key, signing_key
 from runtime.access.signer import TokenSigner
+from runtime.storage.database import DatabaseUnavailable
 from services.directory.adapters.signing_keys import ANNOUNCED, SigningKeys
 from services.directory.domain.entry import TokenKey
 from tests.support.settable_clock import SettableClock
@@ -25,6 +26,7 @@ class Bench:
     def __init__(self, file: Path, *keys: dict[str, Any], known: Sequence[str] = ()) -> None:
         self.file, self.clock = file, SettableClock(NOON)
         self.announced: list[str] = []
+        self.is_available = True
         self.known = set(known)
         self._writes = 0
         self.write(*keys)
@@ -43,6 +45,8 @@ class Bench:
         return [key["kid"] for key in self.keys.public()["keys"]]
 
     def _announce(self, keys: Sequence[TokenKey]) -> set[str]:
+        if not self.is_available:
+            raise DatabaseUnavailable("The database is away.")
         self.announced = [key.id for key in keys]
         new = set(self.announced) - self.known
         self.known |= new
@@ -94,3 +98,31 @@ def test_unusable_file_leaves_the_keys_in_use(tmp_path: Path, caplog: pytest.Log
     bench.keys.look()
     assert "key file unusable" in caplog.text
     assert "a secret" not in caplog.text
+
+
+def test_keys_that_could_not_be_announced_are_announced_by_the_next_look(tmp_path: Path) -> None:
+    """Otherwise every other service would admit the tokens of a stolen key until the next restart."""
+    bench = Bench(tmp_path / "token.json", FIRST)
+    bench.write(SECOND)
+    bench.is_available = False
+    with pytest.raises(DatabaseUnavailable):
+        bench.keys.look()
+    assert bench.announced == [FIRST["kid"]]
+    bench.is_available = True
+    bench.keys.look()
+    assert bench.announced == bench.public() == [SECOND["kid"]]
+
+
+def test_key_that_could_not_be_announced_does_not_sign(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "token.json", FIRST)
+    bench.write(SECOND, FIRST)
+    bench.is_available = False
+    with pytest.raises(DatabaseUnavailable):
+        bench.keys.look()
+    bench.clock.time += ANNOUNCED
+    assert bench.signs_with() == FIRST["kid"]
+    bench.is_available = True
+    bench.keys.look()
+    assert bench.signs_with() == FIRST["kid"]
+    bench.clock.time += ANNOUNCED
+    assert bench.signs_with() == SECOND["kid"]

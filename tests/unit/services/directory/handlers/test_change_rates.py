@@ -12,7 +12,9 @@ import pytest
 
 from contracts.errors import RateLimited, Refused
 from contracts.records import dump
+from contracts.vocabularies import codes
 from services.directory import admission
+from services.directory.domain.amendment import Editor
 from services.directory.domain.approval import Approval, Decider
 from services.directory.domain.client import digest
 from services.directory.domain.precondition import ANY_REVISION
@@ -76,6 +78,36 @@ def test_changes_of_an_own_record_have_a_rate_and_go_on_after_the_wait(filled: D
     filled.seconds += wait
     rename(filled, number)
     assert len(filled.revisions(OSH)) == 2 + number
+
+
+@pytest.mark.parametrize("editor", [OSH_ITSELF, OPERATOR], ids=lambda editor: editor.id)
+@pytest.mark.parametrize(
+    "services",
+    [
+        [service_record(id=f"service-{number}") for number in range(199)],
+        [
+            service_record(id=f"service-{n}", needs=list(codes("needs"))[:60], areas=list(codes("regions")))
+            for n in range(3)
+        ],
+    ],
+    ids=["bytes", "pairs"],
+)
+def test_record_beyond_its_bounds_is_not_stored_whoever_sends_it(
+    filled: Directory, services: list[dict[str, Any]], editor: Editor
+) -> None:
+    before = filled.revisions(OSH)
+    with pytest.raises(Refused) as refused:
+        filled.entries.put_organization(editor, organization(services=services), precondition=ANY_REVISION)
+    assert refused.value.slug == "invalid-submission"
+    with pytest.raises(Refused):
+        filled.entries.patch_organization(
+            editor,
+            OSH,
+            {"services": services},
+            precondition=ANY_REVISION,
+            admit=lambda document: admission.organization(document, NOON),
+        )
+    assert filled.revisions(OSH) == before
 
 
 def test_bytes_that_large_records_store_are_bounded() -> None:

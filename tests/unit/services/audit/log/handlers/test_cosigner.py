@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import make_url
 
+from runtime.storage.database import DatabaseUnavailable
 from services.audit.adapters.tables import WITNESSES
 from services.audit.log.adapters.http_witnesses import HttpWitnesses
 from services.audit.log.adapters.sql_publication import SqlPublicationRecord
@@ -298,6 +301,23 @@ def test_absent_witness_does_not_delay_others(hub: Witnessed, witnesses: list[Fa
     hub.cosigner.turn()
     assert hub.signers(COSIGNED) == {"w1", "w2"}
     witnesses[2].__enter__()  # on another port: for the fixture to close
+
+
+def test_cosignatures_that_could_not_be_stored_are_published_by_the_next_turn(
+    hub: Witnessed, witnesses: list[FakeWitness], database_url: str
+) -> None:
+    hub.audit.publish(events(3))
+    file = make_url(database_url).database
+    assert file is not None
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseUnavailable):
+            hub.cosigner.turn()
+        assert hub.size(COSIGNED) == 0
+        other.execute("ROLLBACK")
+    hub.cosigner.turn()
+    assert hub.signers(COSIGNED) == {"w1", "w2", "w3"}
+    assert witnesses[0].asked == [200]
 
 
 def test_idle_log_is_cosigned_again(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
