@@ -9,9 +9,13 @@ from kopuro_client.commands.code_words import Texts, filled, in_words
 from kopuro_client.commands.labels import LANGUAGES
 
 EFFECTS: Final[Mapping[str, Texts]] = {
-    "until": ("until {time}", "до {time}", "{time} чейин"),
+    "until": ("until {time}", "до {time}", "{time} учуруна чейин"),
     "reminded": ("reminded", "получит напоминание", "эскертүү алат"),
-    "more_time": ("will have time until {time}", "получит время до {time}", "{time} чейин убакыт алат"),
+    "more_time": (
+        "will have time until {time}",
+        "получит время до {time}",
+        "{time} учуруна чейин убакыт алат",
+    ),
     "not_asked": ("will no longer be asked", "предложение будет отозвано", "сунуш кайтарылып алынат"),
     "taken": (
         "loses the referral and the access to its case",
@@ -205,7 +209,7 @@ EFFECTS: Final[Mapping[str, Texts]] = {
     ),
     "closing_moves": (
         "its open offers go to others; its accepted referrals go to the coordinators",
-        "её открытые предложения перейдут другим, а принятое ею - координаторам",
+        "её открытые предложения перейдут другим, а принятое ею — координаторам",
         "анын ачык сунуштары башкаларга, ал кабыл алгандары координаторлорго өтөт",
     ),
     "closing_undo": (

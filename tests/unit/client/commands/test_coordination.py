@@ -892,7 +892,7 @@ def test_wishes_say_what_would_place_most_referrals(hub: FakeHub, run: Run) -> N
     [
         ("en", "ru.one lifts a condition of its service (sex, special categories)"),
         ("ru", "ru.one снимает условие своей услуги (пол, особые категории)"),
-        ("ky", "ru.one кызматынын шартын алып салышы (жынысы, өзгөчө категориялар)"),
+        ("ky", "ru.one уюмунун өз кызматынын шартын алып салышы (жынысы, өзгөчө категориялар)"),
     ],
 )
 def test_wish_names_the_conditions_to_lift(language: str, phrase: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import importlib
+import pkgutil
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -15,15 +18,18 @@ from contracts.identifiers import ORGANIZATION_PATTERN, UUID_PATTERN
 from contracts.topology import ROUTING_KEYS
 from contracts.topology.owners import OWNERS
 from contracts.vocabularies import codes, label
+from kopuro_client import commands
 from kopuro_client.commands import _application
 from kopuro_client.commands.code_words import CAPACITIES, OFFER_STATES, VOCABULARIES, WORDS
 from kopuro_client.commands.decision_sentences import CRITERIA
+from kopuro_client.commands.decision_sentences import PHRASES as PHRASES_OF_DECISIONS
 from kopuro_client.commands.labels import LANGUAGES, inside
-from kopuro_client.commands.queue_words import REASONS
+from kopuro_client.commands.queue_words import CHANGES, REASONS
 from kopuro_client.commands.queue_words import WORDS as QUEUE_WORDS
 from kopuro_client.commands.referral_words import STEPS, step
-from kopuro_client.commands.rule_sentences import SENTENCES
+from kopuro_client.commands.rule_sentences import SENTENCES, TO_SENDER
 from kopuro_client.commands.simulation_words import LEFT_OUT, RULES
+from kopuro_client.commands.simulation_words import WORDS as SIMULATION_WORDS
 from services.routing.domain.decision import Lack, Trigger
 from services.routing.domain.policy_effect import Why
 from services.routing.domain.timeline import entry_of
@@ -35,6 +41,8 @@ from tests.unit.client.commands.test_coordination_report import shown
 from tests.unit.client.fake_hub import FakeHub, json_response
 
 APPLICATION: Final = _application()
+# The phrases of a referral's history.
+PHRASES: Final = Path(__file__).parents[4] / "services" / "audit" / "reports" / "phrases.csv"
 COORDINATION: Final = "/routing/v1/coordination"
 TIME: Final = "2026-05-01T09:00:00Z"
 ORGANIZATION: Final = "ru.moscow-centre"
@@ -392,3 +400,56 @@ def test_step_that_may_concern_no_organization_has_a_sentence_without_one() -> N
 @pytest.mark.parametrize("name", ["emergency", "emergencies"])
 def test_kyrgyz_word_for_emergencies_is_not_the_one_for_urgent_referrals(name: str) -> None:
     assert QUEUE_WORDS[name][LANGUAGES.index("ky")] == inside("urgencies", "emergency", "ky")
+
+
+def _texts() -> Iterator[tuple[str, tuple[str, str, str]]]:
+    """Every text of the commands in three languages, with its module."""
+    for found in pkgutil.iter_modules(commands.__path__, f"{commands.__name__}."):
+        for value in vars(importlib.import_module(found.name)).values():
+            tables = value.values() if isinstance(value, Mapping) else (value,)
+            for one in tables:
+                for texts in one.values() if isinstance(one, Mapping) else (one,):
+                    if (
+                        isinstance(texts, tuple)
+                        and len(texts) == len(LANGUAGES)
+                        and all(isinstance(text, str) for text in texts)
+                        and re.search("[а-яё]", texts[1])
+                    ):
+                        yield found.name, texts
+
+
+def test_kyrgyz_postposition_follows_a_noun_that_has_its_case() -> None:
+    """A time has no ending: `2026-05-01 09:00:00Z учуруна чейин`."""
+    with PHRASES.open(encoding="utf-8", newline="") as phrases:
+        texts = [row["ky"] for row in csv.DictReader(phrases)]
+    texts += [texts[2] for _, texts in _texts()]
+    assert len(texts) > 500
+    found = [text for text in texts if re.search(r"\} (чейин|баштап|тартып)(?!\w)", text)]
+    assert found == []
+
+
+@pytest.mark.parametrize("kind", ChangeKind)
+def test_kyrgyz_wish_names_an_organization_in_the_case_of_its_phrase(kind: ChangeKind) -> None:
+    assert not re.search(r"\{organization\} (?!уюм)", CHANGES[kind][LANGUAGES.index("ky")])
+
+
+def test_kyrgyz_word_for_a_score_is_not_the_one_for_a_price() -> None:
+    texts = [*PHRASES_OF_DECISIONS.values(), *SIMULATION_WORDS.values()]
+    assert [text for _, _, text in texts if re.search(r"\bбаа", text, re.IGNORECASE)] == []
+
+
+def test_russian_and_kyrgyz_texts_have_dashes_and_no_hyphens_between_words() -> None:
+    assert [text for _, texts in _texts() for text in texts[1:] if re.search(r"[^\W\d] - ", text)] == []
+
+
+@pytest.mark.parametrize("sentences", [SENTENCES, TO_SENDER], ids=["staff", "sender"])
+def test_number_of_open_offers_needs_no_plural(sentences: Mapping[str, tuple[str, str, str]]) -> None:
+    said = sentences["share_used"][0].format(share=1, offers=1)
+    assert "1 open offers" not in said
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_sentence_about_another_preferred_organization_says_which_one_is_not_asked(language: str) -> None:
+    """`ей` and `it` would be the preferred one."""
+    said = SENTENCES["person_prefers_another"][LANGUAGES.index(language)]
+    assert re.search({"en": "this one", "ru": "этой", "ky": "буга"}[language], said)
