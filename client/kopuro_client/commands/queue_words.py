@@ -12,12 +12,12 @@ from kopuro_client.commands.labels import LANGUAGES
 REASONS: Final[Mapping[str, Texts]] = {
     "no_candidate": (
         "no organisation can be asked, since {since}",
-        "предложить некому, с {since}",
+        "с {since} предложить некому",
         "{since} учурунан баштап сунуштай турган уюм жок",
     ),
     "candidates_exhausted": (
         "no other organisation can be asked, since {since}",
-        "больше предложить некому, с {since}",
+        "с {since} больше некому предложить",
         "{since} учурунан баштап сунуштай турган башка уюм жок",
     ),
     "half_of_answer_time_passed": (
@@ -147,9 +147,9 @@ WORDS: Final[Mapping[str, Texts]] = {
     "or_more": ("{count} or more", "{count} или больше", "{count} же андан көп"),
     "waiting": ("waiting {age}", "ожидание {age}", "күтүү {age}"),
     "from": (
-        "{needs} from {sender}: {reason}",
-        "{needs} от {sender}: {reason}",
-        "{needs}, {sender}: {reason}",
+        "{needs}, sent by {sender}: {reason}",
+        "{needs}, отправитель {sender}: {reason}",
+        "{needs}, жөнөтүүчү {sender}: {reason}",
     ),
     "waits_for": ("waits for {organizations}", "ждёт {organizations}", "{organizations} күтүлөт"),
     "until": ("until {time}", "до {time}", "{time} учуруна чейин"),

@@ -136,7 +136,7 @@ def test_queue_says_how_long_the_person_and_the_cause_have_waited() -> None:
     lines = out.getvalue().splitlines()
     assert lines[:4] == [
         f"{ID} emergency, Moscow, waiting 40 min",
-        "    unpaid wages, transport home, primary health care from kg.osh-legal-aid:",
+        "    unpaid wages, transport home, primary health care, sent by kg.osh-legal-aid:",
         "    asked 9 min ago, no answer after half of the time; waits for",
         "    ru.a-long-name-of-an-asked-one, until 2026-05-01 10:00:00Z",
     ]

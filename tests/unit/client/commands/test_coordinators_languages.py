@@ -453,3 +453,18 @@ def test_sentence_about_another_preferred_organization_says_which_one_is_not_ask
     """`ей` and `it` would be the preferred one."""
     said = SENTENCES["person_prefers_another"][LANGUAGES.index(language)]
     assert re.search({"en": "this one", "ru": "этой", "ky": "буга"}[language], said)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_headings_of_wishes_are_apart(morning: FakeHub, run: Run, language: str) -> None:
+    heading = run("coordination", "wishes", "--language", language, "--as", "coordinator").out.splitlines()[0]
+    names = [QUEUE_WORDS[name][LANGUAGES.index(language)] for name in ("counts", "emergencies", "by")]
+    assert re.split(r"\s{2,}", heading) == names
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_queue_says_that_the_organization_is_the_sender(language: str) -> None:
+    """`Shelter from kg.one` would be what it gives."""
+    said = QUEUE_WORDS["from"][LANGUAGES.index(language)]
+    sender = {"en": "sent by", "ru": "отправитель", "ky": "жөнөтүүчү"}[language]
+    assert f"{sender} {{sender}}" in said
