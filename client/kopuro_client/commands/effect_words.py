@@ -174,7 +174,7 @@ EFFECTS: Final[Mapping[str, Texts]] = {
     ),
     "becomes": (
         "{name} ({kind}, {country}) becomes {organization}",
-        "{name} ({kind}, {country}) станет участницей {organization}",
+        "{name} ({kind}, {country}) вступит в сеть под кодом {organization}",
         "{name} ({kind}, {country}) {organization} катары мүчө болот",
     ),
     "no_branch": (

@@ -30,6 +30,7 @@ from kopuro_client.commands.referral_words import STEPS, step
 from kopuro_client.commands.rule_sentences import SENTENCES, TO_SENDER
 from kopuro_client.commands.simulation_words import LEFT_OUT, RULES
 from kopuro_client.commands.simulation_words import WORDS as SIMULATION_WORDS
+from kopuro_client.commands.watch import _WORDS as WATCH_WORDS
 from services.routing.domain.decision import Lack, Trigger
 from services.routing.domain.policy_effect import Why
 from services.routing.domain.timeline import entry_of
@@ -468,3 +469,13 @@ def test_queue_says_that_the_organization_is_the_sender(language: str) -> None:
     said = QUEUE_WORDS["from"][LANGUAGES.index(language)]
     sender = {"en": "sent by", "ru": "отправитель", "ky": "жөнөтүүчү"}[language]
     assert f"{sender} {{sender}}" in said
+
+
+def test_russian_preview_of_an_admission_does_not_make_it_a_member_of_its_own_id() -> None:
+    """`Участница kg.one` would be a member of kg.one."""
+    found = [texts[1] for _, texts in _texts() if re.search(r"участни\w+ \{organization\}", texts[1])]
+    assert found == []
+
+
+def test_kyrgyz_end_of_a_watch_is_a_month() -> None:
+    assert "{until} айына чейин" in WATCH_WORDS["watched_until"][LANGUAGES.index("ky")]
