@@ -76,18 +76,18 @@ EFFECTS: Final[Mapping[str, Texts]] = {
     ),
     "offers_revoked": (
         "{counted}: will be revoked; the next candidates will be asked",
-        "{counted}: будут отозваны; предложение получат следующие организации",
-        "{counted}: кайтарылып алынат; кийинки уюмдарга сунушталат",
+        "{counted} — будут отозваны; предложение получат следующие организации",
+        "{counted} — кайтарылып алынат; кийинки уюмдарга сунушталат",
     ),
     "accepted_to_place": (
         "{counted}: to be placed by you; see your mailbox",
-        "{counted}: их нужно передать другим; смотрите почтовый ящик",
-        "{counted}: аларды башкаларга жайгаштыруу керек; почта кутусун караңыз",
+        "{counted} — их нужно передать другим; смотрите почтовый ящик",
+        "{counted} — аларды башкаларга жайгаштыруу керек; почта кутусун караңыз",
     ),
     "sent_go_on": (
         "{counted} that it sent: continue, but it can neither read nor withdraw them",
-        "{counted}: продолжаются, но она не может ни читать, ни отозвать их",
-        "{counted}: улантылат, бирок ал аларды окуй да, кайтарып ала да албайт",
+        "{counted} — продолжаются, но она не может ни читать, ни отозвать их",
+        "{counted} — улантылат, бирок ал аларды окуй да, кайтарып ала да албайт",
     ),
     "sent_need_you": (
         "list those that need you: {command}",

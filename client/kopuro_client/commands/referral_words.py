@@ -243,7 +243,7 @@ STEPS: Final[Mapping[str, Texts]] = {
     ),
     "referral.acceptor_suspended": (
         "the acceptor {organization} is suspended or inactive",
-        "{organization}: принявшая организация больше не действует",
+        "{organization}: участие принявшей организации приостановлено или прекращено",
         "кабыл алган {organization} уюмунун катышуусу токтотулган",
     ),
     "referral.acceptor_declined_part": (

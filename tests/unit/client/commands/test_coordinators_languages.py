@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import importlib
+import io
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping
@@ -21,9 +23,11 @@ from contracts.vocabularies import codes, label
 from kopuro_client import commands
 from kopuro_client.commands import _application
 from kopuro_client.commands.code_words import CAPACITIES, OFFER_STATES, VOCABULARIES, WORDS
+from kopuro_client.commands.coordination_queue import show_queue
 from kopuro_client.commands.decision_sentences import CRITERIA
 from kopuro_client.commands.decision_sentences import PHRASES as PHRASES_OF_DECISIONS
 from kopuro_client.commands.labels import LANGUAGES, inside
+from kopuro_client.commands.output import Output
 from kopuro_client.commands.queue_words import CHANGES, REASONS
 from kopuro_client.commands.queue_words import WORDS as QUEUE_WORDS
 from kopuro_client.commands.referral_words import STEPS, step
@@ -479,3 +483,21 @@ def test_russian_preview_of_an_admission_does_not_make_it_a_member_of_its_own_id
 
 def test_kyrgyz_end_of_a_watch_is_a_month() -> None:
     assert "{until} айына чейин" in WATCH_WORDS["watched_until"][LANGUAGES.index("ky")]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_next_step_of_an_unplaced_referral_is_a_clause_of_its_own(language: str) -> None:
+    item: Any = {**ITEM, "reason": "candidates_exhausted", "waits_for": [], "deadline": TIME}
+    said = io.StringIO()
+    show_queue(Output(as_json=False, stdout=said), [item], dt.datetime.fromisoformat(TIME), language)
+    text = " ".join(said.getvalue().split())
+    next_step = QUEUE_WORDS["next_step"][LANGUAGES.index(language)].split("{time}")[0]
+    assert f"; {next_step}" in text
+
+
+def test_russian_says_that_an_acceptor_is_suspended_or_inactive_and_by_when_a_report_was_due() -> None:
+    with PHRASES.open(encoding="utf-8", newline="") as phrases:
+        told = {row["code"]: row["ru"] for row in csv.DictReader(phrases)}
+    assert "приостановлено или прекращено" in STEPS["referral.acceptor_suspended"][1]
+    # Each repetition of the report has another due time, so `since` would be wrong.
+    assert "с {due_at}" not in told["referral.overdue"]
