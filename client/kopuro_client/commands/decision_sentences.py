@@ -211,8 +211,8 @@ TRIGGERS: Final[Mapping[str, Texts]] = {
     ),
     "organization_suspended": (
         "the organisation that was asked was suspended or left the network",
-        "участие организации в сети приостановлено или прекращено",
-        "уюмдун тармакка катышуусу токтотулду",
+        "участие запрошенной организации в сети приостановлено или прекращено",
+        "суралган уюмдун тармакка катышуусу токтотулду",
     ),
     "approval_ended": (
         "the service that was asked is no longer approved for a sensitive need",

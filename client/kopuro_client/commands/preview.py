@@ -46,7 +46,7 @@ WORDS: Final[Mapping[str, Texts]] = {
     "kind": (
         "only because of this opt-in",
         "только благодаря этому согласию",
-        "ушул макулдук үчүн гана",
+        "ушул макулдуктун негизинде гана",
     ),
     "few_answers": (
         "unknown: too few answers",

@@ -47,7 +47,7 @@ REASONS: Final[Mapping[str, Texts]] = {
     ),
     "acceptor_suspended": (
         "{acceptor}, which accepted it, has been suspended or inactive since {since}",
-        "участие {acceptor}, принявшей направление, приостановлено с {since}",
+        "участие {acceptor}, принявшей направление, приостановлено или прекращено с {since}",
         "кабыл алган {acceptor}: катышуусу {since} учурунан баштап токтотулган",
     ),
     "answer_awaited": (

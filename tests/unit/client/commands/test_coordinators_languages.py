@@ -24,7 +24,7 @@ from kopuro_client import commands
 from kopuro_client.commands import _application
 from kopuro_client.commands.code_words import CAPACITIES, OFFER_STATES, VOCABULARIES, WORDS
 from kopuro_client.commands.coordination_queue import show_queue
-from kopuro_client.commands.decision_sentences import CRITERIA
+from kopuro_client.commands.decision_sentences import CRITERIA, TRIGGERS
 from kopuro_client.commands.decision_sentences import PHRASES as PHRASES_OF_DECISIONS
 from kopuro_client.commands.labels import LANGUAGES, inside
 from kopuro_client.commands.output import Output
@@ -501,3 +501,20 @@ def test_russian_says_that_an_acceptor_is_suspended_or_inactive_and_by_when_a_re
     assert "приостановлено или прекращено" in STEPS["referral.acceptor_suspended"][1]
     # Each repetition of the report has another due time, so `since` would be wrong.
     assert "с {due_at}" not in told["referral.overdue"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [REASONS["acceptor_suspended"], WORDS["message_type"]["kopuro.referral.acceptor_suspended.v1"]],
+    ids=["queue", "alert"],
+)
+def test_russian_says_suspended_or_inactive_where_english_does(text: tuple[str, str, str]) -> None:
+    assert "inactive" in text[0]
+    assert "приостановлено или прекращено" in text[1]
+
+
+def test_suspension_that_caused_a_decision_is_that_of_the_organization_that_was_asked() -> None:
+    english, russian, kyrgyz = TRIGGERS["organization_suspended"]
+    assert "that was asked" in english
+    assert "запрошенной" in russian
+    assert "суралган" in kyrgyz
