@@ -31,8 +31,8 @@ QUESTIONS: Final[Mapping[str, Texts]] = {
     "withdraw": ("withdraw the referral?", "отозвать направление?", "жолдомону кайтарып алалыбы?"),
     "withdraw_for": (
         "withdraw the referral for {organization}?",
-        "отозвать направление за {organization}?",
-        "жолдомону {organization} үчүн кайтарып алалыбы?",
+        "отозвать направление вместо {organization}?",
+        "жолдомону {organization} уюмунун ордуна кайтарып алалыбы?",
     ),
     "revoke": (
         "record that the person withdrew the consent?",
@@ -41,8 +41,8 @@ QUESTIONS: Final[Mapping[str, Texts]] = {
     ),
     "revoke_for": (
         "record for {organization} that the person withdrew the consent?",
-        "записать за {organization}, что человек отозвал согласие?",
-        "{organization} үчүн адам макулдугун кайтарып алганын жазалыбы?",
+        "записать вместо {organization}, что человек отозвал согласие?",
+        "{organization} уюмунун ордуна адам макулдугун кайтарып алганын жазалыбы?",
     ),
     "suspend": (
         "suspend the organisation?",
@@ -126,7 +126,7 @@ RECORDED: Final[Mapping[str, Texts]] = {
     "application_refused": (
         "refused; its remaining data are deleted on {until}",
         "отклонена; её данные удаляются {until}",
-        "четке кагылды; анын маалыматтары {until} өчүрүлөт",
+        "четке кагылды; анын маалыматтары {until} күнү өчүрүлөт",
     ),
     "service_requested": (
         "requested; another person approves it with `kopuro approvals approve`",

@@ -210,7 +210,7 @@ _ALERTS: Final[Mapping[str, Texts]] = {
     ),
     "kopuro.referral.acceptor_suspended.v1": (
         "about a suspended or inactive acceptor",
-        "участие принявшей организации приостановлено",
+        "участие принявшей организации приостановлено или прекращено",
         "кабыл алган уюмдун катышуусу токтотулган",
     ),
 }

@@ -22,7 +22,8 @@ REGION = Annotated[str | None, typer.Option(help="Only this region, or this coun
 NEED = Annotated[str | None, typer.Option(help="Only this need, or this group of needs.")]
 AS_CSV = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 PAGE: Final = 200
-_COUNTS: Final = "{:<13}{:<13}"
+# The narrowest columns of counts.
+_COUNT_WIDTH: Final = 13
 
 
 def wishes(
@@ -45,10 +46,15 @@ def wishes(
 
 
 def _show_wishes(out: Output, items: list[Wish], language: str) -> None:
-    counts = _COUNTS.format(word("counts", language), word("emergencies", language))
-    out.text(counts + word("by", language))
+    headings = word("counts", language), word("emergencies", language)
+    widths = [max(_COUNT_WIDTH, len(heading) + 2) for heading in headings]
+
+    def columns(*values: object) -> str:
+        return "".join(f"{value!s:<{width}}" for value, width in zip(values, widths, strict=True))
+
+    out.text(columns(*headings) + word("by", language))
     for one in items:
-        first = _COUNTS.format(one["referrals"], one["emergencies"])
+        first = columns(one["referrals"], one["emergencies"])
         show_wrapped(out, wish_phrase(one, language), first=first)
 
 

@@ -66,8 +66,8 @@ def _cause(item: QueueItem, now: dt.datetime, language: str) -> str:
         text += "; " + word("waits_for", language, organizations=", ".join(names))
     if item["deadline"] is not None:
         # Nobody is asked until then; the hub looks again.
-        ends = "until" if item["waits_for"] else "next_step"
-        text += ", " + word(ends, language, time=moment(item["deadline"]))
+        before, ends = (", ", "until") if item["waits_for"] else ("; ", "next_step")
+        text += before + word(ends, language, time=moment(item["deadline"]))
     if (whole := item.get("part_of")) is not None:
         text += "; " + word("part_of", language, whole=whole)
     return one_line(text)

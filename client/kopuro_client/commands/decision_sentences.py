@@ -11,7 +11,7 @@ from kopuro_client.commands.printable import day_or_moment, moment, one_line
 from kopuro_client.records import Candidate, Decision, NobodyConsidered
 
 PHRASES: Final[Mapping[str, Texts]] = {
-    "decision": ("Decision at {time}", "Решение от {time}", "{time} чыккан чечим"),
+    "decision": ("Decision at {time}", "Решение от {time}", "{time} учурунда чыккан чечим"),
     "candidates": ("Candidates at {time}", "Кандидаты на {time}", "{time} учурундагы талапкерлер"),
     "cause": ("cause", "причина", "себеби"),
     "policy": ("policy", "правила", "эрежелер"),
@@ -20,19 +20,19 @@ PHRASES: Final[Mapping[str, Texts]] = {
     "may_be_asked": ("May be asked:", "Можно предложить:", "Сунуштоого болот:"),
     "in_parts": (
         "No organisation could take all needs now. In parts:",
-        "Все потребности сразу сейчас не может взять ни одна организация. По частям:",
-        "Азыр бир да уюм бардык муктаждыктарды чогуу ала албайт. Бөлүп алганда:",
+        "Сейчас ни одна организация не может взять на себя все потребности. По частям:",
+        "Азыр бир да уюм бардык муктаждыктарды камтый албайт. Бөлүп алганда:",
     ),
     "in_one_part": (
         "Could take all needs:",
-        "Могут взять все потребности:",
-        "Бардык муктаждыктарды ала алат:",
+        "Могут взять на себя все потребности:",
+        "Бардык муктаждыктарды камтый алат:",
     ),
     "asked_now": ("Asked now:", "Сейчас предложено:", "Азыр сунушталган:"),
     "asked_until": (
         "{organization}, until {time}",
         "{organization}, до {time}",
-        "{organization}, {time} чейин",
+        "{organization}, {time} учуруна чейин",
     ),
     "accepted_by": (
         "Accepted by {organization}.",
@@ -45,7 +45,7 @@ PHRASES: Final[Mapping[str, Texts]] = {
         "{organization}, услуга {service}",
         "{organization}, {service} кызматы",
     ),
-    "score": ("score {score}", "оценка {score}", "баасы {score}"),
+    "score": ("score {score}", "оценка {score}", "упайы {score}"),
     "second": (
         "not asked: another service of this organisation ranks higher",
         "не предлагается: другая услуга этой организации выше в списке",
@@ -53,12 +53,12 @@ PHRASES: Final[Mapping[str, Texts]] = {
     ),
     "score_legend": (
         "A score is the mean of the values (0 to 1), each weighted: weight×value.",
-        "Оценка - среднее значений (от 0 до 1) с весами: вес×значение.",
-        "Баа - маанилердин (0дөн 1ге чейин) салмактуу орточосу: салмак×маани.",
+        "Оценка — среднее значений (от 0 до 1) с весами: вес×значение.",
+        "Упай — маанилердин (0дөн 1ге чейин) салмактуу орточосу: салмак×маани.",
     ),
     "classes": (
         "The referral's sender sees load and prompt answers in classes; the order follows the exact values.",
-        "Отправитель видит загрузку и быстроту ответов по классам; порядок следует точным значениям.",
+        "Отправитель видит загрузку и быстроту ответов по классам; порядок определяют точные значения.",
         "Жөнөтүүчү жүктү жана жооптун тездигин класстар боюнча көрөт; ирет так маанилерге жараша.",
     ),
     "excluded": ("Excluded:", "Исключены:", "Четтетилгендер:"),
@@ -85,9 +85,9 @@ PHRASES: Final[Mapping[str, Texts]] = {
         "{organization} тандалды: башка уюмдарга сунуштоого болбойт.",
     ),
     "best": (
-        "{organization} was asked because its capacity and its score come first.",
+        "{organization} was asked because it comes first by capacity and score.",
         "Выбор пал на {organization}: по наличию мест и по оценке эта организация первая.",
-        "{organization} тандалды: орундары жана баасы боюнча ал биринчи.",
+        "{organization} тандалды: орундары жана упайы боюнча ал биринчи.",
     ),
     "turn": (
         "{organization} was asked because it was asked least recently among {equals} equals "
@@ -101,7 +101,7 @@ PHRASES: Final[Mapping[str, Texts]] = {
         "{organization} was asked because it was asked least recently among {equals} equals "
         "(never asked before).",
         "Выбор пал на {organization}: среди равных (всего {equals}) этой организации дольше всех ничего не "
-        "предлагали (до этого - ни разу).",
+        "предлагали (до этого — ни разу).",
         "{organization} тандалды: тең келген {equals} уюмдун ичинен ага эң көптөн бери сунуш болгон эмес "
         "(буга чейин бир да жолу).",
     ),
@@ -110,7 +110,7 @@ PHRASES: Final[Mapping[str, Texts]] = {
         "highest.",
         "Выбор пал на {organization}: никому из равных (всего {equals}) ещё ничего не предлагали, и оценка "
         "этой организации самая высокая.",
-        "{organization} тандалды: тең келген {equals} уюмдун бирине да мурда сунуш болгон эмес, анын баасы "
+        "{organization} тандалды: тең келген {equals} уюмдун бирине да мурда сунуш болгон эмес, анын упайы "
         "эң жогору.",
     ),
     "first_by_lot": (
@@ -118,7 +118,7 @@ PHRASES: Final[Mapping[str, Texts]] = {
         "id decided between those with the highest score.",
         "Выбор пал на {organization}: никому из равных (всего {equals}) ещё ничего не предлагали, и между "
         "теми из них, у кого оценка самая высокая, решил идентификатор направления.",
-        "{organization} тандалды: тең келген {equals} уюмдун бирине да мурда сунуш болгон эмес, баасы эң "
+        "{organization} тандалды: тең келген {equals} уюмдун бирине да мурда сунуш болгон эмес, упайы эң "
         "жогорулардын ортосунда жолдомонун идентификатору чечти.",
     ),
     "turn_by_score": (
@@ -127,7 +127,7 @@ PHRASES: Final[Mapping[str, Texts]] = {
         "Выбор пал на {organization}: {never} из равных (всего {equals}) ещё не получали предложений, и "
         "оценка этой организации среди них самая высокая.",
         "{organization} тандалды: тең келген {equals} уюмдун ичинен {never} уюмга мурда сунуш болгон эмес, "
-        "алардын ичинен анын баасы эң жогору.",
+        "алардын ичинен анын упайы эң жогору.",
     ),
     "turn_by_lot": (
         "{organization} was asked because, of {equals} equals, {never} were never asked before, and the "
@@ -135,7 +135,7 @@ PHRASES: Final[Mapping[str, Texts]] = {
         "Выбор пал на {organization}: {never} из равных (всего {equals}) ещё не получали предложений, и "
         "между теми из них, у кого оценка самая высокая, решил идентификатор направления.",
         "{organization} тандалды: тең келген {equals} уюмдун ичинен {never} уюмга мурда сунуш болгон эмес, "
-        "баасы эң жогорулардын ортосунда жолдомонун идентификатору чечти.",
+        "упайы эң жогорулардын ортосунда жолдомонун идентификатору чечти.",
     ),
     "tie_by_score": (
         "{organization} was asked because, of {equals} equals, {tied} were asked least recently (all at "
@@ -143,7 +143,7 @@ PHRASES: Final[Mapping[str, Texts]] = {
         "Выбор пал на {organization}: {tied} из равных (всего {equals}) дольше всех не получали предложений "
         "(последний раз одновременно, {time}), и оценка этой организации среди них самая высокая.",
         "{organization} тандалды: тең келген {equals} уюмдун ичинен {tied} уюмга эң көптөн бери сунуш "
-        "болгон эмес (акыркы жолу бир убакта, {time}), алардын ичинен анын баасы эң жогору.",
+        "болгон эмес (акыркы жолу бир убакта, {time}), алардын ичинен анын упайы эң жогору.",
     ),
     "tie_by_lot": (
         "{organization} was asked because, of {equals} equals, {tied} were asked least recently (all at "
@@ -152,19 +152,19 @@ PHRASES: Final[Mapping[str, Texts]] = {
         "(последний раз одновременно, {time}), и между теми из них, у кого оценка самая высокая, решил "
         "идентификатор направления.",
         "{organization} тандалды: тең келген {equals} уюмдун ичинен {tied} уюмга эң көптөн бери сунуш "
-        "болгон эмес (акыркы жолу бир убакта, {time}), баасы эң жогорулардын ортосунда жолдомонун "
+        "болгон эмес (акыркы жолу бир убакта, {time}), упайы эң жогорулардын ортосунда жолдомонун "
         "идентификатору чечти.",
     ),
     "chance": (
         "{organization} was asked so that it gets a chance: it is hardly known, or others score higher.",
         "Выбор пал на {organization}, чтобы дать ей шанс: её мало знают, или оценка других выше.",
-        "{organization} тандалды, ага мүмкүнчүлүк берүү үчүн: ал аз белгилүү же башкалардын баасы жогору.",
+        "{organization} тандалды, ага мүмкүнчүлүк берүү үчүн: ал аз белгилүү же башкалардын упайы жогору.",
     ),
     "pause": (
         "the case waits until {time}: {organization} replaced its sealing key "
         "without proof of the earlier one",
         "дело ждёт до {time}: {organization} сменила ключ запечатывания без подтверждения прежним ключом",
-        "иш {time} чейин күтөт: {organization} мөөрлөө ачкычын мурункусу менен ырастабай алмаштырган",
+        "иш {time} учуруна чейин күтөт: {organization} мөөрлөө ачкычын мурункусу менен ырастабай алмаштырган",
     ),
     "split": (
         "No organisation that could be asked covers all needs, so the referral was split. Its parts have "
@@ -211,8 +211,8 @@ TRIGGERS: Final[Mapping[str, Texts]] = {
     ),
     "organization_suspended": (
         "the organisation that was asked was suspended or left the network",
-        "участие организации в сети приостановлено или прекращено",
-        "уюмдун тармакка катышуусу токтотулду",
+        "участие запрошенной организации в сети приостановлено или прекращено",
+        "суралган уюмдун тармакка катышуусу токтотулду",
     ),
     "approval_ended": (
         "the service that was asked is no longer approved for a sensitive need",

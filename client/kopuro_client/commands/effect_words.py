@@ -9,9 +9,13 @@ from kopuro_client.commands.code_words import Texts, filled, in_words
 from kopuro_client.commands.labels import LANGUAGES
 
 EFFECTS: Final[Mapping[str, Texts]] = {
-    "until": ("until {time}", "до {time}", "{time} чейин"),
+    "until": ("until {time}", "до {time}", "{time} учуруна чейин"),
     "reminded": ("reminded", "получит напоминание", "эскертүү алат"),
-    "more_time": ("will have time until {time}", "получит время до {time}", "{time} чейин убакыт алат"),
+    "more_time": (
+        "will have time until {time}",
+        "получит время до {time}",
+        "{time} учуруна чейин убакыт алат",
+    ),
     "not_asked": ("will no longer be asked", "предложение будет отозвано", "сунуш кайтарылып алынат"),
     "taken": (
         "loses the referral and the access to its case",
@@ -72,18 +76,18 @@ EFFECTS: Final[Mapping[str, Texts]] = {
     ),
     "offers_revoked": (
         "{counted}: will be revoked; the next candidates will be asked",
-        "{counted}: будут отозваны; предложение получат следующие организации",
-        "{counted}: кайтарылып алынат; кийинки уюмдарга сунушталат",
+        "{counted} — будут отозваны; предложение получат следующие организации",
+        "{counted} — кайтарылып алынат; кийинки уюмдарга сунушталат",
     ),
     "accepted_to_place": (
         "{counted}: to be placed by you; see your mailbox",
-        "{counted}: их нужно передать другим; смотрите почтовый ящик",
-        "{counted}: аларды башкаларга жайгаштыруу керек; почта кутусун караңыз",
+        "{counted} — их нужно передать другим; смотрите почтовый ящик",
+        "{counted} — аларды башкаларга жайгаштыруу керек; почта кутусун караңыз",
     ),
     "sent_go_on": (
         "{counted} that it sent: continue, but it can neither read nor withdraw them",
-        "{counted}: продолжаются, но она не может ни читать, ни отозвать их",
-        "{counted}: улантылат, бирок ал аларды окуй да, кайтарып ала да албайт",
+        "{counted} — продолжаются, но она не может ни читать, ни отозвать их",
+        "{counted} — улантылат, бирок ал аларды окуй да, кайтарып ала да албайт",
     ),
     "sent_need_you": (
         "list those that need you: {command}",
@@ -170,7 +174,7 @@ EFFECTS: Final[Mapping[str, Texts]] = {
     ),
     "becomes": (
         "{name} ({kind}, {country}) becomes {organization}",
-        "{name} ({kind}, {country}) станет участницей {organization}",
+        "{name} ({kind}, {country}) вступит в сеть под кодом {organization}",
         "{name} ({kind}, {country}) {organization} катары мүчө болот",
     ),
     "no_branch": (
@@ -205,7 +209,7 @@ EFFECTS: Final[Mapping[str, Texts]] = {
     ),
     "closing_moves": (
         "its open offers go to others; its accepted referrals go to the coordinators",
-        "её открытые предложения перейдут другим, а принятое ею - координаторам",
+        "её открытые предложения перейдут другим, а принятое ею — координаторам",
         "анын ачык сунуштары башкаларга, ал кабыл алгандары координаторлорго өтөт",
     ),
     "closing_undo": (

@@ -49,8 +49,12 @@ WORDS: Final[Mapping[str, Texts]] = {
     "asked_by_organization": ("it asked for it", "по её просьбе", "өзүнүн өтүнүчү боюнча"),
     "other": ("another reason", "другая причина", "башка себеп"),
     "inactive": ("not active", "не действует", "иштебейт"),
-    "examined": ("since {day}, examined by {by}", "с {day}, проверка: {by}", "{day} баштап, текшерген: {by}"),
-    "since": ("since {day}", "с {day}", "{day} баштап"),
+    "examined": (
+        "since {day}, examined by {by}",
+        "с {day}, проверка: {by}",
+        "{day} күнүнөн баштап, текшерген: {by}",
+    ),
+    "since": ("since {day}", "с {day}", "{day} күнүнөн баштап"),
     "needs": ("helps with: {value}", "помогает: {value}", "жардам берет: {value}"),
     "spoken": ("languages: {value}", "языки: {value}", "тилдер: {value}"),
     "interpreted": ("with an interpreter: {value}", "с переводчиком: {value}", "котормочу менен: {value}"),
@@ -65,8 +69,8 @@ WORDS: Final[Mapping[str, Texts]] = {
         "купуя муктаждыктар үчүн бекитилген: {needs} (ким: {by}, {at})",
     ),
     "all_needs": ("all needs", "все потребности", "бардык муктаждыктар"),
-    "in_force": ("from {day}", "с {day}", "{day} баштап"),
-    "until": ("until {day}", "до {day}", "{day} чейин"),
+    "in_force": ("from {day}", "с {day}", "{day} күнүнөн баштап"),
+    "until": ("until {day}", "до {day}", "{day} күнүнө чейин"),
     "none": ("none", "нет", "жок"),
 }
 

@@ -28,8 +28,8 @@ WORDS: Final[Mapping[str, Texts]] = {
     ),
     "part": (
         "needs that one organisation could take",
-        "потребности, которые может взять одна организация",
-        "бир уюм ала турган муктаждыктар",
+        "потребности, которые может взять на себя одна организация",
+        "бир уюм камтый ала турган муктаждыктар",
     ),
     "organisations": ("organisations", "организаций", "уюмдар"),
     "would_split": (
@@ -46,7 +46,7 @@ WORDS: Final[Mapping[str, Texts]] = {
     "kind": (
         "only because of this opt-in",
         "только благодаря этому согласию",
-        "ушул макулдук үчүн гана",
+        "ушул макулдуктун негизинде гана",
     ),
     "few_answers": (
         "unknown: too few answers",

@@ -12,13 +12,13 @@ from kopuro_client.commands.labels import LANGUAGES
 REASONS: Final[Mapping[str, Texts]] = {
     "no_candidate": (
         "no organisation can be asked, since {since}",
-        "предложить некому, с {since}",
-        "{since} баштап сунуштай турган уюм жок",
+        "с {since} предложить некому",
+        "{since} учурунан баштап сунуштай турган уюм жок",
     ),
     "candidates_exhausted": (
         "no other organisation can be asked, since {since}",
-        "больше предложить некому, с {since}",
-        "{since} баштап сунуштай турган башка уюм жок",
+        "с {since} больше некому предложить",
+        "{since} учурунан баштап сунуштай турган башка уюм жок",
     ),
     "half_of_answer_time_passed": (
         "asked {age} ago, no answer after half of the time",
@@ -33,7 +33,7 @@ REASONS: Final[Mapping[str, Texts]] = {
     "report_awaited": (
         "a report has been awaited since {since}",
         "отчёт ожидается с {since}",
-        "отчёт {since} баштап күтүлүүдө",
+        "отчёт {since} учурунан баштап күтүлүүдө",
     ),
     "case_overdue": (
         "the case cannot be read; a new one from the sender has been overdue since {since}",
@@ -43,12 +43,12 @@ REASONS: Final[Mapping[str, Texts]] = {
     "case_awaited": (
         "the case cannot be read; a new one from the sender has been awaited since {since}",
         "дело не читается; новое от отправителя ожидается с {since}",
-        "иш окулбайт; жөнөтүүчүдөн жаңысы {since} баштап күтүлүүдө",
+        "иш окулбайт; жөнөтүүчүдөн жаңысы {since} учурунан баштап күтүлүүдө",
     ),
     "acceptor_suspended": (
         "{acceptor}, which accepted it, has been suspended or inactive since {since}",
-        "участие {acceptor}, принявшей направление, приостановлено с {since}",
-        "кабыл алган {acceptor}: катышуусу {since} баштап токтотулган",
+        "участие {acceptor}, принявшей направление, приостановлено или прекращено с {since}",
+        "кабыл алган {acceptor}: катышуусу {since} учурунан баштап токтотулган",
     ),
     "answer_awaited": (
         "asked {age} ago, an answer is awaited",
@@ -62,48 +62,52 @@ CHANGES: Final[Mapping[str, Texts]] = {
     "agreement": (
         "an agreement of the sender with {organization}",
         "соглашение отправителя с {organization}",
-        "жөнөтүүчүнүн {organization} менен макулдашуусу",
+        "жөнөтүүчүнүн {organization} уюму менен макулдашуусу",
     ),
-    "vetting": ("vetting of {organization}", "проверка {organization}", "{organization} текшерүүдөн өтүшү"),
+    "vetting": (
+        "vetting of {organization}",
+        "проверка {organization}",
+        "{organization} уюмунун текшерүүдөн өтүшү",
+    ),
     "activity": (
         "{organization} active again",
         "{organization} снова действует",
-        "{organization} кайра иштеши",
+        "{organization} уюмунун кайра иштеши",
     ),
     "sealing_key": (
         "a sealing key of {organization}",
         "ключ запечатывания у {organization}",
-        "{organization} мөөрлөө ачкычы",
+        "{organization} уюмунун мөөрлөө ачкычы",
     ),
     "approval": (
         "approval of a service of {organization} for a sensitive need: {need}",
         "одобрение услуги {organization} для деликатной потребности: {need}",
-        "{organization} кызматын купуя муктаждык үчүн бекитүү: {need}",
+        "{organization} уюмунун кызматын купуя муктаждык үчүн бекитүү: {need}",
     ),
     "settlement": (
         "{organization} serves this kind of settlement",
         "{organization} охватывает такие населённые пункты",
-        "{organization} мындай калктуу конушту камтышы",
+        "{organization} уюмунун мындай калктуу конушту камтышы",
     ),
     "eligibility": (
         "{organization} lifts a condition of its service ({conditions})",
         "{organization} снимает условие своей услуги ({conditions})",
-        "{organization} кызматынын шартын алып салышы ({conditions})",
+        "{organization} уюмунун өз кызматынын шартын алып салышы ({conditions})",
     ),
     "funding": (
         "a free service of {organization}",
         "бесплатная услуга {organization}",
-        "{organization} акысыз кызматы",
+        "{organization} уюмунун акысыз кызматы",
     ),
     "opening_hours": (
         "{organization} open at all hours",
         "{organization} работает круглосуточно",
-        "{organization} күнү-түнү иштеши",
+        "{organization} уюмунун күнү-түнү иштеши",
     ),
     "area": (
         "{organization} serves the region",
         "{organization} охватывает регион",
-        "{organization} аймакты камтышы",
+        "{organization} уюмунун аймакты камтышы",
     ),
     "interpreter": (
         "an interpreter in {region}: {language}",
@@ -143,19 +147,19 @@ WORDS: Final[Mapping[str, Texts]] = {
     "or_more": ("{count} or more", "{count} или больше", "{count} же андан көп"),
     "waiting": ("waiting {age}", "ожидание {age}", "күтүү {age}"),
     "from": (
-        "{needs} from {sender}: {reason}",
-        "{needs} от {sender}: {reason}",
-        "{needs}, {sender}: {reason}",
+        "{needs}, sent by {sender}: {reason}",
+        "{needs}, отправитель {sender}: {reason}",
+        "{needs}, жөнөтүүчү {sender}: {reason}",
     ),
     "waits_for": ("waits for {organizations}", "ждёт {organizations}", "{organizations} күтүлөт"),
-    "until": ("until {time}", "до {time}", "{time} чейин"),
+    "until": ("until {time}", "до {time}", "{time} учуруна чейин"),
     "next_step": (
         "the hub looks for an organisation again at {time}",
-        "хаб снова ищет организацию {time}",
+        "хаб снова будет искать организацию: {time}",
         "хаб уюмду {time} кайра издейт",
     ),
     "part_of": ("part of {whole}", "часть {whole}", "{whole} бөлүгү"),
-    "unknown": ("{reason}, since {since}", "{reason}, с {since}", "{reason}, {since} баштап"),
+    "unknown": ("{reason}, since {since}", "{reason}, с {since}", "{reason}, {since} учурунан баштап"),
     "days": ("{days} d {hours} h", "{days} д {hours} ч", "{days} күн {hours} саат"),
     "hours": ("{hours} h {minutes} min", "{hours} ч {minutes} мин", "{hours} саат {minutes} мүн"),
     "minutes": ("{minutes} min", "{minutes} мин", "{minutes} мүн"),
@@ -185,10 +189,14 @@ WORDS: Final[Mapping[str, Texts]] = {
         "{expired}; referrals waiting {unplaced}",
         "{spoken}: услуг {services}, из них со свежими данными о местах {fresh}; предложений с ответом "
         "{answered}, без ответа {expired}; ожидающих направлений {unplaced}",
-        "{spoken}: кызматтар {services}, анын ичинен орундары жаңыртылганы {fresh}; жооптуу сунуштар "
-        "{answered}, жоопсуз {expired}; күткөн жолдомолор {unplaced}",
+        "{spoken}: кызматтар {services}, анын ичинен орундар тууралуу маалыматы жаңысы {fresh}; жооп "
+        "берилген сунуштар {answered}, жооп берилбегени {expired}; күткөн жолдомолор {unplaced}",
     ),
-    "by": ("would be placed by", "нашли бы место, если:", "орун табылмак, эгер:"),
+    "by": (
+        "smallest change that would place them",
+        "наименьшее изменение, которое помогло бы",
+        "жардам бере турган эң кичине өзгөртүү",
+    ),
 }
 
 

@@ -27,7 +27,7 @@ FIELDS: Final[Mapping[str, Texts]] = {
     "region": ("region", "регион", "аймак"),
     "languages": ("languages", "языки", "тилдер"),
     "special categories": ("special categories", "особые категории", "өзгөчө категориялар"),
-    "submitted": ("submitted", "подано", "жөнөтүлдү"),
+    "submitted": ("submitted", "отправлено", "жөнөтүлдү"),
     "updated": ("updated", "изменено", "өзгөрдү"),
     "referral": ("referral", "направление", "жолдомо"),
     "no.": ("no.", "№", "№"),
@@ -43,7 +43,7 @@ FIELDS: Final[Mapping[str, Texts]] = {
 STEPS: Final[Mapping[str, Texts]] = {
     "referral.submitted": (
         "{organization} submitted the referral",
-        "{organization}: направление подано",
+        "{organization}: направление отправлено",
         "{organization} жолдомо жөнөттү",
     ),
     "answer.submitted": (
@@ -118,8 +118,8 @@ STEPS: Final[Mapping[str, Texts]] = {
     ),
     "coordinator_withdrawal.submitted": (
         "a coordinator withdrew the referral for {organization}",
-        "координатор отозвал направление за {organization}",
-        "координатор жолдомону {organization} үчүн кайтарып алды",
+        "координатор отозвал направление вместо {organization}",
+        "координатор жолдомону {organization} уюмунун ордуна кайтарып алды",
     ),
     "coordinator_withdrawal.refused": (
         "a coordinator's withdrawal for {organization} was refused",
@@ -243,7 +243,7 @@ STEPS: Final[Mapping[str, Texts]] = {
     ),
     "referral.acceptor_suspended": (
         "the acceptor {organization} is suspended or inactive",
-        "{organization}: принявшая организация больше не действует",
+        "{organization}: участие принявшей организации приостановлено или прекращено",
         "кабыл алган {organization} уюмунун катышуусу токтотулган",
     ),
     "referral.acceptor_declined_part": (
@@ -319,8 +319,8 @@ DETAILS: Final[Mapping[str, Texts]] = {
     "onward": ("onward as {value}", "продолжено в {value}", "{value} менен уланды"),
     "onward_from": ("continues {value}", "продолжает {value}", "{value} жолдомосун улантат"),
     "to": ("sealed for {value}", "запечатано для {value}", "{value} үчүн мөөрлөнгөн"),
-    "deadline": ("until {value}", "до {value}", "{value} чейин"),
-    "until": ("until {value}", "до {value}", "{value} чейин"),
+    "deadline": ("until {value}", "до {value}", "{value} учуруна чейин"),
+    "until": ("until {value}", "до {value}", "{value} учуруна чейин"),
     "due_at": ("due {value}", "срок {value}", "мөөнөтү {value}"),
     "replace_by": ("due {value}", "срок {value}", "мөөнөтү {value}"),
     "coordinator": ("by {value}", "кто: {value}", "ким: {value}"),

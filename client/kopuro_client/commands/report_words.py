@@ -37,7 +37,7 @@ WORDS: Final[Mapping[str, Texts]] = {
     "considered": ("considered", "рассмотрено", "каралды"),
     "passed_over": ("passed over", "не предложено", "сунушталган жок"),
     "asked": ("asked", "предложено", "сунушталды"),
-    "answered": ("answered", "отвечено", "жооп берди"),
+    "answered": ("answered", "с ответом", "жооп берди"),
     "accepted": ("accepted", "принято", "кабыл алды"),
     "declined": ("declined", "отказы", "баш тартты"),
     "silent": ("silent", "без ответа", "жоопсуз"),
@@ -59,8 +59,8 @@ WORDS: Final[Mapping[str, Texts]] = {
     "passed_over.agreement": ("no agreement", "нет соглашения", "макулдашуу жок"),
     "passed_over.sealing": (
         "case cannot be sealed for it",
-        "дело нельзя зашифровать её ключом",
-        "ишти анын ачкычы менен шифрлөөгө болбойт",
+        "дело нельзя запечатать для неё",
+        "ишти ага мөөрлөөгө болбойт",
     ),
     "passed_over.service": (
         "need not met or not approved",
@@ -78,7 +78,7 @@ WORDS: Final[Mapping[str, Texts]] = {
     "legend": (
         "withheld: fewer than {threshold}, or a figure from which one could be computed",
         "скрыто: меньше {threshold} или число, из которого такое можно вычислить",
-        "жашырылган: {threshold} дан аз же андайды эсептеп чыгарууга мүмкүндүк берген сан",
+        "жашырылган: {threshold} санынан аз же андайды эсептеп чыгарууга мүмкүндүк берген сан",
     ),
 }
 

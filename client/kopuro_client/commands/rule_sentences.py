@@ -64,8 +64,8 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
     "service_not_approved": (
         "The network has not approved any of its services for this person with this sensitive need: {needs}.",
-        "Сеть не одобрила её услугу для этого человека с такой деликатной потребностью: {needs}.",
-        "Тармак анын кызматын мындай купуя муктаждыгы бар бул адам үчүн бекиткен эмес: {needs}.",
+        "Сеть не одобрила ни одной её услуги для этого человека с такой деликатной потребностью: {needs}.",
+        "Тармак анын бир да кызматын мындай купуя муктаждыгы бар бул адам үчүн бекиткен эмес: {needs}.",
     ),
     "out_of_area": (
         "Its service does not cover the region: {region}.",
@@ -84,8 +84,8 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
     "no_common_language": (
         "It speaks none of the person's languages and has no interpreter; it speaks {spoken}.",
-        "Она не говорит ни на одном из языков человека, переводчика нет; её языки: {spoken}.",
-        "Ал адамдын бир да тилинде сүйлөбөйт, котормочусу жок; анын тилдери: {spoken}.",
+        "В ней не говорят ни на одном из языков человека, и переводчика нет; её языки: {spoken}.",
+        "Анда бул адамдын бир да тилинде сүйлөшпөйт, котормочу да жок; анын тилдери: {spoken}.",
     ),
     "not_free": (
         "Its service costs money ({cost}), which the person cannot pay.",
@@ -99,26 +99,27 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
     "declined_no_capacity": (
         "It said at {declined_at} that it had no capacity, so its service counts as full until {until}.",
-        "Она сообщила о нехватке мест ({declined_at}), её услуга считается занятой до {until}.",
-        "Ал орун жок деп билдирген ({declined_at}), кызматы {until} чейин толук деп эсептелет.",
+        "Она сообщила о нехватке мест ({declined_at}); считается, что мест в её услуге нет до {until}.",
+        "Ал орун жок деп билдирген ({declined_at}), ошондуктан кызматы {until} учуруна чейин толук деп "
+        "эсептелет.",
     ),
     "no_place": (
         "All its places are taken: {accepted} of {maximum}.",
         "Все её места заняты: {accepted} из {maximum}.",
-        "Анын бардык орундары ээленген: {maximum} ичинен {accepted}.",
+        "Анын бардык орундары ээленген: {maximum} орундун ичинен {accepted}.",
     ),
     "share_used": (
-        "The sender's share of the places there is {share}, and it has {offers} open offers there.",
+        "The sender's share of the places there is {share}; its open offers there: {offers}.",
         "Доля мест отправителя там: {share}, а открытых предложений у него там: {offers}.",
-        "Жөнөтүүчүнүн ал жердеги үлүшү: {share}, ал эми ал жердеги ачык сунуштары: {offers}.",
+        "Ал жердеги орундардан жөнөтүүчүнүн үлүшү: {share}, ал эми ал жердеги ачык сунуштары: {offers}.",
     ),
     "withdrawn_too_often": (
-        "The sender has ended {withdrawn} referrals there soon after they were offered; the next one can be "
-        "offered from {until}.",
-        "Отправитель прекратил там вскоре после предложения направлений: {withdrawn}; следующее можно "
-        "предложить с {until}.",
-        "Жөнөтүүчү ал жерде сунуштан көп өтпөй токтоткон жолдомолор: {withdrawn}; кийинкисин {until} тартып "
-        "сунуштоого болот.",
+        "Referrals that the sender ended soon after they were offered to it: {withdrawn}; the next one can "
+        "be offered from {until}.",
+        "Направлений, которые отправитель прекратил вскоре после того, как их ей предложили: {withdrawn}; "
+        "следующее можно предложить с {until}.",
+        "Ага сунушталгандан көп өтпөй жөнөтүүчү токтоткон жолдомолор: {withdrawn}; кийинкисин {until} "
+        "учурунан тартып сунуштоого болот.",
     ),
     "not_always_open": (
         "It is not open at all hours, as an emergency requires.",
@@ -141,9 +142,9 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Ал бул адам боюнча кызыкчылыктардын кагылышуусун билдирген, ага бир да бөлүгү сунушталбайт.",
     ),
     "person_prefers_another": (
-        "The person prefers another organisation; it is not asked about any part.",
-        "Человек предпочитает другую организацию; ей не предлагают ни одну часть.",
-        "Адам башка уюмду каалайт; буга бир да бөлүгү сунушталбайт.",
+        "The person prefers another organisation, so this one is not asked about any part.",
+        "Человек предпочитает другую организацию, поэтому этой не предлагают ни одну часть.",
+        "Адам башка уюмду каалайт, ошондуктан буга бир да бөлүгү сунушталбайт.",
     ),
     "no_room_reported": (
         "It declined for lack of capacity at {declined_at} and has not reported capacity since.",
@@ -153,7 +154,7 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
     "asked_lately": (
         "It declined for lack of capacity at {declined_at} and can be asked again from {until}.",
         "Она отказала из-за нехватки мест ({declined_at}); снова предложить можно с {until}.",
-        "Ал орун жоктугунан баш тарткан ({declined_at}); {until} тартып кайра сунуштоого болот.",
+        "Ал орун жоктугунан баш тарткан ({declined_at}); {until} учурунан тартып кайра сунуштоого болот.",
     ),
     "held_before": (
         "It has had this person's case earlier in the chain of onward referrals.",
@@ -168,15 +169,15 @@ TO_SENDER: Final[Mapping[str, tuple[str, str, str]]] = {
     "declined_no_capacity": (
         "It said within {within_hours} h before this decision that it had no capacity, so its service "
         "counted as full.",
-        "В течение {within_hours} ч до этого решения она сообщила о нехватке мест, и её услуга считалась "
-        "занятой.",
+        "В течение {within_hours} ч до этого решения она сообщила о нехватке мест, поэтому считалось, что "
+        "мест в её услуге нет.",
         "Бул чечимге чейинки {within_hours} саат ичинде ал орун жок деп билдирген, ошондуктан кызматы толук "
         "деп эсептелген.",
     ),
     "share_used": (
-        "The sender has used its share of the places there: it has {offers} open offers there.",
-        "Отправитель исчерпал свою долю мест там: открытых предложений у него там: {offers}.",
-        "Жөнөтүүчү ал жердеги үлүшүн толук колдонгон: ал жердеги ачык сунуштары: {offers}.",
+        "The sender has used its share of the places there; its open offers there: {offers}.",
+        "Отправитель исчерпал свою долю мест там; открытых предложений у него там: {offers}.",
+        "Жөнөтүүчү ал жердеги орундардан үлүшүн толук колдонгон; ал жердеги ачык сунуштары: {offers}.",
     ),
 }
 

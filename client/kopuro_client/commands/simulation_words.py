@@ -20,7 +20,7 @@ WORDS: Final[Mapping[str, Texts]] = {
     "standing": (
         "{organization}, service {service}: rank {ranks}, score {scores}",
         "{organization}, услуга {service}: место {ranks}, оценка {scores}",
-        "{organization}, {service} кызматы: тизмедеги орду {ranks}, баасы {scores}",
+        "{organization}, {service} кызматы: тизмедеги орду {ranks}, упайы {scores}",
     ),
     "no_value": ("none", "нет", "жок"),
     "now_excluded": ("now excluded: {rule}", "теперь исключена: {rule}", "эми четтетилет: {rule}"),

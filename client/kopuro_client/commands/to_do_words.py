@@ -76,8 +76,8 @@ TO_DO: Final[Mapping[tuple[Owner, Action], Texts]] = {
     (Owner.other, Action.answer): (
         "Without an answer by then, the offer expires and the next candidate is asked. If none is left, a "
         "coordinator must place the referral.",
-        "Без ответа к этому сроку предложение перейдёт к следующей организации. Если её нет, направить "
-        "должен координатор.",
+        "Без ответа к этому сроку предложение перейдёт к следующей организации. Если её нет, передать "
+        "направление должен координатор.",
         "Ошол мөөнөткө чейин жооп болбосо, сунуш бүтүп, кийинки уюмга берилет. Андай уюм жок болсо, "
         "координатор жайгаштырышы керек.",
     ),

@@ -9,12 +9,12 @@ from kopuro_client.commands.code_words import Texts, filled, in_words
 from kopuro_client.commands.printable import moment
 
 WORDS: Final[Mapping[str, Texts]] = {
-    "since": ("since {time}", "с {time}", "{time} баштап"),
-    "until": ("until {time}", "до {time}", "{time} чейин"),
+    "since": ("since {time}", "с {time}", "{time} учурунан баштап"),
+    "until": ("until {time}", "до {time}", "{time} учуруна чейин"),
     "also_coordinators": (
         ", and of the coordinators for another part",
-        ", а другой части - координаторов сети",
-        ", башка бөлүгү боюнча - тармактын координаторлорунда",
+        ", а другой части — координаторов сети",
+        ", башка бөлүгү боюнча — тармактын координаторлорунда",
     ),
     "next": ("Next:", "Дальше:", "Андан ары:"),
     "nothing": ("Nothing found", "Ничего не найдено", "Эч нерсе табылган жок"),

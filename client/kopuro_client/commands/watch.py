@@ -37,7 +37,7 @@ _WORDS: Final[Mapping[str, Texts]] = {
     "watched_until": (
         "watched until {until}, unless another report follows",
         "под наблюдением до {until}, если не поступит новое сообщение",
-        "эгер жаңы билдирүү келбесе, {until} чейин көзөмөлдө",
+        "эгер жаңы билдирүү келбесе, {until} айына чейин көзөмөлдө",
     ),
     "replied": (
         "Reply, entered by {by} on {at}",

@@ -49,8 +49,9 @@ REASONS: Final[Mapping[Action, Texts]] = {
     ),
     Action.publish: (
         "Intake has stored the submission; the broker does not have it yet. Nothing is lost.",
-        "Обращение сохранено на приёме, но ещё не передано брокеру. Ничего не потеряно.",
-        "Кайрылуу кабыл алууда сакталды, бирок брокерге азырынча берилген жок. Эч нерсе жоголгон жок.",
+        "Служба приёма сохранила обращение, но брокеру оно ещё не передано. Ничего не потеряно.",
+        "Кабыл алуу кызматы кайрылууну сактады, бирок ал брокерге азырынча берилген жок. Эч нерсе жоголгон "
+        "жок.",
     ),
     Action.decide: (
         "The broker has the submission; routing has not decided about it yet.",
@@ -82,8 +83,8 @@ REASONS: Final[Mapping[Action, Texts]] = {
     ),
     Action.place: (
         "No organisation has accepted: a coordinator must place the referral.",
-        "Ни одна организация не приняла: направить должен координатор.",
-        "Бир да уюм кабыл алган жок: координатор жайгаштырышы керек.",
+        "Ни одна организация не приняла направление: передать его должен координатор.",
+        "Жолдомону бир да уюм кабыл алган жок: аны координатор жайгаштырышы керек.",
     ),
     Action.place_named: (
         "The referral is for {organizations} alone, which has not taken it. The case is sealed to it, so "
@@ -96,8 +97,9 @@ REASONS: Final[Mapping[Action, Texts]] = {
     Action.place_elsewhere: (
         "{organizations}, which accepted the referral, was suspended and has not reported since: unless it "
         "has been readmitted, a coordinator must place the referral with another organisation.",
-        "{organizations}: принявшая организация была приостановлена и с тех пор не отчитывалась. Если её не "
-        "допустили снова, координатор должен направить в другую организацию.",
+        "{organizations}: участие принявшей организации было приостановлено, и с тех пор она не "
+        "отчитывалась. Если её не допустили снова, координатор должен передать направление другой "
+        "организации.",
         "Жолдомону кабыл алган {organizations} уюмунун катышуусу токтотулган, андан бери отчёт берген жок: "
         "эгер ал кайра кабыл алынбаса, координатор жолдомону башка уюмга жайгаштырышы керек.",
     ),

@@ -18,7 +18,7 @@ WORDS: Final[Mapping[str, Texts]] = {
     "considered": ("considered", "рассмотрено", "каралды"),
     "passed_over": ("passed over", "не предложено", "сунушталган жок"),
     "asked": ("asked", "предложено", "сунушталды"),
-    "answered": ("answered", "отвечено", "жооп берди"),
+    "answered": ("answered", "с ответом", "жооп берди"),
     "accepted": ("accepted", "принято", "кабыл алды"),
     "declined": ("declined", "отказы", "баш тартты"),
     "silent": ("silent", "без ответа", "жоопсуз"),
@@ -82,8 +82,8 @@ PASSED_OVER: Final[Mapping[str, Texts]] = {
     "agreement": ("no agreement", "нет соглашения", "макулдашуу жок"),
     "sealing": (
         "case cannot be sealed for it",
-        "дело нельзя зашифровать её ключом",
-        "ишти анын ачкычы менен шифрлөөгө болбойт",
+        "дело нельзя запечатать для неё",
+        "ишти ага мөөрлөөгө болбойт",
     ),
     "service": (
         "need not met or not approved",

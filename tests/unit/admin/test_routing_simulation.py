@@ -91,7 +91,7 @@ def test_simulation_shows_whose_turn_it_is_before_and_after(
     assert {after["why"] for _, after in firsts} == {"turn", "turn_by_score"}
     assert main(line) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "before: ru.near was asked because its capacity and its score come first." in out
+    assert "before: ru.near was asked because it comes first by capacity and score." in out
     assert "after: ru.fluent was asked because it was asked least recently among 2 equals" in out
 
 

@@ -136,7 +136,7 @@ def test_queue_says_how_long_the_person_and_the_cause_have_waited() -> None:
     lines = out.getvalue().splitlines()
     assert lines[:4] == [
         f"{ID} emergency, Moscow, waiting 40 min",
-        "    unpaid wages, transport home, primary health care from kg.osh-legal-aid:",
+        "    unpaid wages, transport home, primary health care, sent by kg.osh-legal-aid:",
         "    asked 9 min ago, no answer after half of the time; waits for",
         "    ru.a-long-name-of-an-asked-one, until 2026-05-01 10:00:00Z",
     ]
@@ -584,13 +584,13 @@ def test_candidates_name_the_command_that_lists_who_offers_the_need_elsewhere(
         ),
         (
             "ru",
-            "Все потребности сразу сейчас не может взять ни одна организация. По частям:",
+            "Сейчас ни одна организация не может взять на себя все потребности. По частям:",
             "- невыплата заработной платы, работа и обучение: ru.far, ru.near",
             "- дети: никто",
         ),
         (
             "ky",
-            "Азыр бир да уюм бардык муктаждыктарды чогуу ала албайт. Бөлүп алганда:",
+            "Азыр бир да уюм бардык муктаждыктарды камтый албайт. Бөлүп алганда:",
             "- төлөнбөгөн эмгек акы, жумуш жана окуу: ru.far, ru.near",
             "- балдар: эч ким",
         ),
@@ -892,7 +892,7 @@ def test_wishes_say_what_would_place_most_referrals(hub: FakeHub, run: Run) -> N
     [
         ("en", "ru.one lifts a condition of its service (sex, special categories)"),
         ("ru", "ru.one снимает условие своей услуги (пол, особые категории)"),
-        ("ky", "ru.one кызматынын шартын алып салышы (жынысы, өзгөчө категориялар)"),
+        ("ky", "ru.one уюмунун өз кызматынын шартын алып салышы (жынысы, өзгөчө категориялар)"),
     ],
 )
 def test_wish_names_the_conditions_to_lift(language: str, phrase: str) -> None:

@@ -392,3 +392,10 @@ def test_step_that_may_concern_no_organization_has_a_sentence_without_one() -> N
 @pytest.mark.parametrize("name", ["emergency", "emergencies"])
 def test_kyrgyz_word_for_emergencies_is_not_the_one_for_urgent_referrals(name: str) -> None:
     assert QUEUE_WORDS[name][LANGUAGES.index("ky")] == inside("urgencies", "emergency", "ky")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_headings_of_wishes_are_apart(morning: FakeHub, run: Run, language: str) -> None:
+    heading = run("coordination", "wishes", "--language", language, "--as", "coordinator").out.splitlines()[0]
+    names = [QUEUE_WORDS[name][LANGUAGES.index(language)] for name in ("counts", "emergencies", "by")]
+    assert re.split(r"\s{2,}", heading) == names

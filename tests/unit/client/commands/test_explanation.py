@@ -142,7 +142,7 @@ def test_explanation_fits_80_columns_and_breaks_no_id(
         ),
         (
             {"turn": turn(equals=1)},
-            "ru.moscow-union was asked because its capacity and its score come first.",
+            "ru.moscow-union was asked because it comes first by capacity and score.",
         ),
         (
             {"turn": turn(equals=1), "candidates": [UNION, {**UNION, "service": "other", "rank": None}]},
@@ -284,7 +284,7 @@ def test_details_of_a_rule_are_in_words() -> None:
         "It said within 8 h before this decision that it had no capacity, so its service counted as full."
     )
     assert sentence("en", "share_used", offers=2) == (
-        "The sender has used its share of the places there: it has 2 open offers there."
+        "The sender has used its share of the places there; its open offers there: 2."
     )
     assert "(консульский представитель)" in sentence(
         "ru", "kind_not_opted_in", kind="consular_representative"

@@ -87,7 +87,7 @@ def test_simulation_says_where_a_referral_would_have_gone_and_why(
     for part in (
         "0199a0de-0000-7000-8000-000000000001: routine; unpaid wages; Moscow",
         "when the referral was submitted: ru.near -> ru.fluent",
-        "before: ru.near was asked because its capacity and its score come first.",
+        "before: ru.near was asked because it comes first by capacity and score.",
         "after: ru.fluent was asked because it was asked least recently among 2 equals",
         "ru.near, service help: rank 1 -> none, score 0.75 -> none (now excluded: no place left)",
         "rank 2 -> 1, score 0.5 -> 0.9 (language 0.100 -> 0.600, nearness 0.300 -> 0.200, "

@@ -96,6 +96,16 @@ def test_changed_organization_replaces_its_former_record() -> None:
     assert directory.offered_services_for("legal.wage_claim", "KZ-75") == ()
 
 
+def test_decision_records_the_revision_of_each_candidate_eligible_or_not() -> None:
+    directory = network()
+    directory.put_organization(organization("ru.eligible"), 7)
+    directory.put_organization(organization("ru.inactive", active=False), 8)
+    given = circumstances(directory, facts())
+    record = plain(decide("d", given, RoutingPolicy(), Trigger.submitted))
+    revisions = {one["organization"]: one["revision"] for one in record["candidates"]}
+    assert revisions == {"ru.eligible": 7, "ru.inactive": 8}
+
+
 def test_stored_decision_shows_every_rule_for_every_candidate() -> None:
     made = decision()
     record = plain(made)

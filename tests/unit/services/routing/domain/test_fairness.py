@@ -368,13 +368,15 @@ def test_decision_of_an_earlier_build_is_shown_without_a_turn(oversight: bool) -
 class Season:
     """A thousand referrals, one each half hour. Each organisation answers after its time and accepts.
 
-    silent: those that let every offer expire after their time.
+    silent: those that let every offer expire after their time. expires: whether the offer about the referral
+    of this number expires, whoever has it.
     """
 
     answers_after: Mapping[str, dt.timedelta]
     held_for: dt.timedelta
     every: dt.timedelta = 30 * MINUTE
     silent: frozenset[str] = frozenset()
+    expires: Callable[[int], bool] = lambda _: False
     policy: RoutingPolicy = field(default_factory=RoutingPolicy)
     # How often each was asked first by its turn, and not by exploration.
     by_turn: Counter[str] = field(default_factory=Counter)
@@ -399,7 +401,7 @@ class Season:
             after = self.answers_after[name]
             opened, closed = ({(SENDER, urgency): Demand(offers=offers)} for offers in (1, -1))
             self._add(name, replace(load(demand=opened), last_asked=now))
-            if name in self.silent:
+            if name in self.silent or self.expires(number):
                 later.append((now + after, name, replace(load(demand=closed), expired=1)))
                 continue
             accepted = replace(
@@ -441,6 +443,21 @@ def test_newcomers_and_incumbents_share_a_thousand_referrals_evenly(
         seen=dict.fromkeys(known, prompt()),
     )
     assert jain(season.run(1000), season.answers_after) >= 0.9
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "new"])
+def test_equals_of_other_speeds_share_evenly_if_one_offer_in_ten_expires(known: bool) -> None:
+    """Emergencies, urgent and routine referrals together; the slowest still answers within the band."""
+    answers_after = {f"ru.equal-{n}": (5 + 13 * n) * MINUTE for n in range(8)}
+    season = Season(
+        answers_after=answers_after,
+        held_for=2 * DAY,
+        expires=lambda number: draw_of("expires", number) < 0.1,
+        seen=dict.fromkeys(answers_after, prompt()) if known else {},
+    )
+    kinds = (Urgency.emergency, *[Urgency.urgent] * 3, *[Urgency.routine] * 6)
+    asked = season.run(1000, pick=lambda number: kinds[int(10 * draw_of("urgency", number))])
+    assert jain(asked, answers_after) >= 0.9
 
 
 def test_silent_newcomer_gets_at_most_one_offer_by_its_turn() -> None:

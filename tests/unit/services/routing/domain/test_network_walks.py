@@ -96,7 +96,8 @@ from tests.unit.services.routing.samples import (
     service,
 )
 
-WALKS = settings(max_examples=times(60, 250), stateful_step_count=25, deadline=None, derandomize=True)
+# Four tests: a thousand walks in `make test`, which takes seconds.
+WALKS = settings(max_examples=times(250, 500), stateful_step_count=25, deadline=None, derandomize=True)
 NAMES = ("ru.one", "ru.two", "ru.three", "ru.four")
 LEGAL, SHELTER = "legal.wage_claim", "basic_needs"
 # Which needs each organisation meets. One of them covers both in some walks.

@@ -66,7 +66,8 @@ from tests.unit.services.routing.samples import (
     service,
 )
 
-WALKS = settings(max_examples=times(60, 250), stateful_step_count=30, deadline=None, derandomize=True)
+# Four tests: a thousand walks in `make test`, which takes seconds.
+WALKS = settings(max_examples=times(250, 500), stateful_step_count=30, deadline=None, derandomize=True)
 RECEIVERS = (
     organization("ru.one"),
     organization("ru.two", service(), service(id="near", areas=("RU-MOW", "RU-SPE"))),
