@@ -80,6 +80,8 @@ def write_broker_definitions(
     from contracts.broker_rights import user_name
     from kopuro_client.commands.output import Output
 
+    is_repeated = (directory / "definitions.json").exists()
+    before = set(directory.glob("*.password")) if is_repeated else set()
     files = write_definitions(directory, hub=hub, vhost=vhost)
     out = Output(as_json=as_json)
     users = [
@@ -96,6 +98,13 @@ def write_broker_definitions(
         "each service's KOPURO_AMQP_URI names its own user; `operations` is for `kopuro admin dead-letters`, "
         "`watch` for KOPURO_BROKER_MANAGEMENT_URI"
     )
+    for user in users:
+        if is_repeated and directory / Path(user["password_file"]).name not in before:
+            out.note(
+                f"{user['user']} has a new password: after the import set it in the address of its service, "
+                f"run `rabbitmqctl close_all_user_connections {user['user']} 'new password'`, which "
+                "ends connections that were opened with an earlier one, and restart the service"
+            )
 
 
 @broker.command("remove-strays")

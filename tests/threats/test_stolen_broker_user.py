@@ -38,7 +38,7 @@ from contracts.topology import (
 )
 from runtime.identifiers import new_id
 from runtime.messaging.authors import authors_in
-from runtime.messaging.dead_letters.dead_letter import REASON, dead_letter_of
+from runtime.messaging.dead_letters.dead_letter import EXCHANGE, REASON, dead_letter_of
 from runtime.messaging.dead_letters.dead_letter_queue import DeadLetters
 from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import Delivery, Outgoing
@@ -380,6 +380,8 @@ def test_message_without_an_author_has_no_effect(hub: HubBroker, tmp_path: Path)
         harness = process()
     assert harness.effects() == []
     assert "sent by no user" in reasons(harness)[0]
+    (letter,) = harness.dead_letters()
+    assert letter.headers[EXCHANGE] == "kopuro.events.routing", "it tells whose password was used"
 
 
 @pytest.mark.parametrize("has_proof", [True, False])
