@@ -32,7 +32,7 @@ class RotatedKey(StrEnum):
 
 
 def rotate(
-    key: Annotated[RotatedKey, typer.Argument(help="The key to replace.")],
+    key: Annotated[RotatedKey, typer.Argument(help="The key to replace: custody, token or log.")],
     directory: Annotated[Path, typer.Argument(help="The hub's directory: the one that contains `env/`.")],
     retire: Annotated[
         bool, typer.Option("--retire", help="Remove the earlier key, once nothing needs it any more.")
@@ -143,8 +143,10 @@ def _check_options(
 
 
 def _notes(key: RotatedKey, rotated: Rotated, *, retire: bool, prepare: bool) -> list[str]:
-    copy = f"a {rotated.reader} that has a copy of {rotated.key.name} (a unit's credential, a container's "
-    copy += "secret) gets the new file and a restart"
+    copy = (
+        f"if {rotated.reader} has a copy of {rotated.key.name} (a unit's credential, a container's secret), "
+    )
+    copy += "give it the new file and restart it"
     if retire:
         return [copy]
     match key:

@@ -20,6 +20,7 @@ REQUEST = {
     "subject": "osh-laptop",
     "state": "requested",
     "requested_by": "kg.operator",
+    "endorsed_by": None,
     "expires_at": "2026-03-08T12:00:00Z",
 }
 CLIENT = {"client_id": "osh-laptop", "principal": ORGANIZATION, "roles": ["partner"], "revision": 1}
@@ -32,11 +33,22 @@ def test_list_shows_the_requests_that_wait(hub: FakeHub, run: Run) -> None:
     assert hub.requests_to(APPROVALS)[0].query == {"state": "requested"}
 
 
+def test_list_says_who_has_endorsed_a_request(hub: FakeHub, run: Run) -> None:
+    endorsed = {**REQUEST, "endorsed_by": "kg.bakyt"}
+    hub.script("GET", APPROVALS, json_response({"items": [endorsed], "next": None}))
+    heading, row = run("approvals", "list").out.splitlines()
+    assert row[heading.index("endorsed by") :].startswith("kg.bakyt ")
+
+
 @pytest.mark.parametrize(
     ("language", "heading", "row"),
     [
-        ("ru", "id вид о чём состояние кто запросил срок до", "клиент osh-laptop ждёт решения"),
-        ("ky", "id түрү эмне жөнүндө абалы ким сураган мөөнөтү", "клиент osh-laptop чечим күтүүдө"),
+        ("ru", "id вид о чём состояние кто запросил кто поддержал срок до", "клиент osh-laptop ждёт решения"),
+        (
+            "ky",
+            "id түрү эмне жөнүндө абалы ким сураган ким колдогон мөөнөтү",
+            "клиент osh-laptop чечим күтүүдө",
+        ),
     ],
 )
 def test_list_of_requests_is_in_the_chosen_language(
