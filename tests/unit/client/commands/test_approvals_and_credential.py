@@ -23,7 +23,15 @@ REQUEST = {
     "endorsed_by": None,
     "expires_at": "2026-03-08T12:00:00Z",
 }
-CLIENT = {"client_id": "osh-laptop", "principal": ORGANIZATION, "roles": ["partner"], "revision": 1}
+CLIENT = {
+    "client_id": "osh-laptop",
+    "principal": ORGANIZATION,
+    "roles": ["partner"],
+    "root": False,
+    "keys": [],
+    "secret_expires_at": None,
+    "revision": 1,
+}
 
 
 def test_list_shows_the_requests_that_wait(hub: FakeHub, run: Run) -> None:
@@ -178,6 +186,26 @@ def test_revoke_and_list_show_whether_a_client_is_live(hub: FakeHub, run: Run) -
     assert run("credential", "revoke", "osh-laptop", "--yes").out == "osh-laptop\n"
     hub.script("GET", CREDENTIALS, json_response({"items": [revoked], "next": None}))
     assert "revoked" in run("credential", "list").out
+
+
+@pytest.mark.parametrize(
+    ("secret", "keys", "shown"),
+    [
+        (None, [None, "2026-04-01T00:00:00Z", "2026-03-08T12:00:00.5Z"], "2026-03-08 12:00:00Z"),
+        ("2026-03-08T12:00:00Z", ["2026-03-08T12:00:00.5Z"], "2026-03-08 12:00:00Z"),
+        (None, [None], ""),
+    ],
+)
+def test_list_shows_the_root_client_and_what_expires_first(
+    hub: FakeHub, run: Run, secret: str | None, keys: list[str | None], shown: str
+) -> None:
+    """The runbook tells operators to look up here which credential expires."""
+    held = [{"kid": "k", "expires_at": one} for one in keys]
+    client = {**CLIENT, "live": True, "root": True, "secret_expires_at": secret, "keys": held}
+    hub.script("GET", CREDENTIALS, json_response({"items": [client], "next": None}))
+    heading, row = run("credential", "list").out.splitlines()
+    cells = {name: row[heading.index(name) :].split("  ")[0].strip() for name in ("root", "expires")}
+    assert cells == {"root": "root", "expires": shown}
 
 
 def test_rotate_sends_the_digest_and_says_until_when_both_are_accepted(hub: FakeHub, run: Run) -> None:
