@@ -79,7 +79,7 @@ def rotate(
         return
     for file in rotated.changed:
         out.text(f"changed {file}")
-    for note in _notes(key, rotated, retire=retire, prepare=prepare):
+    for note in _notes(key, rotated, retire=retire, prepare=prepare, at_once=at_once):
         out.note(note)
 
 
@@ -142,7 +142,7 @@ def _check_options(
         raise typer.BadParameter("--at-once is for a rotation of the token key.")
 
 
-def _notes(key: RotatedKey, rotated: Rotated, *, retire: bool, prepare: bool) -> list[str]:
+def _notes(key: RotatedKey, rotated: Rotated, *, retire: bool, prepare: bool, at_once: bool) -> list[str]:
     copy = (
         f"if {rotated.reader} has a copy of {rotated.key.name} (a unit's credential, a container's secret), "
     )
@@ -157,6 +157,8 @@ def _notes(key: RotatedKey, rotated: Rotated, *, retire: bool, prepare: bool) ->
                 f"{copy}; until then new cases wait",
                 "retire the earlier key after the overlap",
             ]
+        case RotatedKey.token if at_once:
+            return [copy, "every token of the earlier key is invalid: clients get new ones by themselves"]
         case RotatedKey.token:
             return [copy, "retire the earlier key in half an hour"]
         case _:

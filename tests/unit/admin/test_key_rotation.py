@@ -188,9 +188,12 @@ def test_token_key_is_retired_once_its_tokens_have_expired(
     assert hub.kids("token") == [after]
 
 
-def test_stolen_token_key_is_replaced_at_once(hub: Hub) -> None:
+def test_stolen_token_key_is_replaced_at_once(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
     before = hub.kids("token")
     assert hub.rotate("token", "--at-once") == ExitCode.OK
+    said = capsys.readouterr().err
+    assert "every token of the earlier key is invalid" in said
+    assert "retire" not in said, "no earlier key is left"
     (after,) = hub.kids("token")
     assert after not in before
 
