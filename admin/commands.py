@@ -6,6 +6,7 @@ Every start of `kopuro` loads this module, so each command imports its implement
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -80,6 +81,8 @@ def write_broker_definitions(
     from contracts.broker_rights import user_name
     from kopuro_client.commands.output import Output
 
+    is_repeated = (directory / "definitions.json").exists()
+    before = set(directory.glob("*.password")) if is_repeated else set()
     files = write_definitions(directory, hub=hub, vhost=vhost)
     out = Output(as_json=as_json)
     users = [
@@ -96,6 +99,13 @@ def write_broker_definitions(
         "each service's KOPURO_AMQP_URI names its own user; `operations` is for `kopuro admin dead-letters`, "
         "`watch` for KOPURO_BROKER_MANAGEMENT_URI"
     )
+    for user in users:
+        if is_repeated and directory / Path(user["password_file"]).name not in before:
+            out.note(
+                f"{user['user']} has a new password: after the import set it in the address of its service, "
+                f"run `rabbitmqctl close_all_user_connections {user['user']} 'new password'`, which "
+                "ends connections that were opened with an earlier one, and restart the service"
+            )
 
 
 @broker.command("remove-strays")
@@ -159,15 +169,20 @@ def show_evidence(
     env_dir: EnvironmentDir = None,
     data_dir: HubDir = None,
 ) -> None:
-    """Verify the signed facts on which the vault acted for a referral, and print them as JSON lines.
+    """Verify the signed facts on which the vault acted for a referral, and print them as JSON.
 
-    The exit status is 1 if a signature does not verify.
+    The exit status is 1 if a signature does not verify, and 2 if there is no evidence.
     """
     from admin.evidence import evidence_of, manifest_for
     from admin.hub_databases import database_of
     from admin.service_database import service_database
+    from contracts.identifiers import UUID_PATTERN
+    from kopuro_client.commands.counts import count
     from kopuro_client.commands.output import Output
+    from kopuro_client.errors import InvalidArgumentError
 
+    if re.fullmatch(UUID_PATTERN, referral_id) is None:
+        raise InvalidArgumentError("REFERRAL must be a lower-case UUID")
     place = database_of("vault", database, env_dir, data_dir, os.environ)
     manifest = manifest_for(keys, env_dir, data_dir)
     with service_database(place.url, place.tls) as opened:
@@ -175,8 +190,18 @@ def show_evidence(
     out = Output(as_json=True)
     for one in found:
         out.document(one.document())
-    if any(one.problem is not None for one in found):
+    if not found:
+        raise InvalidArgumentError(
+            f"no evidence: the vault has acted on no acceptance and no closing of the referral {referral_id}"
+        )
+    bad = sum(one.problem is not None for one in found)
+    if bad:
+        out.note(
+            f"{bad} of {count(len(found), 'signed fact')} not verified: see `problem`; for a key that was "
+            "removed since, give --keys with the manifest of that time"
+        )
         raise typer.Exit(1)
+    out.note(f"verified: {count(len(found), 'signed fact')}, with version {manifest.version} of the manifest")
 
 
 @admin.command("keep-role")
@@ -244,17 +269,36 @@ def show_manifest(directory: ManifestDir) -> None:
 
 
 @manifest.command("add-key")
-def add_manifest_key(directory: ManifestDir, service: ServiceOfKey) -> None:
+def add_manifest_key(
+    directory: ManifestDir,
+    service: ServiceOfKey,
+    present: Annotated[
+        Path | None,
+        typer.Option(
+            "--key",
+            help="List the key in this file instead, such as one that was removed by mistake.",
+            dir_okay=False,
+        ),
+    ] = None,
+) -> None:
     """Create another signing key for a service and sign a manifest that lists it.
 
     The older keys stay listed: messages that they signed are still in queues.
     """
-    from admin.manifest_files import add_key
+    from admin.manifest_files import add_key, list_key
     from kopuro_client.commands.output import Output
 
-    changed, path = add_key(directory, service)
+    if present is None:
+        changed, path = add_key(directory, service)
+    else:
+        changed, path = list_key(directory, service, present), present
     _print_manifest(changed)
     out = Output(as_json=True)
+    new, *earlier = changed.services[service].keys
+    if present is not None:
+        out.note(f"listed {earlier[-1].kid}; give every service the new manifest")
+        return
+    out.note(f"the new key of {service} is {new.kid}; earlier: {', '.join(key.kid for key in earlier)}")
     out.note(f"give every service the new manifest; then put {path} in the place of KOPURO_SERVICE_KEY")
 
 

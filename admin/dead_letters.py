@@ -242,6 +242,7 @@ def _attributes(letter: DeadLetter) -> Iterator[tuple[str, Any]]:
     yield "reason", letter.reason
     yield "first_seen", letter.first_seen
     yield "queue", letter.origin
+    yield "exchange", letter.exchange
     yield "partition_key", letter.partition_key
     yield "bytes", letter.size
 

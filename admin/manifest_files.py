@@ -3,6 +3,7 @@
 hub.json            the root key (private; only these functions read it)
 hub.public.json     its public half, for every service (KOPURO_HUB_KEY)
 manifest.jws        the signed manifest, for every service (KOPURO_MANIFEST)
+manifest-<n>.jws    its version n, kept when it was replaced: it verifies evidence of its time
 service-<name>.json the private signing keys of the services
 """
 
@@ -61,6 +62,11 @@ def manifest_of(hub_key: Path, manifest: Path) -> Manifest:
     try:
         root = VerificationKey(_jwk(hub_key))
         return read_manifest(manifest.read_text(encoding="utf-8"), root)
+    except FileNotFoundError as error:
+        raise InvalidArgumentError(
+            f"there is no {error.filename}: name the directory that `kopuro admin init` has filled; of a hub "
+            "that `kopuro up` started it is `keys` in its data directory"
+        ) from None
     except (OSError, ValueError, UnusableSigningKey, Malformed) as error:
         reason = error if isinstance(error, Malformed) else type(error).__name__
         raise InvalidArgumentError(f"{manifest} cannot be used: {reason}") from None
@@ -99,6 +105,26 @@ def add_key(directory: Path, service: str) -> tuple[Manifest, Path]:
     return _next(directory, manifest, {service: changed}), path
 
 
+def list_key(directory: Path, service: str, file: Path) -> Manifest:
+    """List the key in a file last, after those that are in use; return the new manifest.
+
+    Messages that a key signed which was removed too early are accepted again once it is listed. Raises
+    InvalidArgumentError.
+    """
+    manifest = manifest_in(directory)
+    identity = _identity(manifest, service)
+    if _kid_in(file) is None:
+        raise InvalidArgumentError(f"{file} does not contain the private signing key of a service")
+    key = VerificationKey(public_half(_jwk(file)))
+    kids = {one.kid: name for name, held in manifest.services.items() for one in held.keys}
+    holder = kids.get(key.kid)
+    if holder is not None:
+        raise InvalidArgumentError(f"the manifest lists the key {key.kid} already, for {holder}")
+    if len(identity.keys) >= MOST_KEYS:
+        raise InvalidArgumentError(f"{service} has {MOST_KEYS} keys already: remove one that is out of use")
+    return _next(directory, manifest, {service: replace(identity, keys=(*identity.keys, key))})
+
+
 def remove_key(directory: Path, service: str, kid: str) -> Manifest:
     """Remove a key from the manifest; return the new one. Raises InvalidArgumentError."""
     manifest = manifest_in(directory)
@@ -128,6 +154,9 @@ def set_users(directory: Path, users: Mapping[str, str]) -> Manifest:
 
 def _next(directory: Path, manifest: Manifest, changed: Mapping[str, ServiceIdentity]) -> Manifest:
     newer = replace(manifest, version=manifest.version + 1, services={**manifest.services, **changed})
+    # A removed key is in no later version, and what it signed is evidence.
+    kept = directory / f"{Path(MANIFEST).stem}-{manifest.version}.jws"
+    write_public(kept, (directory / MANIFEST).read_text(encoding="utf-8"))
     _write(directory, newer)
     return newer
 

@@ -32,7 +32,7 @@ class RotatedKey(StrEnum):
 
 
 def rotate(
-    key: Annotated[RotatedKey, typer.Argument(help="The key to replace.")],
+    key: Annotated[RotatedKey, typer.Argument(help="The key to replace: custody, token or log.")],
     directory: Annotated[Path, typer.Argument(help="The hub's directory: the one that contains `env/`.")],
     retire: Annotated[
         bool, typer.Option("--retire", help="Remove the earlier key, once nothing needs it any more.")
@@ -79,7 +79,7 @@ def rotate(
         return
     for file in rotated.changed:
         out.text(f"changed {file}")
-    for note in _notes(key, rotated, retire=retire, prepare=prepare):
+    for note in _notes(key, rotated, retire=retire, prepare=prepare, at_once=at_once):
         out.note(note)
 
 
@@ -142,9 +142,11 @@ def _check_options(
         raise typer.BadParameter("--at-once is for a rotation of the token key.")
 
 
-def _notes(key: RotatedKey, rotated: Rotated, *, retire: bool, prepare: bool) -> list[str]:
-    copy = f"a {rotated.reader} that has a copy of {rotated.key.name} (a unit's credential, a container's "
-    copy += "secret) gets the new file and a restart"
+def _notes(key: RotatedKey, rotated: Rotated, *, retire: bool, prepare: bool, at_once: bool) -> list[str]:
+    copy = (
+        f"if {rotated.reader} has a copy of {rotated.key.name} (a unit's credential, a container's secret), "
+    )
+    copy += "give it the new file and restart it"
     if retire:
         return [copy]
     match key:
@@ -155,6 +157,8 @@ def _notes(key: RotatedKey, rotated: Rotated, *, retire: bool, prepare: bool) ->
                 f"{copy}; until then new cases wait",
                 "retire the earlier key after the overlap",
             ]
+        case RotatedKey.token if at_once:
+            return [copy, "every token of the earlier key is invalid: clients get new ones by themselves"]
         case RotatedKey.token:
             return [copy, "retire the earlier key in half an hour"]
         case _:

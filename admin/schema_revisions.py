@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from sqlalchemy import make_url
+
 from admin.hub_databases import ServiceDatabase
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage import migrate
@@ -97,8 +99,11 @@ def opened_database(place: ServiceDatabase) -> Iterator[Database]:
     try:
         yield database
     except DatabaseUnavailable as error:
+        # PostgreSQL's driver names the server itself. The URL is not shown: it may have a password.
+        url = make_url(place.url)
+        file = f" ({url.database})" if url.get_backend_name() == "sqlite" else ""
         raise InvalidArgumentError(
-            f"the database of {place.service} cannot be used: {error.reason()}"
+            f"the database of {place.service}{file} cannot be used: {error.reason()}"
         ) from None
     finally:
         database.close()

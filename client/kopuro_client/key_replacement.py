@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from kopuro_client.errors import DefectError, SealingError
+from kopuro_client.errors import DefectError, SealingError, WrongKeyError
 from kopuro_client.sealing import open_sealed, thumbprint
 
 PURPOSE: Final = "kopuro sealing key replacement"
@@ -21,7 +21,13 @@ def answer_to(challenge: Mapping[str, Any], old_key: Mapping[str, Any], new_key:
     sealed = challenge.get("sealed")
     if not isinstance(sealed, str):
         raise DefectError("the hub's challenge has no sealed answer")
-    content = open_sealed(sealed, old_key)
+    try:
+        content = open_sealed(sealed, old_key)
+    except WrongKeyError:
+        raise WrongKeyError(
+            f"{thumbprint(old_key)} is not your present sealing key, which must prove the replacement: "
+            "`kopuro key history` names the present one"
+        ) from None
     answer = content.get("answer")
     if (
         content.get("purpose") != PURPOSE

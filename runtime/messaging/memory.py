@@ -196,6 +196,7 @@ class MemoryConsumer:
                         headers=message.all_headers,
                         redelivered=redelivered,
                         user_id=published.user,
+                        exchange=message.exchange,
                     )
                     for event in decode_batch(message.body)
                 )

@@ -58,6 +58,7 @@ class Delivery:
 
     Events of one batch share their tag; message_id and the header `partitionkey` are then the first event's.
     user_id: the broker user that published it, checked by the broker; None when the message states none.
+    exchange: that it was published to; None when it comes from elsewhere, such as the table of retries.
     """
 
     tag: int
@@ -68,6 +69,7 @@ class Delivery:
     headers: Mapping[str, str]
     redelivered: bool
     user_id: str | None = None
+    exchange: str | None = None
 
 
 class BrokerUnavailable(Unavailable):

@@ -180,7 +180,10 @@ class SealingKeyStore(Protocol):
         ...
 
     def history(self, transaction: Connection, organization: str) -> list[KeptKey]:
-        """Return the organisation's keys, the present one first."""
+        """Return the organisation's keys, the present one first, each from when it came to when the next did.
+
+        `keep` stores the time from which the pause of a key counts, which may be that of an earlier approval.
+        """
         ...
 
     def challenge(self, transaction: Connection, challenge: Challenge) -> None:

@@ -109,6 +109,7 @@ def park_dead_letters(vhost: str) -> None:
                 body=body,
                 headers={"partitionkey": "key"},
                 redelivered=False,
+                exchange="kopuro.events.intake",
             )
             publisher.publish([dead_letter_of(delivery, consumer=consumer, reason=reason, now=START)])
 
@@ -156,6 +157,7 @@ def test_show_command_includes_data_on_request_unless_sealed(reader: Terminal) -
     code, out, err = reader.run("show", "directory.requests", OPEN_ID)
     assert (code, err) == (ExitCode.OK, "")
     assert "somebody.directory" not in out
+    assert ["exchange", "kopuro.events.intake"] in [line.split() for line in out.splitlines()]
     assert {"queue", "reason", "correlation id"} <= {line.split("  ")[0] for line in out.splitlines()}
     assert "somebody.directory" in reader.run("show", "directory.requests", OPEN_ID, "--data")[1]
     _, out, _ = reader.run("show", "directory.requests", OPEN_ID, "--data", "--json")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import amqp
 import pytest
@@ -38,7 +39,7 @@ from contracts.topology import (
 )
 from runtime.identifiers import new_id
 from runtime.messaging.authors import authors_in
-from runtime.messaging.dead_letters.dead_letter import REASON, dead_letter_of
+from runtime.messaging.dead_letters.dead_letter import EXCHANGE, REASON, dead_letter_of
 from runtime.messaging.dead_letters.dead_letter_queue import DeadLetters
 from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import Delivery, Outgoing
@@ -380,6 +381,8 @@ def test_message_without_an_author_has_no_effect(hub: HubBroker, tmp_path: Path)
         harness = process()
     assert harness.effects() == []
     assert "sent by no user" in reasons(harness)[0]
+    (letter,) = harness.dead_letters()
+    assert letter.headers[EXCHANGE] == "kopuro.events.routing", "it tells whose password was used"
 
 
 @pytest.mark.parametrize("has_proof", [True, False])
@@ -444,6 +447,42 @@ def test_request_that_intake_did_not_sign_and_send_is_ignored(hub: HubBroker) ->
         assert asked == []
         server.process([genuine])
     assert asked == [{"ask": "?"}]
+
+
+# --- Replaced passwords --------------------------------------------------------------------------
+
+
+def test_connection_of_a_thief_outlives_the_password_until_the_users_connections_are_closed(
+    hub: HubBroker, broker: PrivateBroker
+) -> None:
+    """The steps of docs/operations.md: the import of another password, then close_all_user_connections."""
+    user = f"kg.thief-{secrets.token_hex(4)}"
+    place = urlsplit(hub.administrator)
+    vhost = place.path.removeprefix("/")
+    internal = "rabbit_auth_backend_internal"
+    broker.evaluate(f'ok = {internal}:add_user(<<"{user}">>, <<"stolen">>, <<"test">>)')
+    broker.evaluate(
+        f'ok = {internal}:set_permissions(<<"{user}">>, <<"{vhost}">>, <<"">>, <<"">>, <<".*">>, <<"test">>)'
+    )
+
+    def opened(password: str) -> amqp.Connection:
+        uri = f"amqp://{user}:{password}@{place.hostname}:{place.port}/{vhost}"
+        return KombuConnection(uri, connect_timeout=5).connection
+
+    link = opened("stolen")
+    broker.evaluate(f'ok = {internal}:change_password(<<"{user}">>, <<"replaced">>, <<"test">>)')
+    with pytest.raises(AccessRefused):
+        opened("stolen")
+    link.channel().queue_declare("audit.log", passive=True)  # It still may all that the user may.
+    broker.evaluate(
+        # The sixth element of a tracked connection is its process.
+        '[rabbit_networking:close_connection(element(6, One), "new password") '
+        f'|| One <- rabbit_connection_tracking:list_of_user(<<"{user}">>)]'
+    )
+    with pytest.raises(ConnectionError):
+        link.channel().queue_declare("audit.log", passive=True)
+    opened("replaced").close()
+    broker.evaluate(f'ok = {internal}:delete_user(<<"{user}">>, <<"test">>)')
 
 
 # --- Names of users ------------------------------------------------------------------------------

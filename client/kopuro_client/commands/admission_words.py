@@ -15,6 +15,7 @@ FIELDS: Final[Mapping[str, Texts]] = {
     "subject": ("subject", "о чём", "эмне жөнүндө"),
     "state": ("state", "состояние", "абалы"),
     "requested_by": ("requested by", "кто запросил", "ким сураган"),
+    "endorsed_by": ("endorsed by", "кто поддержал", "ким колдогон"),
     "expires": ("expires", "срок до", "мөөнөтү"),
     "deleted_on": ("deleted on", "будет удалено", "өчүрүлөт"),
     "submitted": ("submitted", "подано", "жөнөтүлдү"),

@@ -46,7 +46,8 @@ def list_(
         session.out,
         session.hub.administration.approvals_page(state=wanted, after=after, limit=limit),
         columns=[
-            field(name, language) for name in ("id", "kind", "subject", "state", "requested_by", "expires")
+            field(name, language)
+            for name in ("id", "kind", "subject", "state", "requested_by", "endorsed_by", "expires")
         ],
         row=lambda item: (
             item["id"],
@@ -54,6 +55,7 @@ def list_(
             item["subject"],
             worded(APPROVAL_STATES, item["state"], language),
             item["requested_by"],
+            item["endorsed_by"] or "",
             moment(item["expires_at"]),
         ),
         language=language,

@@ -26,6 +26,7 @@ from kopuro_client.commands.output import Output
 from kopuro_client.commands.printable import json_text, moment
 from kopuro_client.commands.session import Session, connected
 from kopuro_client.errors import PROBLEM, InvalidArgumentError, RefusedError
+from kopuro_client.records import RegisteredClient
 
 _SECRET_BYTES = 32
 _LOOK_SECONDS = 0.5
@@ -144,15 +145,23 @@ def list_(session: Session, after: AFTER = None, limit: LIMIT = None) -> None:
     show_page(
         session.out,
         session.hub.administration.clients_page(after=after, limit=limit),
-        columns=("client", "principal", "roles", "live", "revision"),
+        columns=("client", "principal", "roles", "live", "root", "expires", "revision"),
         row=lambda item: (
             item["client_id"],
             item["principal"],
             item["roles"],
             "live" if item["live"] else "revoked",
+            "root" if item["root"] else "",
+            _first_expiry(item),
             item["revision"],
         ),
     )
+
+
+def _first_expiry(client: RegisteredClient) -> str:
+    """Return when the first of the client's secret and keys expires; empty if none does."""
+    times = [client["secret_expires_at"], *(key.get("expires_at") for key in client["keys"])]
+    return moment(min((one for one in times if one), key=dt.datetime.fromisoformat, default=""))
 
 
 def rotate(

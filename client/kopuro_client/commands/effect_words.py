@@ -80,9 +80,9 @@ EFFECTS: Final[Mapping[str, Texts]] = {
         "{counted} — кайтарылып алынат; кийинки уюмдарга сунушталат",
     ),
     "accepted_to_place": (
-        "{counted}: to be placed by you; see your mailbox",
-        "{counted} — их нужно передать другим; смотрите почтовый ящик",
-        "{counted} — аларды башкаларга жайгаштыруу керек; почта кутусун караңыз",
+        "{counted}: to be placed by the coordinators, whose mailbox names them",
+        "{counted} — координаторы передадут их другим; они названы в почтовом ящике координаторов",
+        "{counted} — координаторлор аларды башкаларга жайгаштырат; алар координаторлордун почта кутусунда",
     ),
     "sent_go_on": (
         "{counted} that it sent: continue, but it can neither read nor withdraw them",

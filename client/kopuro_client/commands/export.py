@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from kopuro_client.commands.counts import count
 from kopuro_client.commands.export_files import MANIFEST, ExportDirectory
 from kopuro_client.commands.export_formats import require
 from kopuro_client.commands.lists import SINCE, UNTIL
@@ -50,7 +51,7 @@ def export(
     progress = Progress()
     while not files.is_complete:
         files.add(_pages(page, progress, after=files.next, most=file_entries))
-        session.out.note(f"{files.entries} entries")
+        session.out.note(count(files.entries, "entry", "entries"))
     if session.out.as_json:
         session.out.document(files.manifest)
     else:

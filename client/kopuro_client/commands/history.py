@@ -25,7 +25,10 @@ def history(
     since: SINCE = None,
     until: UNTIL = None,
     actor: Annotated[
-        str | None, typer.Option(help="Only actions of this service, organisation or reader.")
+        str | None,
+        typer.Option(
+            help="Only actions of this service, organisation or member of the staff (no client's id)."
+        ),
     ] = None,
     need: Annotated[
         str | None, typer.Option(help="Only referrals with this need, or a need of this group.")

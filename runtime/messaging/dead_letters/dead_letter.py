@@ -22,6 +22,7 @@ from runtime.messaging.signatures.statement import LONGEST_PROOF
 
 FIRST_SEEN = "kopuro-first-seen"
 QUEUE = "kopuro-queue"
+EXCHANGE = "kopuro-exchange"
 ROUTING_KEY = "kopuro-routing-key"
 
 # The folder of our packages, and those that a service runs. A wheel installs them beside others' packages.
@@ -46,6 +47,9 @@ def dead_letter_of(delivery: Delivery, *, consumer: str, reason: str, now: dt.da
         QUEUE: delivery.queue,
         ROUTING_KEY: _storable(delivery.routing_key, 255),
     }
+    if delivery.exchange:
+        # One service's user alone may publish to it: it tells whose password a forger has.
+        headers[EXCHANGE] = _storable(delivery.exchange, 255)
     if proof := delivery.headers.get(SIGNED):
         # Verified again after a replay. A longer text cannot be one of our proofs.
         headers[SIGNED] = _storable(proof, LONGEST_PROOF)

@@ -30,7 +30,7 @@ from contracts.facts import CATALOGUE
 from contracts.records import Malformed
 from contracts.topology import DEAD_LETTER_SUFFIX, REPLAYS, Topology, dead_letter_queue_name
 from runtime.messaging.dead_letters.browsing import Browse, Browsed, Browser
-from runtime.messaging.dead_letters.dead_letter import FIRST_SEEN, QUEUE, REASON
+from runtime.messaging.dead_letters.dead_letter import EXCHANGE, FIRST_SEEN, QUEUE, REASON
 from runtime.messaging.headers import SIGNED, UNDECODABLE_PROPERTIES
 from runtime.messaging.outbox.event_batch import decode_batch
 from runtime.messaging.ports import Outgoing, Publisher, PublishIncomplete
@@ -49,9 +49,9 @@ _PARTITION_KEY = "partitionkey"
 class DeadLetter:
     """A dead letter without its content.
 
-    origin: the queue it came from, None when unknown. first_seen: RFC 3339. events: the events in it, None
-    for one that is not a valid CloudEvent; more than one only when the broker dead-lettered an event batch,
-    because our own dead-lettering splits batches.
+    origin: the queue it came from, exchange: that it was published to; None when unknown. first_seen: RFC
+    3339. events: the events in it, None for one that is not a valid CloudEvent; more than one only when the
+    broker dead-lettered an event batch, because our own dead-lettering splits batches.
     """
 
     number: int
@@ -60,6 +60,7 @@ class DeadLetter:
     reason: str
     first_seen: str | None
     origin: str | None
+    exchange: str | None
     partition_key: str
     size: int
     events: tuple[EventSummary | None, ...]
@@ -103,6 +104,8 @@ def describe(consumer: str, message: Browsed) -> DeadLetter:
     if reason is None:
         reason = f"dead-lettered by the broker: {death['reason']}" if "reason" in death else "unknown"
     origin = message.headers.get(QUEUE) or death.get("queue")
+    # The broker dead-letters a message with its author's headers, which may name another exchange.
+    exchange = death.get("exchange") if death else message.headers.get(EXCHANGE)
     return DeadLetter(
         number=message.number,
         consumer=consumer,
@@ -110,6 +113,7 @@ def describe(consumer: str, message: Browsed) -> DeadLetter:
         reason=str(reason),
         first_seen=None if first_seen is None else str(first_seen),
         origin=None if origin is None else str(origin),
+        exchange=None if exchange is None else str(exchange),
         partition_key=str(message.headers.get(_PARTITION_KEY, "")),
         size=len(message.body),
         events=tuple(map(_summary, decode_batch(message.body))),

@@ -144,6 +144,7 @@ class RabbitConsumer:
                 headers=texts,
                 redelivered=redelivered,
                 user_id=user_id,
+                exchange=info["exchange"],
             )
             for event in decode_batch(body)
         )

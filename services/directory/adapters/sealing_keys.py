@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from contracts.codes import KeyManner
 from contracts.organization import SealingKey
 from contracts.records import read
-from services.directory.adapters.tables import KEY_CHALLENGES, SEALING_KEYS
+from services.directory.adapters.tables import KEY_CHALLENGES, REVISIONS, SEALING_KEYS
 from services.directory.domain.sealing_key_history import Challenge, KeptKey
 
 
@@ -41,8 +41,22 @@ class SqlSealingKeyStore:
 
     def history(self, transaction: Connection, organization: str) -> list[KeptKey]:
         """See `ports.SealingKeyStore`."""
-        query = select(SEALING_KEYS).where(SEALING_KEYS.c.organization == organization)
-        return [_kept(row) for row in transaction.execute(query.order_by(SEALING_KEYS.c.number.desc()))]
+        # `since` of a key may be that of an earlier approval, from which the pause counts: not when it came.
+        revision = and_(
+            REVISIONS.c.subject == "organization",
+            REVISIONS.c.id == SEALING_KEYS.c.organization,
+            REVISIONS.c.number == SEALING_KEYS.c.number,
+        )
+        query = (
+            select(SEALING_KEYS, func.coalesce(REVISIONS.c.changed_at, SEALING_KEYS.c.since).label("came_at"))
+            .outerjoin(REVISIONS, revision)
+            .where(SEALING_KEYS.c.organization == organization)
+            .order_by(SEALING_KEYS.c.number.desc())
+        )
+        kept: list[KeptKey] = []
+        for row in transaction.execute(query):
+            kept.append(_kept(row, until=kept[-1].since if kept else row.until))
+        return kept
 
     def challenge(self, transaction: Connection, challenge: Challenge) -> None:
         """See `ports.SealingKeyStore`."""
@@ -102,12 +116,12 @@ class SqlSealingKeyStore:
         transaction.execute(delete(KEY_CHALLENGES).where(KEY_CHALLENGES.c.organization == organization))
 
 
-def _kept(row: Any) -> KeptKey:
+def _kept(row: Any, *, until: dt.datetime | None) -> KeptKey:
     return KeptKey(
         organization=row.organization,
         key=read(SealingKey, row.key),
-        since=row.since,
-        until=row.until,
+        since=row.came_at,
+        until=until,
         manner=KeyManner(row.manner),
         by=row.by,
         approved_by=row.approved_by,

@@ -13,6 +13,8 @@ import pytest
 from admin.broker_definitions import definitions, write_definitions
 from contracts.broker_rights import USERS, WATCH, rights_of, user_name
 from contracts.topology import hub_topology
+from kopuro_client.commands import main
+from kopuro_client.commands.exit_codes import ExitCode
 from kopuro_client.errors import InvalidArgumentError
 
 PASSWORDS = {user: f"password of {user}" for user in USERS}
@@ -62,6 +64,23 @@ def test_written_files_are_private_and_passwords_stay_when_written_again(tmp_pat
     again = write_definitions(directory, hub="kg", vhost="kopuro")
     assert {user: path.read_text() for user, path in again.items()} == before
     assert (directory / "definitions.json").exists()
+
+
+def test_command_says_how_to_end_connections_of_a_replaced_password(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """RabbitMQ keeps the connections that were opened with the earlier password."""
+
+    def notes() -> str:
+        command = ["admin", "broker", "definitions", str(tmp_path / "broker"), "--hub", "kg"]
+        assert main(command) == ExitCode.OK
+        return capsys.readouterr().err
+
+    assert "close_all_user_connections" not in notes(), "nobody is connected to a new hub's broker"
+    assert "close_all_user_connections" not in notes(), "all passwords stay"
+    (tmp_path / "broker" / "kg.intake.password").unlink()
+    (said,) = [line for line in notes().splitlines() if "close_all_user_connections" in line]
+    assert "rabbitmqctl close_all_user_connections kg.intake " in said
 
 
 def test_directory_open_to_others_is_refused(tmp_path: Path) -> None:

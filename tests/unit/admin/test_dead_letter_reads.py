@@ -41,6 +41,7 @@ def opened(*events: tuple[EventSummary | None, Mapping[str, Any] | None]) -> Ope
         reason="Defect",
         first_seen=None,
         origin="routing.0",
+        exchange="kopuro.events.intake",
         partition_key="k",
         size=1,
         events=tuple(event for event, _ in events),

@@ -31,7 +31,9 @@ def test_evidence_of_a_release_is_verified_and_shown(
     service_environment(tmp_path, "vault")
     arguments = ["admin", "evidence", REFERRAL, "--database", sqlite_database, "--keys", str(tmp_path)]
     assert main(arguments) == ExitCode.OK
-    shown = json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    assert said.err == "verified: 1 signed fact, with version 1 of the manifest\n"
+    shown = json.loads(said.out)
     assert (shown["type"], shown["author"], shown["problem"]) == (
         "kopuro.offer.accepted.v1",
         "routing",
@@ -77,6 +79,24 @@ def test_changed_evidence_is_reported(
     assert main(arguments) == 1
     shown = json.loads(capsys.readouterr().out)
     assert (shown["author"], shown["problem"]) == (None, "the signature of routing covers other bytes")
+
+
+@pytest.mark.parametrize(
+    ("referral", "said"),
+    [
+        ("01930f6e-5d2a-7c11-8a4f-0b6d2f9c1aff", "no evidence: the vault has acted on no acceptance"),
+        ("nosuch", "REFERRAL must be a lower-case UUID"),
+    ],
+)
+@pytest.mark.usefixtures("vault")
+def test_referral_without_evidence_is_not_said_to_be_verified(
+    sqlite_database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], referral: str, said: str
+) -> None:
+    service_environment(tmp_path, "vault")
+    arguments = ["admin", "evidence", referral, "--database", sqlite_database, "--keys", str(tmp_path)]
+    assert main(arguments) == ExitCode.USAGE
+    shown = capsys.readouterr()
+    assert (shown.out, said in " ".join(shown.err.split())) == ("", True)
 
 
 def test_environment_file_that_names_no_manifest_is_refused_with_its_name(

@@ -161,8 +161,19 @@ def test_custody_key_is_not_retired_while_a_case_may_be_sealed_to_it(hub: Hub) -
             transaction.execute(insert(SEALED_CASES).values(case))
             custody = {"referral_id": kid[:36], "state": "held", "kid": kid, "changed_at": NOW}
             transaction.execute(insert(CUSTODIES).values(custody))
-    with pytest.raises(RotationRefused, match="1 in custody"):
+    with pytest.raises(RotationRefused, match=rf"1 in custody, of the referrals {before[:36]}\."):
         retire_custody(places, now=tomorrow)
+    many = [f"0{number:035}" for number in range(11)]
+    with database.write() as transaction:
+        for id_ in many:
+            transaction.execute(insert(SEALED_CASES).values({**case, "referral_id": id_}))
+            transaction.execute(insert(CUSTODIES).values({**custody, "referral_id": id_, "kid": before}))
+    with pytest.raises(
+        RotationRefused, match=f"12 in custody, of the referrals .*{many[0]}, .* and 2 others"
+    ):
+        retire_custody(places, now=tomorrow)
+    with database.write() as transaction:
+        transaction.execute(SEALED_CASES.delete().where(SEALED_CASES.c.referral_id.in_(many)))
     with database.write() as transaction:
         transaction.execute(SEALED_CASES.delete().where(SEALED_CASES.c.referral_id == before[:36]))
     database.close()
@@ -188,9 +199,12 @@ def test_token_key_is_retired_once_its_tokens_have_expired(
     assert hub.kids("token") == [after]
 
 
-def test_stolen_token_key_is_replaced_at_once(hub: Hub) -> None:
+def test_stolen_token_key_is_replaced_at_once(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
     before = hub.kids("token")
     assert hub.rotate("token", "--at-once") == ExitCode.OK
+    said = capsys.readouterr().err
+    assert "every token of the earlier key is invalid" in said
+    assert "retire" not in said, "no earlier key is left"
     (after,) = hub.kids("token")
     assert after not in before
 

@@ -86,6 +86,54 @@ def test_user_change_raises_the_version_once(directory: Path, capsys: pytest.Cap
     assert set_users(directory, {"vault": "kopuro-vault"}).services["vault"].user == "kopuro-vault"
 
 
+def test_key_that_was_removed_too_early_is_listed_again(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (first,) = manifest_in(directory).services["routing"].keys
+    _, second = add_key(directory, "routing")
+    remove_key(directory, "routing", first.kid)
+    capsys.readouterr()
+    arguments = ["admin", "manifest", "add-key", str(directory), "routing", "--key"]
+    assert main([*arguments, str(directory / "service-routing.json")]) == ExitCode.OK
+    said = capsys.readouterr()
+    kids = [key["kid"] for key in json.loads(said.out)["services"]["routing"]["keys"]]
+    assert kids == [json.loads(second.read_text())["kid"], first.kid], "the key in use stays the first"
+    assert f"listed {first.kid}" in said.err
+    for file, reason in (
+        ("service-routing.json", f"lists the key {first.kid} already, for routing"),
+        ("service-vault.json", "already, for vault"),
+        ("manifest.jws", "does not contain the private signing key"),
+    ):
+        assert main([*arguments, str(directory / file)]) == ExitCode.USAGE
+        assert reason in " ".join(capsys.readouterr().err.split())
+
+
+def test_added_key_and_the_earlier_one_are_named(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (first,) = manifest_in(directory).services["intake"].keys
+    assert main(["admin", "manifest", "add-key", str(directory), "intake"]) == ExitCode.OK
+    new = manifest_in(directory).services["intake"].keys[0]
+    assert f"the new key of intake is {new.kid}; earlier: {first.kid}\n" in capsys.readouterr().err
+
+
+def test_each_earlier_version_of_the_manifest_is_kept(directory: Path) -> None:
+    earlier = (directory / "manifest.jws").read_bytes()
+    add_key(directory, "intake")
+    second = (directory / "manifest.jws").read_bytes()
+    set_users(directory, {"vault": "v"})
+    assert (directory / "manifest-1.jws").read_bytes() == earlier
+    assert (directory / "manifest-2.jws").read_bytes() == second
+    assert (directory / "manifest-1.jws").stat().st_mode & 0o777 == 0o644
+
+
+def test_directory_without_a_manifest_is_named_with_the_right_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["admin", "manifest", "show", str(tmp_path)]) == ExitCode.USAGE
+    said = " ".join(capsys.readouterr().err.split())
+    assert "there is no " in said
+    assert "of a hub that `kopuro up` started it is `keys` in its data directory" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import psycopg2
@@ -49,6 +50,18 @@ def test_migrate_reports_and_applies_revisions(hub: Path, capsys: pytest.Capture
     assert admin(hub, "migrate", "--all") == ExitCode.OK
     assert "vault: nothing to do" in capsys.readouterr().err
     assert admin(hub, "migrate", "--status") == ExitCode.OK
+
+
+def test_migrate_names_a_database_file_that_cannot_be_opened(
+    hub: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env = hub / "env" / "intake.env"
+    text = env.read_text()
+    file = hub / "missing" / "intake.sqlite"
+    env.write_text(re.sub(r"(?m)^KOPURO_DATABASE_URL=.*$", f"KOPURO_DATABASE_URL=sqlite:///{file}", text))
+    assert admin(hub, "migrate", "intake") == ExitCode.USAGE
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"the database of intake ({file}) cannot be used: unable to open database file" in said
 
 
 def test_migrate_refuses_a_database_of_a_newer_build(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,9 +20,18 @@ REQUEST = {
     "subject": "osh-laptop",
     "state": "requested",
     "requested_by": "kg.operator",
+    "endorsed_by": None,
     "expires_at": "2026-03-08T12:00:00Z",
 }
-CLIENT = {"client_id": "osh-laptop", "principal": ORGANIZATION, "roles": ["partner"], "revision": 1}
+CLIENT = {
+    "client_id": "osh-laptop",
+    "principal": ORGANIZATION,
+    "roles": ["partner"],
+    "root": False,
+    "keys": [],
+    "secret_expires_at": None,
+    "revision": 1,
+}
 
 
 def test_list_shows_the_requests_that_wait(hub: FakeHub, run: Run) -> None:
@@ -32,11 +41,22 @@ def test_list_shows_the_requests_that_wait(hub: FakeHub, run: Run) -> None:
     assert hub.requests_to(APPROVALS)[0].query == {"state": "requested"}
 
 
+def test_list_says_who_has_endorsed_a_request(hub: FakeHub, run: Run) -> None:
+    endorsed = {**REQUEST, "endorsed_by": "kg.bakyt"}
+    hub.script("GET", APPROVALS, json_response({"items": [endorsed], "next": None}))
+    heading, row = run("approvals", "list").out.splitlines()
+    assert row[heading.index("endorsed by") :].startswith("kg.bakyt ")
+
+
 @pytest.mark.parametrize(
     ("language", "heading", "row"),
     [
-        ("ru", "id вид о чём состояние кто запросил срок до", "клиент osh-laptop ждёт решения"),
-        ("ky", "id түрү эмне жөнүндө абалы ким сураган мөөнөтү", "клиент osh-laptop чечим күтүүдө"),
+        ("ru", "id вид о чём состояние кто запросил кто поддержал срок до", "клиент osh-laptop ждёт решения"),
+        (
+            "ky",
+            "id түрү эмне жөнүндө абалы ким сураган ким колдогон мөөнөтү",
+            "клиент osh-laptop чечим күтүүдө",
+        ),
     ],
 )
 def test_list_of_requests_is_in_the_chosen_language(
@@ -166,6 +186,26 @@ def test_revoke_and_list_show_whether_a_client_is_live(hub: FakeHub, run: Run) -
     assert run("credential", "revoke", "osh-laptop", "--yes").out == "osh-laptop\n"
     hub.script("GET", CREDENTIALS, json_response({"items": [revoked], "next": None}))
     assert "revoked" in run("credential", "list").out
+
+
+@pytest.mark.parametrize(
+    ("secret", "keys", "shown"),
+    [
+        (None, [None, "2026-04-01T00:00:00Z", "2026-03-08T12:00:00.5Z"], "2026-03-08 12:00:00Z"),
+        ("2026-03-08T12:00:00Z", ["2026-03-08T12:00:00.5Z"], "2026-03-08 12:00:00Z"),
+        (None, [None], ""),
+    ],
+)
+def test_list_shows_the_root_client_and_what_expires_first(
+    hub: FakeHub, run: Run, secret: str | None, keys: list[str | None], shown: str
+) -> None:
+    """The runbook tells operators to look up here which credential expires."""
+    held = [{"kid": "k", "expires_at": one} for one in keys]
+    client = {**CLIENT, "live": True, "root": True, "secret_expires_at": secret, "keys": held}
+    hub.script("GET", CREDENTIALS, json_response({"items": [client], "next": None}))
+    heading, row = run("credential", "list").out.splitlines()
+    cells = {name: row[heading.index(name) :].split("  ")[0].strip() for name in ("root", "expires")}
+    assert cells == {"root": "root", "expires": shown}
 
 
 def test_rotate_sends_the_digest_and_says_until_when_both_are_accepted(hub: FakeHub, run: Run) -> None:

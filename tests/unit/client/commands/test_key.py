@@ -66,6 +66,19 @@ def test_replacement_with_the_old_key_answers_the_challenge(hub: FakeHub, run: R
     assert hub.requests_to(f"{KEYS}/c-1/prove")[0].json() == {"answer": "the answer"}
 
 
+def test_replacement_with_another_key_than_the_present_one_says_so(
+    hub: FakeHub, run: Run, tmp_path: Path
+) -> None:
+    old, new, present = tmp_path / "old.json", tmp_path / "new.json", tmp_path / "present.json"
+    public_old, _, public = (run("key", "generate", str(file)).json() for file in (old, new, present))
+    challenge = {"challenge": "c-1", "sealed": seal_any({"answer": "a"}, public), "kid": "k"}
+    hub.script("POST", KEYS, json_response(challenge, status=202))
+    ran = run("key", "replace", "--old", str(old), "--new", str(new))
+    assert ran.code == 7
+    assert f"{public_old['kid']} is not your present sealing key" in ran.err
+    assert "the case is sealed" not in ran.err
+
+
 @pytest.mark.parametrize(
     "change",
     [{"purpose": "other"}, {"challenge": "c-2"}, {"kid": "another"}, {"answer": 1}],

@@ -41,7 +41,10 @@ def test_suspend_shows_what_it_concerns_and_asks(hub: FakeHub, run: Run, termina
         "3 open offers (1 emergency, 2 routine): will be revoked; the next candidates will be asked\n"
         in ran.err
     )
-    assert "1 accepted referral (1 urgent): to be placed by you; see your mailbox\n" in ran.err
+    assert (
+        "1 accepted referral (1 urgent): to be placed by the coordinators, whose mailbox names them\n"
+        in ran.err
+    )
     assert "1 open referral (1 urgent) that it sent: continue, but it can neither read" in ran.err
     assert "kopuro coordination queue --organization kg.osh\n" in ran.err
     answering(terminal, "y")

@@ -12,7 +12,7 @@ import pytest
 from contracts.facts import Fact, ReplicaRequested, SealedCaseSubmitted
 from contracts.topology import hub_topology
 from runtime.messaging.dead_letters.browsing import Browsed
-from runtime.messaging.dead_letters.dead_letter import FIRST_SEEN, QUEUE, REASON, ROUTING_KEY
+from runtime.messaging.dead_letters.dead_letter import EXCHANGE, FIRST_SEEN, QUEUE, REASON, ROUTING_KEY
 from runtime.messaging.dead_letters.dead_letter_queue import (
     DeadLetters,
     describe,
@@ -27,6 +27,7 @@ HEADERS = {
     REASON: "Defect: It does not add up.",
     FIRST_SEEN: SEEN,
     QUEUE: "letters.1",
+    EXCHANGE: "letters.of.post",
     ROUTING_KEY: "letter.posted",
     "partitionkey": "key",
 }
@@ -65,6 +66,7 @@ def test_dead_letter_is_described_by_headers_and_envelope() -> None:
     assert (letter.number, letter.message_id, letter.partition_key) == (7, "a", "key")
     assert (letter.reason, letter.first_seen) == ("Defect: It does not add up.", SEEN)
     assert (letter.origin, letter.size) == ("letters.1", len(PUBLIC))
+    assert letter.exchange == "letters.of.post"
     (event,) = letter.events
     assert event is not None
     assert (event.type, event.time.isoformat()) == (
@@ -90,6 +92,14 @@ def test_broker_dead_lettered_batch_is_described_per_event() -> None:
         ("kopuro.sealed_case.submitted.v1", "k"),
         None,
     ]
+
+
+def test_exchange_of_a_broker_dead_letter_is_the_brokers_word_and_not_its_authors() -> None:
+    death = {"reason": "delivery_limit", "queue": "letters.0", "exchange": "letters.of.thief"}
+    message = browsed(headers={**HEADERS, "x-death": [death]})
+    assert describe("letters", message).exchange == "letters.of.thief"
+    del death["exchange"]
+    assert describe("letters", message).exchange is None
 
 
 def test_broker_dead_letter_keeps_its_first_seen_time() -> None:

@@ -25,7 +25,7 @@ from services.directory.domain.approval import (
 )
 from services.directory.domain.client import Role
 from services.directory.domain.precondition import at_revision
-from services.directory.domain.sealing_key_history import CHALLENGE_VALID_FOR, MOST_CHALLENGES
+from services.directory.domain.sealing_key_history import CHALLENGE_VALID_FOR, MOST_CHALLENGES, with_key
 from services.directory.handlers import sealing_keys
 from services.directory.handlers.approvals import ApprovalReader
 from services.directory.handlers.sealing_keys import Challenged
@@ -243,6 +243,31 @@ def test_lost_key_needs_two_operators_where_two_persons_decide(keyed: Directory,
     told = [event.data for event in guarded.events()]
     assert ApprovalEndorsed(**about, by=FIRST.id) in told
     assert ApprovalGranted(**about, by=SECOND.id, endorsed_by=FIRST.id) in told
+
+
+def test_history_says_when_each_key_came_although_a_proof_counts_as_the_approval_before(
+    keyed: Directory, old: Pair
+) -> None:
+    """The pause counts from the approval; a key was used from when it came until the next one did."""
+    keyed.clock.time = approved_at = NOON + dt.timedelta(hours=1)
+    approved = Pair.new()
+    with keyed.ledger.writing() as writing:
+        record = writing.organization(OSH)
+        assert record is not None
+        replaced = with_key(record, approved.public, manner=KeyManner.approved, at=approved_at)
+        writing.put(replaced, by=OSH, approved_by=OPERATOR.id)
+    keyed.clock.time = proved_at = approved_at + dt.timedelta(hours=3)
+    third = new_sealing_key()
+    asked = challenged(keyed.keys.publish(OSH, third, by=OSH))
+    assert keyed.keys.prove(OSH, asked.challenge.id, approved.content(asked)["answer"]) == third
+    change = keyed.listings.organization(OSH).entry.sealing_key_change
+    assert change is not None
+    assert (change.manner, change.at) == (KeyManner.approved, approved_at)
+    assert [(k.key, k.since, k.until, k.manner, k.approved_by) for k in keyed.keys.history(OSH)] == [
+        (third, proved_at, None, KeyManner.approved, None),
+        (approved.public, approved_at, proved_at, KeyManner.approved, OPERATOR.id),
+        (old.public, NOON, approved_at, KeyManner.first, None),
+    ]
 
 
 def test_endorsement_by_a_revoked_operator_does_not_count(keyed: Directory, old: Pair) -> None:
