@@ -76,7 +76,8 @@ class OfferExpired(Fact):
 @fact("offer.revoked")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfferRevoked(Fact):
-    """reason: why the network revoked the offer. `conflict_of_interest`, `person_prefers_another`: for this
+    """reason: why the network revoked the offer. `agreement_ended`: no agreement lets the sender disclose the
+    referral to the organisation any more. `conflict_of_interest`, `person_prefers_another`: for this
     reason the organisation declined another part of the same referral, or handed it back.
     """
 
@@ -94,6 +95,7 @@ class OfferRevoked(Fact):
                 "failed",
                 "organization_suspended",
                 "approval_ended",
+                "agreement_ended",
                 "moved_on",
                 "conflict_of_interest",
                 "person_prefers_another",

@@ -75,7 +75,7 @@ class LiveDirectory:
         # services covered before.
         self._amending = threading.Lock()
         self._amended: dict[str, Reach] = {}
-        # Organisations whose approvals may have ended since the last `take_disapproved`.
+        # Organisations whose approvals or agreements may have ended since the last `take_disapproved`.
         self._disapproved: set[str] = set()
         # Referrals that have begun to seek since the last `take_begun_to_seek`.
         self._begun_to_seek: dict[str, DecisionBasis] = {}
@@ -134,6 +134,8 @@ class LiveDirectory:
             elif entry is not None:
                 earlier = self.directory.agreement(entry.id)
                 self.directory.put_agreement(entry)
+                if earlier is not None and earlier != entry:
+                    disapproved.update(earlier.parties)
                 for party in (*entry.parties, *(() if earlier is None else earlier.parties)):
                     _add_reach(amended, party, NO_REACH)
             gives_way = gives_way and record.change == self.directory.version + 1
@@ -225,9 +227,10 @@ class LiveDirectory:
         return begun
 
     def take_disapproved(self) -> set[str]:
-        """Return and forget the organisations whose approvals, or approved services, have changed.
+        """Return and forget the organisations whose approvals, approved services or agreements have changed.
 
-        After the start these are all organisations.
+        EVERY_VETTED_ORGANIZATION stands for all, when an agreement of all has changed. After the start these
+        are all organisations.
         """
         with self._amending:
             disapproved, self._disapproved = self._disapproved, set()

@@ -342,13 +342,27 @@ MUTATIONS = (
         edits=(
             Edit(
                 path="services/routing/domain/lifecycle.py",
-                old="        and not context.is_approved(referral, offer)\n",
-                new="        and False\n",
+                old="    elif not context.is_approved(referral, offer):\n",
+                new="    elif False:\n",
             ),
         ),
         tests=(
             "tests/unit/services/routing/domain/test_unapproved.py::"
             "test_acceptance_after_the_end_of_the_approval_is_refused_and_the_next_is_asked",
+        ),
+    ),
+    Mutation(
+        name="an organisation accepts an offer whose agreement has ended",
+        edits=(
+            Edit(
+                path="services/routing/domain/lifecycle.py",
+                old="    elif not context.has_agreement(referral, offer):\n",
+                new="    elif False:\n",
+            ),
+        ),
+        tests=(
+            "tests/unit/services/routing/domain/test_ended_agreements.py::"
+            "test_acceptance_after_the_end_of_the_agreement_is_refused_and_the_next_is_asked",
         ),
     ),
     Mutation(

@@ -219,6 +219,11 @@ TRIGGERS: Final[Mapping[str, Texts]] = {
         "запрошенная услуга больше не одобрена для деликатной потребности",
         "суралган кызмат купуя муктаждык үчүн мындан ары бекитилген эмес",
     ),
+    "agreement_ended": (
+        "the agreement of the sender with the organisation that was asked ended",
+        "соглашение отправителя с запрошенной организацией закончилось",
+        "жөнөтүүчүнүн суралган уюм менен макулдашуусу аяктады",
+    ),
     "placed_by_coordinator": (
         "a coordinator chose the organisation",
         "организацию выбрал координатор",

@@ -40,6 +40,7 @@ class Trigger(StrEnum):
     handed_back = "handed_back"
     organization_suspended = "organization_suspended"
     approval_ended = "approval_ended"
+    agreement_ended = "agreement_ended"
     placed_by_coordinator = "placed_by_coordinator"
     moved_on_by_coordinator = "moved_on_by_coordinator"
     place_may_be_free = "place_may_be_free"

@@ -20,10 +20,12 @@ from contracts.errors import Refused
 from contracts.quick_init import quick_init
 
 # Reasons of a revocation: another organisation accepted first; the offer's holder is not in good standing;
-# the network no longer approves the holder for a sensitive need of the referral.
+# the network no longer approves the holder for a sensitive need of the referral; no agreement lets the sender
+# disclose the referral to the holder any more.
 ACCEPTED_ELSEWHERE = "accepted_elsewhere"
 ORGANIZATION_SUSPENDED = "organization_suspended"
 APPROVAL_ENDED = "approval_ended"
+AGREEMENT_ENDED = "agreement_ended"
 # The same as `organization_suspended` for a holder that had accepted: it has held the case. Only the stored
 # offer tells them apart.
 ACCEPTOR_SUSPENDED = "acceptor_suspended"

@@ -112,6 +112,7 @@ RICH: Final = {
             *sorted(codes("decline_reasons")),
             "organization_suspended",
             "approval_ended",
+            "agreement_ended",
             "moved_on",
         )
     ],

@@ -73,6 +73,7 @@ from services.routing.domain.lifecycle import act_when_due, apply, remind
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, load_between
 from services.routing.domain.offer import ACCEPTED_ELSEWHERE, Offer
 from services.routing.domain.offer_closing import AFTER_ACCEPTANCE
+from services.routing.domain.open_agreement import has_agreement
 from services.routing.domain.open_approval import is_approved
 from services.routing.domain.open_offers import ask_again
 from services.routing.domain.parts import parts_of
@@ -193,6 +194,9 @@ class NetworkWalk(RuleBasedStateMachine):
             in_good_standing=self.directory.in_good_standing,
             can_submit=lambda name: name != OTHER and self.directory.in_good_standing(name),
             is_approved=lambda referral, offer: is_approved(offer, self.given(referral)),
+            has_agreement=lambda referral, offer: has_agreement(
+                referral, offer, self.directory, self.now.date()
+            ),
             referral=self.referrals.get,
             parts=lambda referral: parts_of(self.given(referral)),
         )
