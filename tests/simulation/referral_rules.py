@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from contracts.codes import CONSENT_REVOKED, OPT_IN_KINDS
+from contracts.codes import CONSENT_REVOKED, OPT_IN_KINDS, InterventionReason
 from contracts.facts import ReferralAcceptorSuspended
 from services.routing.adapters.tables import (
     DEMAND,
@@ -25,6 +25,7 @@ from services.routing.consumer_lag import ANSWERS_UNDER_WAY
 from services.routing.domain.ending import FAILED, WITHDRAWN
 from services.routing.domain.lifecycle import ACCEPTOR_BARRED
 from services.routing.domain.offer import ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED
+from services.routing.domain.offer_closing import MOVED_ON
 from services.routing.domain.withdrawn_offers import LONGEST, counted_at
 from tests.simulation.databases import MemoryDatabase
 from tests.simulation.network import KINDS
@@ -259,6 +260,13 @@ def observations_add_up(routing: MemoryDatabase, history: Sequence[PublishedFact
             case "offer.expired":
                 expected[one.data["organization"]]["expired"] += 1
                 silent.add(one.data["offer_id"])
+            case "offer.revoked" if one.data["reason"] == MOVED_ON:
+                cause = messages[one.message.causation_id or ""].data
+                offer = opened[one.data["offer_id"]].data
+                began, deadline = (dt.datetime.fromisoformat(offer[at]) for at in ("opened_at", "deadline"))
+                is_half_over = one.message.time - began >= deadline - one.message.time
+                if cause["reason"] == InterventionReason.no_answer and is_half_over:
+                    expected[one.data["organization"]]["expired"] += 1
     names = ("answered", "expired", "answer_seconds", "returned")
     asked: dict[str, dt.datetime] = {}
     for offer in rows_of(routing, OFFERS).values():
