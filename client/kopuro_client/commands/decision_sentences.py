@@ -220,7 +220,7 @@ TRIGGERS: Final[Mapping[str, Texts]] = {
         "суралган кызмат купуя муктаждык үчүн мындан ары бекитилген эмес",
     ),
     "agreement_ended": (
-        "the agreement of the sender with the organisation that was asked ended",
+        "the agreement with the organisation that was asked has ended",
         "соглашение отправителя с запрошенной организацией закончилось",
         "жөнөтүүчүнүн суралган уюм менен макулдашуусу аяктады",
     ),
