@@ -77,8 +77,10 @@ class OfferExpired(Fact):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfferRevoked(Fact):
     """reason: why the network revoked the offer. `agreement_ended`: no agreement lets the sender disclose the
-    referral to the organisation any more. `conflict_of_interest`, `person_prefers_another`: for this
-    reason the organisation declined another part of the same referral, or handed it back.
+    referral to the organisation any more. `organization_changed`: the referral may not go to the organisation
+    any more, because its kind, country or parent has changed. `conflict_of_interest`,
+    `person_prefers_another`: for this reason the organisation declined another part of the same referral, or
+    handed it back.
     """
 
     referral_id: ReferralId
@@ -96,6 +98,7 @@ class OfferRevoked(Fact):
                 "organization_suspended",
                 "approval_ended",
                 "agreement_ended",
+                "organization_changed",
                 "moved_on",
                 "conflict_of_interest",
                 "person_prefers_another",

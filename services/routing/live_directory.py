@@ -53,6 +53,11 @@ def _approved(organization: Organization) -> tuple[object, ...]:
     return organization.approved_services, [service.id for service in organization.services]
 
 
+def _seen_by_consent(organization: Organization) -> tuple[object, ...]:
+    """Return what `open_consent.has_consent` reads of the record."""
+    return organization.kind, organization.country, organization.parent
+
+
 class LiveDirectory:
     """The directory and the observations that every decision reads.
 
@@ -130,6 +135,8 @@ class LiveDirectory:
                     disapproved.add(entry.id)
                 reach = NO_REACH if before is None else self.directory.reach_of(entry.id)
                 self.directory.put_organization(entry, record.data["revision"])
+                if before is not None and _seen_by_consent(before) != _seen_by_consent(entry):
+                    disapproved |= self.directory.with_branches({entry.id})
                 _add_reach(amended, entry.id, reach)
             elif entry is not None:
                 earlier = self.directory.agreement(entry.id)
@@ -228,6 +235,8 @@ class LiveDirectory:
 
     def take_disapproved(self) -> set[str]:
         """Return and forget the organisations whose approvals, approved services or agreements have changed.
+
+        Also those whose kind, country or parents have.
 
         EVERY_VETTED_ORGANIZATION stands for all, when an agreement of all has changed. After the start these
         are all organisations.

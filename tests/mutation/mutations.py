@@ -366,6 +366,20 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        name="an organisation accepts an offer that the consent does not cover any more",
+        edits=(
+            Edit(
+                path="services/routing/domain/lifecycle.py",
+                old="    elif not context.has_consent(referral, offer):\n",
+                new="    elif False:\n",
+            ),
+        ),
+        tests=(
+            "tests/unit/services/routing/domain/test_changed_organizations.py::"
+            "test_acceptance_of_an_organization_that_the_consent_does_not_cover_is_refused",
+        ),
+    ),
+    Mutation(
         name="a fact that is dated ahead takes effect",
         edits=(
             Edit(

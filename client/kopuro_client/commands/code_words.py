@@ -98,6 +98,11 @@ _REASONS: Final[Mapping[str, Texts]] = {
         "соглашение отправителя с организацией закончилось",
         "жөнөтүүчүнүн уюм менен макулдашуусу аяктады",
     ),
+    "organization_changed": (
+        "the organisation's record changed, and the referral may not go to it",
+        "запись организации изменилась, и направление больше нельзя ей передать",
+        "уюмдун жазуусу өзгөрдү, жолдомону ага мындан ары берүүгө болбойт",
+    ),
     "report_overdue": ("the report was overdue", "отчёт просрочен", "отчёттун мөөнөтү өткөн"),
     "moved_on": (
         "a coordinator moved the referral on",

@@ -224,6 +224,11 @@ TRIGGERS: Final[Mapping[str, Texts]] = {
         "соглашение отправителя с запрошенной организацией закончилось",
         "жөнөтүүчүнүн суралган уюм менен макулдашуусу аяктады",
     ),
+    "organization_changed": (
+        "the record of the organisation that was asked changed",
+        "запись запрошенной организации изменилась",
+        "суралган уюмдун жазуусу өзгөрдү",
+    ),
     "placed_by_coordinator": (
         "a coordinator chose the organisation",
         "организацию выбрал координатор",

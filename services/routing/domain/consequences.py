@@ -16,6 +16,7 @@ from services.routing.domain.offer import (
     ACCEPTOR_SUSPENDED,
     AGREEMENT_ENDED,
     APPROVAL_ENDED,
+    ORGANIZATION_CHANGED,
     ORGANIZATION_SUSPENDED,
     Offer,
 )
@@ -55,7 +56,14 @@ CONCERN_PERSON = tuple(reason for reason, found in CONSEQUENCES.items() if found
 _NONE = Consequence()
 # The reasons of a revocation that say nothing about the offer's holder.
 _SAY_NOTHING = frozenset(
-    {ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED, ACCEPTOR_SUSPENDED, APPROVAL_ENDED, AGREEMENT_ENDED}
+    {
+        ACCEPTED_ELSEWHERE,
+        ORGANIZATION_SUSPENDED,
+        ACCEPTOR_SUSPENDED,
+        APPROVAL_ENDED,
+        AGREEMENT_ENDED,
+        ORGANIZATION_CHANGED,
+    }
 )
 # The states of an offer whose reason the organisation itself gave.
 _GIVEN = frozenset({OfferState.declined, OfferState.returned})
@@ -93,8 +101,9 @@ def asked_before(referral: Referral) -> frozenset[str]:
     An offer that was revoked because another organisation accepted first says nothing about its holder: when
     the acceptor hands the referral back, the holder is asked again. So is an organisation that was suspended
     meanwhile, once it is readmitted, one whose service lost its approval, once the service is approved again,
-    and one whose agreement with the sender ended, once there is another. An organisation that was asked about
-    the whole referral counts as asked about each part of it.
+    one whose agreement with the sender ended, once there is another, and one whose record changed, once it
+    has changed back. An organisation that was asked about the whole referral counts as asked about each part
+    of it.
     """
     before = referral.part.asked if referral.part is not None else ()
     return (

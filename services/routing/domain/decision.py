@@ -41,6 +41,7 @@ class Trigger(StrEnum):
     organization_suspended = "organization_suspended"
     approval_ended = "approval_ended"
     agreement_ended = "agreement_ended"
+    organization_changed = "organization_changed"
     placed_by_coordinator = "placed_by_coordinator"
     moved_on_by_coordinator = "moved_on_by_coordinator"
     place_may_be_free = "place_may_be_free"

@@ -15,6 +15,7 @@ from services.routing.domain.offer import (
     ACCEPTED_ELSEWHERE,
     AGREEMENT_ENDED,
     APPROVAL_ENDED,
+    ORGANIZATION_CHANGED,
     ORGANIZATION_SUSPENDED,
 )
 from services.routing.domain.offer_closing import MOVED_ON, NO_ANSWER, REPORT_OVERDUE
@@ -34,6 +35,7 @@ REASONS: Final[Mapping[OfferState, tuple[str, ...]]] = {
         ORGANIZATION_SUSPENDED,
         APPROVAL_ENDED,
         AGREEMENT_ENDED,
+        ORGANIZATION_CHANGED,
         MOVED_ON,
         REPORT_OVERDUE,
         CONSENT_REVOKED,

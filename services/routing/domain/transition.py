@@ -42,6 +42,8 @@ class TransitionContext:
     is_approved: Callable[[Referral, Offer], bool]
     # Whether agreements still let the sender disclose the referral to the offer's holder.
     has_agreement: Callable[[Referral, Offer], bool]
+    # Whether the person's consent still covers the offer's holder.
+    has_consent: Callable[[Referral, Offer], bool]
     # Another referral by its id as it is now, None if unknown. The ones that the given facts refer onward are
     # known, and those that a split has linked with the given referrals.
     referral: Callable[[str], Referral | None] = lambda _: None

@@ -21,6 +21,7 @@ from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
 from services.routing.domain.open_agreement import has_agreement
 from services.routing.domain.open_approval import is_approved
+from services.routing.domain.open_consent import has_consent
 from services.routing.domain.parts import parts_of
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
@@ -184,6 +185,7 @@ class RoutingTransactions:
             has_agreement=lambda referral, offer: has_agreement(
                 referral, offer, self._network.directory, now.date()
             ),
+            has_consent=lambda referral, offer: has_consent(referral, offer, self._network.directory),
         )
 
     def consider(self, referral: Referral, now: dt.datetime, organization: str | None) -> Decision:

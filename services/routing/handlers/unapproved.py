@@ -1,4 +1,7 @@
-"""The end of open offers whose holders are no longer approved for their referrals, or lack an agreement."""
+"""The end of open offers whose holders may not have their referrals any more.
+
+They are no longer approved, or lack an agreement, or the person's consent does not cover them any more.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,11 @@ from typing import Final
 
 from contracts.organization import EVERY_VETTED_ORGANIZATION
 from runtime.storage.database import Database
-from services.routing.domain.standing import revoke_unapproved, revoke_without_agreement
+from services.routing.domain.standing import (
+    revoke_unapproved,
+    revoke_without_agreement,
+    revoke_without_consent,
+)
 from services.routing.handlers.transactions import RoutingTransactions
 from services.routing.live_directory import LiveDirectory
 from services.routing.ports import ReferralStore
@@ -22,7 +29,7 @@ SETTLED_AFTER: Final = dt.timedelta(seconds=10)
 
 
 class UnapprovedOffers:
-    """Looks at the open offers of organisations whose approvals or agreements have changed.
+    """Looks at open offers of organisations whose approvals, agreements, kind, country or parents changed.
 
     Not safe for concurrent calls. An agreement that begins or ends with a day counts as changed then. After
     the start all organisations are looked up, so a crash delays the effect and loses nothing. They are looked
@@ -105,11 +112,13 @@ class UnapprovedOffers:
             id_
             for id_, referral in known.items()
             if not all(
-                context.is_approved(referral, offer) and context.has_agreement(referral, offer)
+                context.is_approved(referral, offer)
+                and context.has_agreement(referral, offer)
+                and context.has_consent(referral, offer)
                 for offer in referral.open_offers
             )
         ]
-        steps = [revoke_unapproved, revoke_without_agreement]
+        steps = [revoke_unapproved, revoke_without_agreement, revoke_without_consent]
         self._transactions.change(dict.fromkeys(wanted, steps), now)
         if len(ids) == limit:
             self._after = ids[-1]

@@ -113,6 +113,7 @@ RICH: Final = {
             "organization_suspended",
             "approval_ended",
             "agreement_ended",
+            "organization_changed",
             "moved_on",
         )
     ],

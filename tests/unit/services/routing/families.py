@@ -15,6 +15,7 @@ from services.routing.domain.lifecycle import apply
 from services.routing.domain.observation import NOTHING_OBSERVED
 from services.routing.domain.open_agreement import has_agreement
 from services.routing.domain.open_approval import is_approved
+from services.routing.domain.open_consent import has_consent
 from services.routing.domain.parts import Part, parts_of
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
@@ -68,6 +69,7 @@ class Families:
             has_agreement=lambda referral, offer: has_agreement(
                 referral, offer, self.directory, self.now.date()
             ),
+            has_consent=lambda referral, offer: has_consent(referral, offer, self.directory),
             referral=self.referrals.get,
             parts=parts,
         )

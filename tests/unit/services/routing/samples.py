@@ -33,6 +33,7 @@ from services.routing.domain.observation import NOTHING_OBSERVED, Observation, S
 from services.routing.domain.offered_service import OfferedService
 from services.routing.domain.open_agreement import has_agreement
 from services.routing.domain.open_approval import is_approved
+from services.routing.domain.open_consent import has_consent
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.referral_circumstances import circumstances_of
@@ -200,6 +201,7 @@ class ReferralDriver:
             has_agreement=lambda referral, offer: has_agreement(
                 referral, offer, self.directory, self.now.date()
             ),
+            has_consent=lambda referral, offer: has_consent(referral, offer, self.directory),
         )
 
     def can_submit(self, organization: str) -> bool:

@@ -8,13 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from contracts.facts import AgreementChanged, AnswerRefused, Fact, OfferRevoked
-from contracts.organization import Agreement
+from contracts.codes import OrganizationKind
+from contracts.facts import AgreementChanged, AnswerRefused, Fact, OfferRevoked, OrganizationChanged
+from contracts.organization import Agreement, Organization
 from contracts.records import plain
 from runtime.identifiers import new_id
 from runtime.messaging.replica import ReplicaRecord
 from services.routing.handlers import unapproved
-from tests.unit.services.routing.samples import NOW, SENDER, agreement
+from tests.unit.services.routing.samples import NOW, SENDER, agreement, organization
 from tests.unit.services.routing.workbench import Workbench, accepted_by, opened, submitted, workbench
 
 TODAY = NOW.date()
@@ -126,3 +127,33 @@ def test_acceptance_that_is_read_after_the_end_releases_nothing(bench: Workbench
     assert revoked(published) == {offer.offer_id}
     assert sum(isinstance(fact, AnswerRefused) for fact in published) == 1
     assert not any(fact.routing_key == "offer.accepted" for fact in published)
+
+
+def test_offers_of_branches_end_when_their_parent_becomes_a_consulate(bench: Workbench) -> None:
+    """The consent gave no opt-in."""
+    absorb_records(bench, organization("ru.top"), organization("ru.one", parent="ru.top"))
+    sweep(bench)
+    offers = opened(bench.take(*(submitted(new_id()) for _ in range(6))))
+    lost = {offer.offer_id for offer in offers if offer.organization == "ru.one"}
+    assert lost
+    absorb_records(bench, organization("ru.top", kind=OrganizationKind.consular_representative))
+    published = sweep(bench)
+    found = [fact for fact in published if isinstance(fact, OfferRevoked)]
+    assert {fact.offer_id for fact in found} == lost
+    assert {fact.reason for fact in found} == {"organization_changed"}
+
+
+def absorb_records(bench: Workbench, *organizations: Organization) -> None:
+    """Load these records, and no agreement."""
+    version = bench.network.directory.version
+    bench.network.absorb(
+        [
+            ReplicaRecord(
+                type=OrganizationChanged.type,
+                key=one.id,
+                change=version + n,
+                data={"revision": version + n, "organization": plain(one)},
+            )
+            for n, one in enumerate(organizations, 1)
+        ]
+    )

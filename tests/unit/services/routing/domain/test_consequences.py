@@ -22,6 +22,7 @@ from services.routing.domain.offer import (
     ACCEPTED_ELSEWHERE,
     AGREEMENT_ENDED,
     APPROVAL_ENDED,
+    ORGANIZATION_CHANGED,
     ORGANIZATION_SUSPENDED,
 )
 from tests.support.events import message_of
@@ -139,7 +140,8 @@ def test_second_decline_is_final_unless_it_is_for_lack_of_capacity_too() -> None
 
 
 @pytest.mark.parametrize(
-    "reason", [ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED, APPROVAL_ENDED, AGREEMENT_ENDED]
+    "reason",
+    [ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED, APPROVAL_ENDED, AGREEMENT_ENDED, ORGANIZATION_CHANGED],
 )
 def test_lost_offer_leaves_the_earlier_decline_for_lack_of_capacity(reason: str) -> None:
     """The organisation lost its second offer through no act of its own: it may be asked again."""

@@ -76,6 +76,7 @@ from services.routing.domain.offer import ACCEPTED_ELSEWHERE, Offer
 from services.routing.domain.offer_closing import AFTER_ACCEPTANCE
 from services.routing.domain.open_agreement import has_agreement
 from services.routing.domain.open_approval import is_approved
+from services.routing.domain.open_consent import has_consent
 from services.routing.domain.open_offers import ask_again
 from services.routing.domain.parts import parts_of
 from services.routing.domain.policy import FullFor, RoutingPolicy
@@ -201,6 +202,7 @@ class NetworkWalk(RuleBasedStateMachine):
             has_agreement=lambda referral, offer: has_agreement(
                 referral, offer, self.directory, self.now.date()
             ),
+            has_consent=lambda referral, offer: has_consent(referral, offer, self.directory),
             referral=self.referrals.get,
             parts=lambda referral: parts_of(self.given(referral)),
         )

@@ -45,11 +45,16 @@ from services.routing.domain.decision import Decision
 from services.routing.domain.fairness import Fairness
 from services.routing.domain.open_agreement import has_agreement
 from services.routing.domain.open_approval import is_approved
+from services.routing.domain.open_consent import has_consent
 from services.routing.domain.places import OffersPerSender
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.recomputation import made_again
 from services.routing.domain.referral import Referral
-from services.routing.domain.standing import revoke_unapproved, revoke_without_agreement
+from services.routing.domain.standing import (
+    revoke_unapproved,
+    revoke_without_agreement,
+    revoke_without_consent,
+)
 from services.routing.domain.transition import Transition
 from tests.long_run import times
 from tests.support.walks import quarters_of
@@ -70,9 +75,7 @@ from tests.unit.services.routing.samples import NOW, SENDER, agreement, consent,
 
 WALKS = settings(max_examples=times(60, 250), stateful_step_count=25, deadline=None, derandomize=True)
 TRAFFICKING = "protection.trafficking"
-# ru.three is a branch of ru.two, and ru.four of a consulate in some walks.
 PARENTS = {"ru.three": "ru.two"}
-CONSULATE = "kg.consulate"
 wanted = st.sampled_from(
     [
         (LEGAL,),
@@ -103,10 +106,6 @@ class TrustWalk(NetworkWalk):
         # Keyed by referral: which alerts about it are open.
         self.alerts = defaultdict[str, set[str]](set)
         self.kind = OrganizationKind.ngo
-        consulate = replace(
-            organization(CONSULATE, kind=OrganizationKind.consular_representative), services=()
-        )
-        self.directory.put_organization(consulate)
         self.directory.put_agreement(agreement(disclosure=DisclosureClass.sensitive))
         for name in NAMES:
             self.admit(organization(name, service(needs=self.met[name])))
@@ -119,7 +118,7 @@ class TrustWalk(NetworkWalk):
         super().admit(
             replace(
                 known,
-                kind=self.kind if known.id == "ru.four" else known.kind,
+                kind=self.kind if known.id == "ru.two" else known.kind,
                 parent=PARENTS.get(known.id),
                 approved_services=(approval,) if known.id in self.approved else (),
             )
@@ -177,12 +176,15 @@ class TrustWalk(NetworkWalk):
     def _day(self, days: int | None) -> dt.date | None:
         return None if days is None else self.now.date() + dt.timedelta(days=days)
 
-    @rule(kind=st.sampled_from([OrganizationKind.ngo, OrganizationKind.consular_representative]))
-    def change_kind(self, kind: OrganizationKind) -> None:
+    @rule(kind=st.sampled_from([OrganizationKind.ngo, OrganizationKind.state_body]), at_once=st.booleans())
+    def change_kind(self, kind: OrganizationKind, at_once: bool) -> None:
+        """ru.two, of which ru.three is a branch, becomes a state body, or one no longer."""
         self.kind = kind
-        (offered,) = self.directory.offered_services_of("ru.four")
-        self.admit(organization("ru.four", offered.service, vetting=self.vetting["ru.four"]))
-        self.tick()
+        for name in ("ru.two", "ru.three"):
+            (offered,) = self.directory.offered_services_of(name)
+            self.admit(organization(name, offered.service, vetting=self.vetting[name]))
+        if at_once:
+            self.tick()
 
     @rule(name=receivers)
     def rename_service(self, name: str) -> None:
@@ -247,7 +249,7 @@ class TrustWalk(NetworkWalk):
         chosen = consent(
             several_organizations=len(needs) > 1,
             excluded_organizations=() if excluded is None else (excluded,),
-            opt_in_kinds=(OrganizationKind.consular_representative,) if opted else (),
+            opt_in_kinds=(OrganizationKind.state_body,) if opted else (),
         )
         stated = facts(urgency=urgency, needs=needs, consent=chosen)
         self.apply(ReferralSubmitted(referral_id=referral_id, sender=by, facts=stated), referral_id)
@@ -298,7 +300,7 @@ class TrustWalk(NetworkWalk):
         if self.reviewed is not None and self.reviewed[0] != self.now.date():
             self._concerned(self.directory.parties_concerned_between(self.reviewed[0], self.now.date()))
         for referral_id in list(self.referrals):
-            for step in (revoke_unapproved, revoke_without_agreement):
+            for step in (revoke_unapproved, revoke_without_agreement, revoke_without_consent):
                 self.take(step(self.referrals[referral_id], self.context()))
         super().tick()
 
@@ -318,6 +320,7 @@ class TrustWalk(NetworkWalk):
                     assert self.directory.in_good_standing(fact.organization)
                     assert has_agreement(after, offer, self.directory, self.now.date())
                     assert is_approved(offer, self.given(after))
+                    assert has_consent(after, offer, self.directory)
                 case ReferralUnplaced() | ReferralOverdue():
                     self.alerts[after.id].add(fact.type)
         for closed in closed_alerts(before, after, None):
