@@ -76,8 +76,11 @@ class OfferExpired(Fact):
 @fact("offer.revoked")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfferRevoked(Fact):
-    """reason: why the network revoked the offer. `conflict_of_interest`, `person_prefers_another`: for this
-    reason the organisation declined another part of the same referral, or handed it back.
+    """reason: why the network revoked the offer. `agreement_ended`: no agreement lets the sender disclose the
+    referral to the organisation any more. `organization_changed`: the referral may not go to the organisation
+    any more, because its kind, country or parent has changed. `conflict_of_interest`,
+    `person_prefers_another`: for this reason the organisation declined another part of the same referral, or
+    handed it back.
     """
 
     referral_id: ReferralId
@@ -94,6 +97,8 @@ class OfferRevoked(Fact):
                 "failed",
                 "organization_suspended",
                 "approval_ended",
+                "agreement_ended",
+                "organization_changed",
                 "moved_on",
                 "conflict_of_interest",
                 "person_prefers_another",

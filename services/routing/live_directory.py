@@ -53,6 +53,11 @@ def _approved(organization: Organization) -> tuple[object, ...]:
     return organization.approved_services, [service.id for service in organization.services]
 
 
+def _seen_by_consent(organization: Organization) -> tuple[object, ...]:
+    """Return what `open_consent.has_consent` reads of the record."""
+    return organization.kind, organization.country, organization.parent
+
+
 class LiveDirectory:
     """The directory and the observations that every decision reads.
 
@@ -75,7 +80,7 @@ class LiveDirectory:
         # services covered before.
         self._amending = threading.Lock()
         self._amended: dict[str, Reach] = {}
-        # Organisations whose approvals may have ended since the last `take_disapproved`.
+        # Organisations whose approvals or agreements may have ended since the last `take_disapproved`.
         self._disapproved: set[str] = set()
         # Referrals that have begun to seek since the last `take_begun_to_seek`.
         self._begun_to_seek: dict[str, DecisionBasis] = {}
@@ -130,10 +135,14 @@ class LiveDirectory:
                     disapproved.add(entry.id)
                 reach = NO_REACH if before is None else self.directory.reach_of(entry.id)
                 self.directory.put_organization(entry, record.data["revision"])
+                if before is not None and _seen_by_consent(before) != _seen_by_consent(entry):
+                    disapproved |= self.directory.with_branches({entry.id})
                 _add_reach(amended, entry.id, reach)
             elif entry is not None:
                 earlier = self.directory.agreement(entry.id)
                 self.directory.put_agreement(entry)
+                if earlier is not None and earlier != entry:
+                    disapproved.update(earlier.parties)
                 for party in (*entry.parties, *(() if earlier is None else earlier.parties)):
                     _add_reach(amended, party, NO_REACH)
             gives_way = gives_way and record.change == self.directory.version + 1
@@ -225,9 +234,12 @@ class LiveDirectory:
         return begun
 
     def take_disapproved(self) -> set[str]:
-        """Return and forget the organisations whose approvals, or approved services, have changed.
+        """Return and forget the organisations whose approvals, approved services or agreements have changed.
 
-        After the start these are all organisations.
+        Also those whose kind, country or parents have.
+
+        EVERY_VETTED_ORGANIZATION stands for all, when an agreement of all has changed. After the start these
+        are all organisations.
         """
         with self._amending:
             disapproved, self._disapproved = self._disapproved, set()

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 
 from tests.simulation.seeds import failure_of, remember
+from tests.simulation.story import WIDE
 
 _AT_ONCE = 50
 
@@ -33,6 +34,8 @@ def main(arguments: list[str]) -> int:
     began, failed = time.monotonic(), 0
     stop = chosen.first + chosen.seeds
     spans = [range(n, min(n + _AT_ONCE, stop)) for n in range(chosen.first, stop, _AT_ONCE)]
+    # Every other one has stories of the wider kind.
+    spans[1::2] = [range(span.start + WIDE, span.stop + WIDE) for span in spans[1::2]]
     try:
         with ProcessPoolExecutor(chosen.workers, initializer=_settle) as workers:
             for failures in workers.map(_tell, spans):

@@ -14,8 +14,12 @@ from typing import Any
 import orjson
 from sqlalchemy import select
 
-from contracts.facts import NoteDelivered, ReferralAcceptorSuspended
+from contracts.facts import AgreementChanged, NoteDelivered, ReferralAcceptorSuspended
+from contracts.organization import Agreement, Organization
+from contracts.part_id import part_id
+from contracts.records import dump, read
 from contracts.topology import CASES, EVENTS, RECEIPTS
+from runtime.messaging.replica import ReplicaRecord
 from services.audit.adapters.tables import ENTRIES
 from services.audit.log.domain.entry import organizations_of
 from services.audit.log.handlers.receipts import RECEIPTED
@@ -25,8 +29,13 @@ from services.delivery.domain.recipients import COORDINATORS, RECIPIENTS, recipi
 from services.intake.adapters.tables import OFFERS as INTAKE_OFFERS
 from services.intake.adapters.tables import SUBMISSIONS
 from services.routing.adapters.store import SqlReferralStore
-from services.routing.adapters.tables import OFFERS, REFERRALS
+from services.routing.adapters.stored_decisions import SqlStoredDecisions
+from services.routing.adapters.tables import DECISIONS, OFFERS, REFERRALS
+from services.routing.domain.coordination_queue import QueueFilter, QueueKind
 from services.routing.domain.open_offers import TOP_UP_EVERY
+from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.recomputation import DirectoryChange, DirectoryStates
+from services.routing.domain.stored_decision import DecisionSources
 from services.vault.adapters.tables import ANSWERS, CUSTODIES, HELD_NOTES, SEALED_CASES
 from services.vault.adapters.transit_keys import SqlTransitKeyStore
 from services.vault.ports import KeyKind
@@ -38,6 +47,7 @@ from tests.simulation.referral_rules import (
     ACCEPTANCE_ENDS,
     CLOSED,
     HELD,
+    chains_lead_to_new_organizations,
     demand_adds_up,
     held_adds_up,
     observations_add_up,
@@ -79,12 +89,15 @@ def check(
     assert isinstance(routing, Routing)
     referrals_match_facts(databases["routing"], history, referrals, routing.suspended, now)
     offers_follow_the_rules(history, routing.begins)
+    chains_lead_to_new_organizations(history)
     observations_add_up(databases["routing"], history)
     demand_adds_up(databases["routing"], referrals)
     withdrawn_adds_up(databases["routing"], referrals)
     held_adds_up(databases["routing"], referrals)
     _routing_remembers_what_is_written(services["routing"])
     no_unplaced_referral_has_a_candidate(routing, now)
+    everyone_is_awaited(routing, now)
+    decisions_are_made_again(routing)
     _custody_follows_the_referral(databases, history, referrals)
     _mailboxes_hold_each_fact_once(databases["delivery"], history, referrals)
     vault = services["vault"]
@@ -121,9 +134,16 @@ def _everything_admitted_is_known(
         row.referral_id for row in rows_of(databases["intake"], SUBMISSIONS, key="referral_id").values()
     }
     assert partners.referrals.keys() <= submitted, "a referral that was admitted is not on record"
-    assert referrals.keys() == submitted, "routing knows other referrals than were admitted"
+    parts = {id_ for id_, referral in referrals.items() if referral.part_of is not None}
+    assert referrals.keys() - parts == submitted, "routing knows other referrals than were admitted"
+    assert parts == {
+        part_id(whole.id, position)
+        for whole in referrals.values()
+        for position in range(1, (whole.parts or 0) + 1)
+    }, "a part is missing, or belongs to no referral"
     for referral in referrals.values():
-        assert referral.status in {"offered", "unplaced"} | HELD | CLOSED, f"{referral.id}: {referral.status}"
+        allowed = {"offered", "unplaced", "split"} | HELD | CLOSED
+        assert referral.status in allowed, f"{referral.id}: {referral.status}"
     noted = rows_of(databases["intake"], INTAKE_OFFERS).keys()
     assert noted == rows_of(databases["routing"], OFFERS).keys(), (
         "intake knows other offers than routing made"
@@ -132,8 +152,12 @@ def _everything_admitted_is_known(
 
 def _every_submission_has_one_consequence(history: Sequence[PublishedFact]) -> None:
     by_cause: dict[str, list[str]] = defaultdict(list)
+    about = {one.message.id: one.message.partition_key for one in history}
     for one in history:
-        by_cause[one.message.causation_id or ""].append(one.fact)
+        cause = one.message.causation_id or ""
+        # The referrals that a split has linked with this one follow it.
+        if about.get(cause) in (None, one.message.partition_key):
+            by_cause[cause].append(one.fact)
     for one in history:
         if expected := _CONSEQUENCES.get(one.fact):
             causes = [one.message.id]
@@ -204,6 +228,74 @@ def _is_topped_up_soon(referral: Any, now: dt.datetime) -> bool:
     return is_short and now < referral.due_at <= now + TOP_UP_EVERY
 
 
+def everyone_is_awaited(routing: Routing, now: dt.datetime) -> None:
+    """Each open referral has an open offer, a time at which something is due, or a place in a queue."""
+    store = SqlReferralStore()
+    with routing.database.read() as transaction:
+        queued = {
+            one.id
+            for kind in QueueKind
+            for one in store.coordination_page(transaction, kind, now, QueueFilter(), after=None, limit=1_000)
+        }
+    offered = {
+        offer.referral_id for offer in rows_of(routing.database, OFFERS).values() if offer.state == "open"
+    }
+    referrals = rows_of(routing.database, REFERRALS)
+    for referral in referrals.values():
+        if referral.status == "split":
+            open_parts = [one for one in referrals.values() if one.part_of == referral.id]
+            assert any(one.status not in CLOSED for one in open_parts), f"nobody acts on {referral.id}"
+        elif referral.status not in CLOSED:
+            is_awaited = referral.id in queued | offered or referral.due_at is not None
+            assert is_awaited, f"nobody acts on {referral.id}, which is {referral.status}"
+            assert referral.status != "unplaced" or referral.id in queued, f"{referral.id} is in no queue"
+
+
+def _entry_of(record: ReplicaRecord) -> Organization | Agreement:
+    """Return the organisation or the agreement of a record."""
+    if record.type == AgreementChanged.type:
+        return read(Agreement, record.data["agreement"])
+    return read(Organization, record.data["organization"])
+
+
+def decisions_are_made_again(routing: Routing) -> None:
+    """Each stored decision follows from its record, its policy and the directory of its version.
+
+    Whatever policies were applied, processes killed and organisations suspended in between.
+    """
+    entries = {record.change: record for record in routing.changes}
+    states = DirectoryStates(
+        [
+            DirectoryChange(
+                change=one.change,
+                type=one.type,
+                key=one.key,
+                revision=one.data.get("revision", 0),
+                digest=None,
+            )
+            for one in routing.changes
+        ],
+        lambda change: _entry_of(entries[change.change]),
+    )
+    stored = SqlStoredDecisions()
+    with routing.database.read() as transaction:
+        policies = {RoutingPolicy().version: RoutingPolicy(), **stored.policies(transaction)}
+        sources = DecisionSources(
+            referral_of=lambda id_: stored.referral(transaction, id_),
+            policies=lambda: policies,
+            directory_at=states.at,
+        )
+        found = [
+            decision
+            for id_ in transaction.execute(select(DECISIONS.c.id)).scalars().all()
+            if (decision := stored.decision(transaction, id_)) is not None
+        ]
+        for decision in sorted(found, key=lambda one: (one.version, one.id)):
+            if not decision.is_erased:
+                again = dump(sources.again(decision))
+                assert again == decision.record, f"decision {decision.id} does not follow from its record"
+
+
 def _custody_follows_the_referral(
     databases: Mapping[str, MemoryDatabase], history: Sequence[PublishedFact], referrals: Mapping[str, Any]
 ) -> None:
@@ -241,7 +333,7 @@ def _custody_follows_the_referral(
         else:
             expected = "held" if referral.acceptor is None else "released"
             assert state == expected, f"{referral.id} is {referral.status}, its case {state}"
-            assert referral.id in sealed, f"the case of {referral.id} is lost"
+            assert (referral.part_of or referral.id) in sealed, f"the case of {referral.id} is lost"
             assert (letter and letter.organization) == referral.acceptor, (
                 f"the case of {referral.id} lies elsewhere"
             )

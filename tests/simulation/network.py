@@ -23,6 +23,7 @@ KINDS: Mapping[str, OrganizationKind] = {
     "ru.agency": OrganizationKind.state_body,
 }
 COORDINATOR = "kg.coordinator"
+WAGES, SHELTER = "legal.wage_claim", "basic_needs.shelter"
 _CASE = {"name": "Адинай", "phones": ["+996555000111"], "narrative": "Зарплата за три месяца."}
 
 

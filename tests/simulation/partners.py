@@ -7,7 +7,7 @@ offer was closed. A message that was read and not acknowledged is read again, an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from random import Random
 from typing import Any
 
@@ -39,7 +39,7 @@ from services.intake.domain.command import (
     WithdrawReferral,
 )
 from services.intake.handlers import Command
-from tests.simulation.network import COORDINATOR, RECEIVERS, SENDERS, the_network
+from tests.simulation.network import COORDINATOR, RECEIVERS, SENDERS, SHELTER, WAGES, the_network
 from tests.simulation.services import Delivery, Intake, Routing
 from tests.simulation.virtual_time import VirtualTime
 from tests.unit.services.routing.samples import consent, facts
@@ -59,13 +59,19 @@ class Intent:
 
 @dataclass
 class Partners:
-    """admitted: intake's response by the key of the intent."""
+    """admitted: intake's response by the key of the intent. onward: decides which acceptors refer onward.
+    splits: decides which referrals have two needs.
+
+    referrals: by id, those of the senders and onward ones.
+    """
 
     random: Random
     time: VirtualTime
     intake: Intake
     routing: Routing
     delivery: Delivery
+    onward: Random | None = None
+    splits: Random | None = None
     admitted: dict[str, str] = field(default_factory=dict)
     referrals: dict[str, ReferralSubmission] = field(default_factory=dict)
     intents: list[Intent] = field(default_factory=list)
@@ -90,6 +96,9 @@ class Partners:
                 excluded_organizations=tuple(r for r in RECEIVERS if random.random() < 0.15),
             ),
         )
+        if to is None and self.splits is not None and self.splits.random() < 0.7:
+            needs = self.splits.choice([(WAGES, SHELTER), (SHELTER, WAGES)])
+            said = replace(said, needs=needs, consent=replace(said.consent, several_organizations=True))
         values = {item.name: getattr(said, item.name) for item in fields(said)}
         submission = ReferralSubmission(**values, case=case)
         self._want(random.choice(SENDERS), submission, "")
@@ -127,8 +136,11 @@ class Partners:
                 if chance < 0.5:
                     self._want(organization, AcceptOffer(), data["offer_id"])
                 elif chance < 0.75:
+                    reasons = [DeclineReason.no_capacity, DeclineReason.language]
+                    if self.splits is not None:
+                        reasons.append(DeclineReason.conflict_of_interest)
                     decline = DeclineOffer(
-                        reason=random.choice([DeclineReason.no_capacity, DeclineReason.language]),
+                        reason=random.choice(reasons),
                         note=the_network().notes[data["sender"]] if chance < 0.6 else None,
                     )
                     self._want(organization, decline, data["offer_id"])
@@ -155,6 +167,8 @@ class Partners:
                     )
                 if chance > 0.93:
                     self._want(organization, RevokeConsent(), referral)
+                if self.onward is not None and self.onward.random() < 0.5:
+                    self._want_to_refer_onward(organization, referral, self.onward)
             case "kopuro.offer.accepted.v1" | "kopuro.offer.declined.v1" | "kopuro.referral.progressed.v1":
                 if organization in SENDERS and chance < 0.12:
                     self._want(
@@ -163,8 +177,17 @@ class Partners:
                 elif organization in SENDERS and chance < 0.2:
                     self._want(organization, RevokeConsent(), referral)
                 elif chance > 0.95:
-                    receiver = data["organization"] if organization in SENDERS else data["sender"]
+                    receiver = data["organization"] if organization == data["sender"] else data["sender"]
                     self._want(organization, AddNote(note=the_network().notes[receiver]), referral)
+
+    def _want_to_refer_onward(self, organization: str, earlier: str, random: Random) -> None:
+        """The acceptor refers the person onward, seldom to a named organisation."""
+        network = the_network()
+        to = random.choice(RECEIVERS) if random.random() < 0.2 else None
+        said = facts(urgency=random.choice(list(Urgency)), to=to)
+        values = {item.name: getattr(said, item.name) for item in fields(said)}
+        case = network.case if to is None else network.cases[to]
+        self._want(organization, ReferralSubmission(**values, case=case, onward_from=earlier), "")
 
     def change_mind(self) -> None:
         """A sender withdraws a referral, possibly before it has received any message about it."""

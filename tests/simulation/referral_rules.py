@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from contracts.codes import CONSENT_REVOKED, OPT_IN_KINDS
+from contracts.codes import CONSENT_REVOKED, OPT_IN_KINDS, DeclineReason, InterventionReason
 from contracts.facts import ReferralAcceptorSuspended
 from services.routing.adapters.tables import (
     DEMAND,
@@ -22,9 +22,11 @@ from services.routing.adapters.tables import (
     WITHDRAWN_OFFERS,
 )
 from services.routing.consumer_lag import ANSWERS_UNDER_WAY
+from services.routing.domain.chain import LONGEST_CHAIN
 from services.routing.domain.ending import FAILED, WITHDRAWN
 from services.routing.domain.lifecycle import ACCEPTOR_BARRED
 from services.routing.domain.offer import ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED
+from services.routing.domain.offer_closing import MOVED_ON
 from services.routing.domain.withdrawn_offers import LONGEST, counted_at
 from tests.simulation.databases import MemoryDatabase
 from tests.simulation.network import KINDS
@@ -64,8 +66,21 @@ class _Replayed:
             and self.status in CLOSED
         ):
             return  # the person withdrew the consent after the end, which stays as it was
+        if one.fact == "referral.referred_onward" and self.status == "completed":
+            assert self.acceptor == one.data["organization"], "referred onward by another organisation"
+            return  # the acceptor refers the person onward when its own work is done
         assert self.status not in CLOSED, f"{one.fact} after it was {self.status}"
         match one.fact:
+            case "referral.split":
+                assert not self.open_offers, "split while somebody is asked"
+                assert self.acceptor is None, "split while somebody has it"
+                self.status = "split"
+            case "referral.rejoined":
+                assert self.status == "split", f"rejoined while {self.status}"
+                self.status = "unplaced"
+            case "referral.referred_onward":
+                assert self.status in HELD, f"referred onward while {self.status}"
+                assert self.acceptor == one.data["organization"], "referred onward by another organisation"
             case "offer.opened":
                 self.status = "offered"
                 self.open_offers.add(one.data["offer_id"])
@@ -177,7 +192,11 @@ def offers_follow_the_rules(history: Sequence[PublishedFact], begins: Mapping[st
 
     begins: the days from which organisations have an agreement, if they have not always had one.
     """
-    submitted = {o.message.partition_key: o.data["facts"] for o in history if o.fact == "referral.submitted"}
+    begins_with = ("referral.submitted", "part.opened")
+    submitted = {o.message.partition_key: o.data["facts"] for o in history if o.fact in begins_with}
+    whole_of = {o.data["referral_id"]: o.data["part_of"] for o in history if o.fact == "part.opened"}
+    parts_of: dict[str, tuple[str, ...]] = {}
+    refused_person: set[tuple[str, str]] = set()  # (whole referral, organisation)
     messages = {one.message.id: one for one in history}
     opened: dict[str, PublishedFact] = {}
     ended: set[str] = set()  # offers that no answer can change any more
@@ -185,7 +204,14 @@ def offers_follow_the_rules(history: Sequence[PublishedFact], begins: Mapping[st
     asked: set[tuple[str, str]] = set()
     for one in history:
         cause = messages.get(one.message.causation_id or "")
+        key = one.message.partition_key
+        whole = whole_of.get(key, key)
+        if one.fact == "referral.split":
+            parts_of[key] = tuple(one.data["parts"])
+        if one.data.get("reason") == DeclineReason.conflict_of_interest and one.fact == "offer.declined":
+            refused_person.add((whole, one.data["organization"]))
         if one.fact == "offer.opened":
+            assert (whole, one.data["organization"]) not in refused_person, "asked about a person again"
             opened[one.data["offer_id"]] = one
             _may_be_asked(one.data["organization"], submitted[one.message.partition_key]["consent"])
             place = one.message.partition_key, one.data["organization"]
@@ -218,11 +244,51 @@ def offers_follow_the_rules(history: Sequence[PublishedFact], begins: Mapping[st
             assert cause is not None
             late = cause.message.time > dt.datetime.fromisoformat(refused.data["deadline"])
             stranger = cause.data["organization"] != refused.data["organization"]
-            lost = one.data["offer_id"] in ended or one.message.partition_key in taken
+            # Once a part has an acceptor or has ended, no acceptance of the whole takes effect.
+            family = (key, *parts_of.get(key, ()))
+            lost = one.data["offer_id"] in ended or any(id_ in taken for id_ in family)
             barred = one.data["problem"]["detail"] == ACCEPTOR_BARRED
             assert late or stranger or lost or barred, "an answer in time was refused"
         elif one.fact in _CLOSINGS:
             taken.add(one.message.partition_key)
+
+
+def chains_lead_to_new_organizations(history: Sequence[PublishedFact]) -> None:
+    """An onward referral is offered to nobody that has had the case, unless its sender named that one.
+
+    It has the consent that its own submission states (`offers_follow_the_rules`), and no chain is longer than
+    LONGEST_CHAIN.
+    """
+    by_hand = {one.message.id for one in history if one.fact == "placement.submitted"}
+    submitted = {o.message.partition_key: o.data for o in history if o.fact == "referral.submitted"}
+    # A part continues the chain of the whole.
+    whole_of = {o.data["referral_id"]: o.data["part_of"] for o in history if o.fact == "part.opened"}
+    accepted: dict[str, list[str]] = defaultdict(list)
+    holders: dict[str, set[str]] = {}
+    lengths: dict[str, int] = {}
+    for one in history:
+        key = one.message.partition_key
+        if one.fact == "offer.accepted":
+            accepted[whole_of.get(key, key)].append(one.data["organization"])
+        elif one.fact == "referral.referred_onward":
+            earlier, onward = whole_of.get(key, key), one.data["onward"]
+            assert submitted[onward]["onward_from"] == key, "another referral was linked"
+            assert submitted[onward]["sender"] == one.data["organization"], "linked for another organisation"
+            known = {submitted[earlier]["sender"], *accepted[earlier]}
+            holders[onward] = holders.get(earlier, set()) | known
+            lengths[onward] = lengths.get(earlier, 0) + 1
+            assert lengths[onward] < LONGEST_CHAIN, "a chain is too long"
+    for one in history:
+        if one.fact != "offer.opened" or one.message.causation_id in by_hand:
+            continue
+        whole = whole_of.get(one.message.partition_key, one.message.partition_key)
+        facts = submitted[whole]
+        if facts.get("onward_from") is not None:
+            assert whole in holders, "an onward referral without a link was offered"
+        named = {facts["sender"], facts["facts"].get("to")}
+        assert one.data["organization"] not in holders.get(whole, set()) - named, (
+            f"{one.data['organization']} was asked again about a person that it has had"
+        )
 
 
 def _may_be_asked(organization: str, consent: Mapping[str, Any]) -> None:
@@ -259,6 +325,13 @@ def observations_add_up(routing: MemoryDatabase, history: Sequence[PublishedFact
             case "offer.expired":
                 expected[one.data["organization"]]["expired"] += 1
                 silent.add(one.data["offer_id"])
+            case "offer.revoked" if one.data["reason"] == MOVED_ON:
+                cause = messages[one.message.causation_id or ""].data
+                offer = opened[one.data["offer_id"]].data
+                began, deadline = (dt.datetime.fromisoformat(offer[at]) for at in ("opened_at", "deadline"))
+                is_half_over = one.message.time - began >= deadline - one.message.time
+                if cause["reason"] == InterventionReason.no_answer and is_half_over:
+                    expected[one.data["organization"]]["expired"] += 1
     names = ("answered", "expired", "answer_seconds", "returned")
     asked: dict[str, dt.datetime] = {}
     for offer in rows_of(routing, OFFERS).values():
@@ -302,8 +375,20 @@ def demand_adds_up(routing: MemoryDatabase, referrals: Mapping[str, Any]) -> Non
 def withdrawn_adds_up(routing: MemoryDatabase, referrals: Mapping[str, Any]) -> None:
     """The withdrawn offers counted are those that ended with their referral within a day of their opening."""
     expected = Counter[tuple[str, str, str, dt.datetime]]()
-    for offer in rows_of(routing, OFFERS).values():
+    offers = rows_of(routing, OFFERS).values()
+    timelines = _timelines(routing)
+    # Parts whose open offers ended because the whole was accepted.
+    taken_together = {
+        offer.referral_id
+        for offer in offers
+        if offer.reason == ACCEPTED_ELSEWHERE
+        and "referral.rejoined" in timelines[referrals[offer.referral_id].part_of or ""]
+        and offer.closed_at == referrals[offer.referral_id].updated_at
+    }
+    for offer in offers:
         referral = referrals[offer.referral_id]
+        if referral.id in taken_together:
+            continue
         if referral.status not in _WITHOUT_OUTCOME or referral.updated_at - offer.opened_at > LONGEST:
             continue
         held = offer.state == "accepted" and offer.organization == referral.acceptor

@@ -31,6 +31,7 @@ from runtime.messaging.batches import BatchProcessor
 from runtime.messaging.inbox import NoDeduplication
 from runtime.messaging.memory import MemoryConsumer
 from runtime.messaging.messenger import Messenger
+from runtime.messaging.replica import ReplicaRecord
 from runtime.messaging.signatures.reloaded_identity import ReloadedIdentity
 from runtime.messaging.tables import MessagingTables
 from runtime.settings import CUSTODY_MIB, KEY_PAUSE, TRANSIT_KEY_PERIOD
@@ -70,12 +71,15 @@ from services.intake.sealed_rates import SealedRates
 from services.intake.transit_key_changes import TransitKeyChanges
 from services.routing.adapters import tables as routing_tables
 from services.routing.adapters.placement_keys import SqlPlacementKeys
+from services.routing.adapters.policies import SqlPolicyStore
 from services.routing.adapters.store import SqlReferralStore
 from services.routing.adapters.unanswered import SqlUnansweredEmergencies
 from services.routing.api import reply_to_query
 from services.routing.domain.policy import RoutingPolicy
+from services.routing.domain.policy_document import ConfiguredPolicy, document_of
 from services.routing.handlers.commands import RoutingCommands as RoutingCommands
 from services.routing.handlers.coordinator_submissions import CoordinatorSubmissions
+from services.routing.handlers.policies import LivePolicy, Policies
 from services.routing.handlers.queries import RoutingQueries
 from services.routing.handlers.transactions import RoutingTransactions
 from services.routing.handlers.unanswered import ReportUnanswered
@@ -249,7 +253,9 @@ class Routing(Service):
 
     suspended: the organisations that are suspended in the copy. maxima: the capacity of an organisation's
     services in the copy, by organisation; others state no maximum. begins: the days from which receivers
-    have an agreement with the senders; the others always have one.
+    have an agreement with the senders; the others always have one. changes: of the copy, each with its
+    number. needs: what an organisation's services meet, if it is not a wage claim.
+    changes_policy: whether operators apply policies; otherwise the default one is in force.
     """
 
     name = "routing"
@@ -258,13 +264,33 @@ class Routing(Service):
     suspended: set[str]
     maxima: dict[str, int]
     begins: dict[str, dt.date]
+    needs: dict[str, tuple[str, ...]]
+    changes: list[ReplicaRecord]
+    changes_policy: bool
 
     def build(self) -> Iterable[BatchProcessor[Any]]:
         self.network = RoutingNetwork()
-        self.network.absorb([*the_network().records.values(), *agreements(self.begins)])
-        for organization in sorted(self.suspended | self.maxima.keys()):
-            self._absorb_standing(organization)
+        if not self.changes:
+            self.changes += [*the_network().records.values(), *agreements(self.begins)]
+            for organization in sorted(self.suspended | self.maxima.keys() | self.needs.keys()):
+                self._change_standing(organization)
+        self.network.absorb(self.changes)
         store = SqlReferralStore()
+        self.policies = Policies(
+            database=self.database,
+            store=SqlPolicyStore(),
+            outbox=self.messenger.outbox,
+            source=self.messenger.source,
+        )
+        self._live = LivePolicy(
+            self.policies,
+            ConfiguredPolicy(document=document_of(RoutingPolicy())),
+            self.clock,
+            self.messenger.wake,
+        )
+        if self.changes_policy:
+            self._live.start(lambda _: None)
+        policy = self._live.current if self.changes_policy else RoutingPolicy
         self.queries = RoutingQueries(database=self.database, store=store, directory=self.network.directory)
         self.commands = RoutingCommands(
             database=self.database,
@@ -276,7 +302,7 @@ class Routing(Service):
                 outbox=self.messenger.outbox,
                 network=self.network,
                 has_live_client=lambda _: True,
-                policy=RoutingPolicy,
+                policy=policy,
                 source=self.messenger.source,
                 after_commit=self.messenger.wake,
             ),
@@ -294,7 +320,7 @@ class Routing(Service):
             store=store,
             emergencies=SqlUnansweredEmergencies(),
             outbox=self.messenger.outbox,
-            policy=RoutingPolicy,
+            policy=policy,
             source=self.messenger.source,
             clock=self.clock,
             after_commit=self.messenger.wake,
@@ -314,6 +340,13 @@ class Routing(Service):
         """The directory's record of a readmitted organisation arrives."""
         self.suspended.discard(organization)
         self._absorb_standing(organization)
+
+    def apply_policy(self, policy: RoutingPolicy) -> None:
+        """An operator applies a policy; this process reads it some time later."""
+        try:
+            self.policies.apply(document_of(policy), by="kg.operator", now=self.clock.now())
+        except Unavailable:
+            return
 
     def state_capacity(self, organization: str, maximum: int) -> None:
         """The directory's record of an organisation with another capacity arrives."""
@@ -352,6 +385,8 @@ class Routing(Service):
     def turn(self) -> int:
         """Run the due timers."""
         try:
+            if self.changes_policy:
+                self._live.refresh()
             acted = self.commands.act_on_suspensions(self.clock.now())
             fired = self.commands.fire_deadlines(self.clock.now())
             ended = self.commands.end_unapproved_offers(self.clock.now())
@@ -361,6 +396,10 @@ class Routing(Service):
             return 0
 
     def _absorb_standing(self, organization: str) -> None:
+        self.network.absorb([self._change_standing(organization)])
+
+    def _change_standing(self, organization: str) -> ReplicaRecord:
+        """Return the next change of the copy: the organisation's record as it is now."""
         known = the_network().organizations[organization]
         if organization in self.suspended:
             known = replace(known, vetting=Vetting.suspended)
@@ -369,10 +408,12 @@ class Routing(Service):
                 replace(one, capacity=replace(one.capacity, maximum=maximum)) for one in known.services
             )
             known = replace(known, services=services)
-        record = the_network().records[organization]
-        change = self.network.directory.version + 1
+        if (needs := self.needs.get(organization)) is not None:
+            known = replace(known, services=tuple(replace(one, needs=needs) for one in known.services))
+        change = self.changes[-1].change + 1
         data = {"revision": change, "organization": plain(known)}
-        self.network.absorb([replace(record, change=change, data=data)])
+        self.changes.append(replace(the_network().records[organization], change=change, data=data))
+        return self.changes[-1]
 
 
 class Vault(Service):

@@ -14,11 +14,14 @@ from services.audit.adapters import tables as audit_tables
 from services.delivery.adapters import tables as delivery_tables
 from services.intake.adapters import tables as intake_tables
 from services.routing.adapters import tables as routing_tables
+from services.routing.domain.escalation_steps import Escalation, EscalationStep, StepAct
+from services.routing.domain.places import OffersPerSender
+from services.routing.domain.policy import FullFor, RoutingPolicy
 from services.vault.adapters import tables as vault_tables
 from tests.simulation.broker import UnreliableBroker
 from tests.simulation.databases import Fate, Killed, MemoryDatabase
 from tests.simulation.invariants import check, no_unplaced_referral_has_a_candidate
-from tests.simulation.network import RECEIVERS, SENDERS, the_network
+from tests.simulation.network import RECEIVERS, SENDERS, SHELTER, WAGES, the_network
 from tests.simulation.partners import Partners
 from tests.simulation.services import Audit, Delivery, Intake, Routing, Service, Vault
 from tests.simulation.virtual_time import BEGINNING, VirtualTime
@@ -35,6 +38,19 @@ _SCHEMAS = {
 _SECOND, _HOUR = dt.timedelta(seconds=1), dt.timedelta(hours=1)
 _NEXT_DEADLINE = "SELECT min(deadline) FROM offers WHERE state = 'open'"
 _UNPUBLISHED = "SELECT number FROM outbox LIMIT 1"
+# From this seed on, acceptors refer persons onward, referrals are split and operators apply policies. The
+# stories of earlier seeds stay as they were.
+WIDE = 10**9
+_ASK_ANOTHER = (EscalationStep(at=0.4, act=StepAct.ask_another),)
+_POLICIES = (
+    RoutingPolicy(),
+    RoutingPolicy(version="one at once", emergency_offers=1),
+    RoutingPolicy(
+        version="all at once", emergency_offers=20, full_for=FullFor(emergency=60, urgent=60, routine=60)
+    ),
+    RoutingPolicy(version="impatient", escalation=Escalation(urgent=_ASK_ANOTHER, routine=_ASK_ANOTHER)),
+    RoutingPolicy(version="bounded", offers_per_sender=OffersPerSender(most=3, withdrawn=3)),
+)
 # More rounds than any story needs to come to rest.
 _PATIENCE = 2_000
 _EVERYBODY = (*SENDERS, *RECEIVERS)
@@ -87,6 +103,11 @@ class Story:
         self._suspends = Random(f"suspensions {seed}").random() < 0.3
         self._is_scarce = Random(f"places {seed}").random() < 0.25
         self._begins = _later_agreements(Random(f"agreements {seed}"))
+        is_wide = seed >= WIDE
+        self._policies = _POLICIES if is_wide and Random(f"policies {seed}").random() < 0.6 else ()
+        self._onward = Random(f"onward {seed}") if is_wide else None
+        splits = Random(f"splits {seed}")
+        self._splits = splits if is_wide and splits.random() < 0.6 else None
         self._slow: set[str] = set()
 
     def tell(self) -> None:
@@ -109,7 +130,9 @@ class Story:
         if self.random.random() < 0.3:
             known -= set(self.random.sample(_EVERYBODY, 3))
         Vault.known = known
-        Routing.suspended, Routing.begins = set(), self._begins
+        Routing.suspended, Routing.begins, Routing.changes = set(), self._begins, []
+        Routing.changes_policy = bool(self._policies)
+        Routing.needs = {} if self._splits is None else _divided_needs(self._splits)
         Routing.maxima = dict.fromkeys(RECEIVERS, 1) if self._is_scarce else {}
         if self._is_scarce:
             self._referrals += 4
@@ -126,7 +149,13 @@ class Story:
         assert isinstance(delivery, Delivery)
         intake.ask = routing.answer
         self.partners = Partners(
-            random=self.random, time=self.time, intake=intake, routing=routing, delivery=delivery
+            random=self.random,
+            time=self.time,
+            intake=intake,
+            routing=routing,
+            delivery=delivery,
+            onward=self._onward,
+            splits=self._splits,
         )
         self._readers = {
             queue: (service, name)
@@ -170,6 +199,7 @@ class Story:
             (2 if self._suspends else 0, self._change_standing),
             (10 if self._routing().held_by_suspended() else 0, self.partners.move_by_hand),
             (1 if self._is_scarce else 0, self._change_capacity),
+            (1.5 if self._policies else 0, self._change_policy),
         ]
         (chosen,) = random.choices([act for _, act in choices], [weight for weight, _ in choices])
         self._attempt(chosen)
@@ -242,6 +272,10 @@ class Story:
     def _change_capacity(self) -> None:
         """An organisation states another maximum."""
         self._routing().state_capacity(self.random.choice(RECEIVERS), self.random.choice([0, 1, 1, 2, 3]))
+
+    def _change_policy(self) -> None:
+        """An operator applies another policy, or returns to an earlier one."""
+        self._routing().apply_policy(self.random.choice(self._policies))
 
     # Faults
 
@@ -334,6 +368,14 @@ def _later_agreements(random: Random) -> dict[str, dt.date]:
         for name in RECEIVERS
         if random.random() < 0.7
     }
+
+
+def _divided_needs(random: Random) -> dict[str, tuple[str, ...]]:
+    """Return the needs of the organisations that meet another one than the others, or both."""
+    needs: dict[str, tuple[str, ...]] = {"ru.three": (SHELTER,), "ru.four": (SHELTER,)}
+    if random.random() < 0.4:
+        needs["ru.two"] = (WAGES, SHELTER)
+    return needs
 
 
 @contextmanager

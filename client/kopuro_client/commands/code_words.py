@@ -93,6 +93,16 @@ _REASONS: Final[Mapping[str, Texts]] = {
         "услуга больше не одобрена для деликатной потребности",
         "кызмат купуя муктаждык үчүн мындан ары бекитилген эмес",
     ),
+    "agreement_ended": (
+        "the agreement of the sender with the organisation ended",
+        "соглашение отправителя с организацией закончилось",
+        "жөнөтүүчүнүн уюм менен макулдашуусу аяктады",
+    ),
+    "organization_changed": (
+        "the organisation's record changed, and the referral may not go to it",
+        "запись организации изменилась, и направление больше нельзя ей передать",
+        "уюмдун жазуусу өзгөрдү, жолдомону ага мындан ары берүүгө болбойт",
+    ),
     "report_overdue": ("the report was overdue", "отчёт просрочен", "отчёттун мөөнөтү өткөн"),
     "moved_on": (
         "a coordinator moved the referral on",

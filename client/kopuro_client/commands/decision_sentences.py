@@ -219,6 +219,16 @@ TRIGGERS: Final[Mapping[str, Texts]] = {
         "запрошенная услуга больше не одобрена для деликатной потребности",
         "суралган кызмат купуя муктаждык үчүн мындан ары бекитилген эмес",
     ),
+    "agreement_ended": (
+        "the agreement with the organisation that was asked has ended",
+        "соглашение отправителя с запрошенной организацией закончилось",
+        "жөнөтүүчүнүн суралган уюм менен макулдашуусу аяктады",
+    ),
+    "organization_changed": (
+        "the record of the organisation that was asked changed",
+        "запись запрошенной организации изменилась",
+        "суралган уюмдун жазуусу өзгөрдү",
+    ),
     "placed_by_coordinator": (
         "a coordinator chose the organisation",
         "организацию выбрал координатор",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from contracts.codes import OPT_IN_KINDS, OrganizationKind
 from contracts.organization import Organization
 from services.routing.domain.circumstances import Circumstances
@@ -20,12 +22,16 @@ def consent_given(offered: OfferedService, given: Circumstances) -> Failure | No
 def not_excluded(offered: OfferedService, given: Circumstances) -> Failure | None:
     """The person has excluded neither the organisation nor one of its parents."""
     excluded = given.facts.consent.excluded_organizations
-    if not excluded:
-        return None
-    for one in given.directory.with_parents(offered.organization):
-        if one.id in excluded or one.parent in excluded:
-            return Failure(rule="not_excluded", reason="excluded_by_the_person")
+    if is_excluded(offered.organization, excluded, given.directory):
+        return Failure(rule="not_excluded", reason="excluded_by_the_person")
     return None
+
+
+def is_excluded(organization: Organization, excluded: Collection[str], directory: Directory) -> bool:
+    """Return whether the organisation or one of its parents is among these."""
+    return bool(excluded) and any(
+        one.id in excluded or one.parent in excluded for one in directory.with_parents(organization)
+    )
 
 
 def kind_consented(offered: OfferedService, given: Circumstances) -> Failure | None:

@@ -14,7 +14,9 @@ from contracts.facts import DirectoryCorrectionSuggested
 from services.routing.domain.offer import (
     ACCEPTED_ELSEWHERE,
     ACCEPTOR_SUSPENDED,
+    AGREEMENT_ENDED,
     APPROVAL_ENDED,
+    ORGANIZATION_CHANGED,
     ORGANIZATION_SUSPENDED,
     Offer,
 )
@@ -53,7 +55,16 @@ CONSEQUENCES: Mapping[str, Consequence] = {
 CONCERN_PERSON = tuple(reason for reason, found in CONSEQUENCES.items() if found.concerns_person)
 _NONE = Consequence()
 # The reasons of a revocation that say nothing about the offer's holder.
-_SAY_NOTHING = frozenset({ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED, ACCEPTOR_SUSPENDED, APPROVAL_ENDED})
+_SAY_NOTHING = frozenset(
+    {
+        ACCEPTED_ELSEWHERE,
+        ORGANIZATION_SUSPENDED,
+        ACCEPTOR_SUSPENDED,
+        APPROVAL_ENDED,
+        AGREEMENT_ENDED,
+        ORGANIZATION_CHANGED,
+    }
+)
 # The states of an offer whose reason the organisation itself gave.
 _GIVEN = frozenset({OfferState.declined, OfferState.returned})
 
@@ -89,8 +100,10 @@ def asked_before(referral: Referral) -> frozenset[str]:
 
     An offer that was revoked because another organisation accepted first says nothing about its holder: when
     the acceptor hands the referral back, the holder is asked again. So is an organisation that was suspended
-    meanwhile, once it is readmitted, and one whose service lost its approval, once the service is approved
-    again. An organisation that was asked about the whole referral counts as asked about each part of it.
+    meanwhile, once it is readmitted, one whose service lost its approval, once the service is approved again,
+    one whose agreement with the sender ended, once there is another, and one whose record changed, once it
+    has changed back. An organisation that was asked about the whole referral counts as asked about each part
+    of it.
     """
     before = referral.part.asked if referral.part is not None else ()
     return (

@@ -40,6 +40,8 @@ class Trigger(StrEnum):
     handed_back = "handed_back"
     organization_suspended = "organization_suspended"
     approval_ended = "approval_ended"
+    agreement_ended = "agreement_ended"
+    organization_changed = "organization_changed"
     placed_by_coordinator = "placed_by_coordinator"
     moved_on_by_coordinator = "moved_on_by_coordinator"
     place_may_be_free = "place_may_be_free"

@@ -302,6 +302,21 @@ class Directory:
         """The ids of the agreements that name each organisation as a party, in force or not."""
         return self._agreements_of
 
+    def may_disclose(
+        self, sender: str, receiver: str, needs: Iterable[str], disclosure: DisclosureClass, on: dt.date
+    ) -> bool:
+        """Return whether agreements in force let the sender disclose each of the needs to the receiver.
+
+        Unlike `agreements_of` it does not read the standing of either: both count as vetted.
+        """
+        everyone = self._agreements_of.get(EVERY_VETTED_ORGANIZATION, _NONE)
+        both = (self._agreements_of.get(sender, _NONE) | everyone) & (
+            self._agreements_of.get(receiver, _NONE) | everyone
+        )
+        agreements = (self._agreements[agreement_id] for agreement_id in both)
+        found = [one for one in agreements if _in_force(one, on)]
+        return all(any(_allows(one, need, disclosure) for one in found) for need in needs)
+
     def needs_without_agreement(self, receiver: str, agreements: Mapping[str, frozenset[str]]) -> list[str]:
         """Return the needs without an agreement to which the receiver is a party. agreements: by need."""
         named = self._agreements_of.get(receiver, _NONE)

@@ -13,8 +13,7 @@ from contracts.errors import PointerError, Refused
 from contracts.facts import InterventionApplied, InterventionSubmitted
 from services.routing.domain.decision import Trigger
 from services.routing.domain.offer import Offer
-from services.routing.domain.offer_closing import MOVED_ON
-from services.routing.domain.open_offers import ask_next, changed_since, revoke_acceptance, revoke_open
+from services.routing.domain.open_offers import ask_next, changed_since, move_on, revoke_acceptance
 from services.routing.domain.referral import Referral, require_open
 from services.routing.domain.splitting import require_not_split
 from services.routing.domain.transition import Transition, TransitionContext
@@ -142,8 +141,8 @@ def _move_on(
         return ask_next(
             revoked.referral, trigger, context, (*applied, *revoked.facts), observed=revoked.observed
         )
-    after, facts = revoke_open(referral, MOVED_ON, context.now, offers)
-    return ask_next(after, trigger, context, (*applied, *facts))
+    moved = move_on(referral, offers, submission.reason, context)
+    return ask_next(moved.referral, trigger, context, (*applied, *moved.facts), moved.observed)
 
 
 def _deadline(referral: Referral, offer: Offer) -> dt.datetime | None:

@@ -50,13 +50,25 @@ from services.routing.domain.parties import require_acceptor, require_party
 from services.routing.domain.referral import Referral, ReferralEvent, next_status
 from services.routing.domain.refusals import refusal_of
 from services.routing.domain.split_ends import rejoin, with_linked_ends
-from services.routing.domain.standing import revoke_suspended, revoke_unapproved
+from services.routing.domain.standing import (
+    revoke_suspended,
+    revoke_unapproved,
+    revoke_without_agreement,
+    revoke_without_consent,
+)
 from services.routing.domain.transition import Transition, TransitionContext
 
 ACCEPTOR_BARRED = "The organisation cannot accept: it is not active and vetted."
 ACCEPTOR_NOT_APPROVED = (
     "The organisation cannot accept: the network does not approve its service for a sensitive need of this "
     "referral."
+)
+ACCEPTOR_WITHOUT_AGREEMENT = (
+    "The organisation cannot accept: no agreement lets the sender disclose this referral to it any more."
+)
+
+ACCEPTOR_CHANGED = (
+    "The organisation cannot accept: its record has changed, and this referral may not go to it any more."
 )
 
 
@@ -224,19 +236,23 @@ def _refused_acceptance(
 ) -> Transition | None:
     """Refuse the acceptance of an organisation that is suspended, or no longer approved for the referral.
 
-    Accepting would release the case to it. None for any other answer.
+    The same holds for one to which no agreement discloses the referral any more, and for one that the
+    person's consent does not cover any more. Accepting would release the case to it. None for any other
+    answer.
     """
     if submission.answer is not Answer.accept:
         return None
     offer = referral.offer(submission.offer_id)
     if not context.in_good_standing(submission.organization):
         step, detail = revoke_suspended(referral, context), ACCEPTOR_BARRED
-    elif (
-        offer is not None
-        and offer.organization == submission.organization
-        and not context.is_approved(referral, offer)
-    ):
+    elif offer is None or offer.organization != submission.organization:
+        return None
+    elif not context.is_approved(referral, offer):
         step, detail = revoke_unapproved(referral, context), ACCEPTOR_NOT_APPROVED
+    elif not context.has_agreement(referral, offer):
+        step, detail = revoke_without_agreement(referral, context), ACCEPTOR_WITHOUT_AGREEMENT
+    elif not context.has_consent(referral, offer):
+        step, detail = revoke_without_consent(referral, context), ACCEPTOR_CHANGED
     else:
         return None
     refused = Refused("offer-closed", detail)

@@ -63,10 +63,12 @@ NO_LOAD = ServiceLoad()
 class Observation:
     """Counts since the organisation's first offer, or a change of them.
 
-    answered and expired count offers, whichever the service. returned counts, among the answered ones, those
-    whose acceptance was handed back or revoked. answer_seconds is the sum over the other answered offers: a
-    quick acceptance that came to nothing earns no credit for speed. last_asked: when its latest offer was
-    opened, None if it was never asked. services: the load of each service; services without load are missing.
+    answered and expired count offers, whichever the service. An offer that a coordinator moved on because
+    nobody answered counts as expired from half of its time on. returned counts, among the answered ones,
+    those whose acceptance was handed back or revoked. answer_seconds is the sum over the other answered
+    offers: a quick acceptance that came to nothing earns no credit for speed. last_asked: when its latest
+    offer was opened, None if it was never asked. services: the load of each service; services without load
+    are missing.
     """
 
     answered: int = 0

@@ -20,10 +20,14 @@ from contracts.errors import Refused
 from contracts.quick_init import quick_init
 
 # Reasons of a revocation: another organisation accepted first; the offer's holder is not in good standing;
-# the network no longer approves the holder for a sensitive need of the referral.
+# the network no longer approves the holder for a sensitive need of the referral; no agreement lets the sender
+# disclose the referral to the holder any more; the holder's kind, country or parent changed, and the person's
+# consent does not cover it any more. The holder is not told which of the person's choices that was.
 ACCEPTED_ELSEWHERE = "accepted_elsewhere"
 ORGANIZATION_SUSPENDED = "organization_suspended"
 APPROVAL_ENDED = "approval_ended"
+AGREEMENT_ENDED = "agreement_ended"
+ORGANIZATION_CHANGED = "organization_changed"
 # The same as `organization_suspended` for a holder that had accepted: it has held the case. Only the stored
 # offer tells them apart.
 ACCEPTOR_SUSPENDED = "acceptor_suspended"

@@ -48,12 +48,14 @@ def close_offer(
     reason: str | None = None,
     answered_at: dt.datetime | None = None,
     coordinator: str | None = None,
+    was_silent: bool = False,
 ) -> ClosedOffer:
     """Close one offer of a referral. This is the only place where an offer ends.
 
     reason: why the offer was not accepted, or no longer is; a decline, a revocation and a hand-back need one.
     answered_at: when the API received the answer; an acceptance and a decline need it. coordinator: who
-    revokes an accepted offer. Raises Refused `offer-closed`.
+    revokes an accepted offer. was_silent: whether an open offer is revoked because nobody answers it; from
+    half of its time on it counts as one that expired. Raises Refused `offer-closed`.
     """
     # An acceptance is dated when the API received it, so that what its answer time adds to the observations
     # can be subtracted exactly, however late it was read.
@@ -66,7 +68,7 @@ def close_offer(
             *_placement_answered(closed),
             *suggested_correction(referral, closed),
         ),
-        observed=_observed(offer, closed, event, answered_at, now),
+        observed=_observed(offer, closed, event, answered_at, now, was_silent=was_silent),
     )
 
 
@@ -152,7 +154,13 @@ def _seconds_until(offer: Offer, moment: dt.datetime) -> int:
 
 
 def _observed(
-    offer: Offer, closed: Offer, event: OfferEvent, answered_at: dt.datetime | None, now: dt.datetime
+    offer: Offer,
+    closed: Offer,
+    event: OfferEvent,
+    answered_at: dt.datetime | None,
+    now: dt.datetime,
+    *,
+    was_silent: bool,
 ) -> Mapping[str, Observation]:
     full_since: Mapping[str, dt.datetime] = {}
     if consequence_of(closed).is_full and (since := answered_at or closed.closed_at) is not None:
@@ -162,7 +170,8 @@ def _observed(
         taken_back = Observation(returned=1, answer_seconds=-seconds, full_since=full_since)
         return {offer.organization: taken_back}
     if event is OfferEvent.revoke:
-        return {}
+        # Otherwise an organisation that answers nothing would lose nothing while coordinators act in time.
+        return {offer.organization: Observation(expired=1)} if was_silent and offer.is_half_over(now) else {}
     if event is OfferEvent.expire:
         return {offer.organization: Observation(expired=1)}
     assert answered_at is not None

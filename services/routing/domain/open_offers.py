@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from contracts.codes import ReferralStatus
+from contracts.codes import InterventionReason, ReferralStatus
 from contracts.errors import PointerError, Refused
 from contracts.facts import (
     Fact,
@@ -108,8 +108,27 @@ def _revoked_for(
         raise Refused("conflict", "The organisation already has an open offer for this referral.")
     if placement.reason is None:
         raise _reason_required("because the referral's open offers would be revoked")
-    after, facts = revoke_open(referral, MOVED_ON, context.now)
-    return ClosedOffer(referral=after, facts=facts)
+    return move_on(referral, referral.open_offers, placement.reason, context)
+
+
+def move_on(
+    referral: Referral,
+    offers: Iterable[Offer],
+    reason: InterventionReason | None,
+    context: TransitionContext,
+) -> ClosedOffer:
+    """Revoke these open offers for a coordinator. reason: of the act."""
+    was_silent = reason is InterventionReason.no_answer
+    facts: list[Fact] = []
+    observed: dict[str, Observation] = {}
+    for offer in offers:
+        revoked = close_offer(
+            referral, offer, OfferEvent.revoke, context.now, reason=MOVED_ON, was_silent=was_silent
+        )
+        referral = revoked.referral
+        facts += revoked.facts
+        observed |= revoked.observed
+    return ClosedOffer(referral=referral, facts=tuple(facts), observed=observed)
 
 
 def may_be_placed(referral: Referral, in_good_standing: Callable[[str], bool]) -> bool:

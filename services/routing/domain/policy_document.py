@@ -14,6 +14,7 @@ from contracts.canonical import canonical_json
 from contracts.codes import Urgency
 from contracts.errors import PointerError, Refused, pointer
 from contracts.json_faults import malformed_json
+from contracts.json_limits import MAXIMUM_DEPTH, MOST_VALUES, is_too_deep, is_too_large
 from contracts.json_names import repeated_name
 from contracts.records import load, plain
 from services.routing.domain.policy import HOLDS_FOR, RoutingPolicy
@@ -100,15 +101,19 @@ def digest_of(content: Mapping[str, Any]) -> str:
 def parse_policy(text: bytes) -> PolicyDocument:
     """Return the policy of a JSON document, with or without a byte order mark.
 
-    Raises Refused with a pointer for each error: JSON that is not well formed, repeated names, members that
-    the contract refuses, a missing version, and rules that would leave referrals without offers
-    (`starving`).
+    Raises Refused with a pointer for each error: JSON that is not well formed, or has too many values or
+    levels, repeated names, members that the contract refuses, a missing version, and rules that would leave
+    referrals without offers (`starving`).
     """
     text = without_mark(text)
     try:
         written = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise malformed_json(text, error, called="The policy") from None
+    if is_too_large(written):
+        raise Refused("body-too-large", f"A policy has at most {MOST_VALUES} values.")
+    if is_too_deep(written):
+        raise Refused("malformed-json", f"The policy is nested more than {MAXIMUM_DEPTH} levels deep.")
     if (path := repeated_name(text, written)) is not None:
         where = PointerError(pointer=pointer(path), detail="The name appears twice in its object.")
         raise Refused("duplicate-name", "Remove the repeated name.", errors=(where,))

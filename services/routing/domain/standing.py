@@ -1,9 +1,11 @@
-"""The consequences for a referral when an organisation loses its good standing or an approval of a service.
+"""The consequences for a referral when an organisation loses its good standing, an approval or an agreement.
 
 Its open offers are revoked and the next candidates are asked. The end of an approval concerns the offers
-whose referrals have a sensitive need for which the organisation is no longer approved. Its accepted referrals
-stay accepted. After a suspension the sender and the coordinators are notified, the referrals are listed in
-the queue `acceptor_suspended`, and a coordinator may place them with another organisation
+whose referrals have a sensitive need for which the organisation is no longer approved. The end of an
+agreement concerns those whose sender may no longer disclose the referral to the organisation. A change of the
+organisation's kind, country or parent concerns those whose consent does not cover it any more. Its accepted
+referrals stay accepted. After a suspension the sender and the coordinators are notified, the referrals are
+listed in the queue `acceptor_suspended`, and a coordinator may place them with another organisation
 (`open_offers.place`). They leave the queue when they are placed, handed back or ended, or when the
 organisation is readmitted.
 """
@@ -14,7 +16,12 @@ from dataclasses import replace
 
 from contracts.facts import ReferralAcceptorSuspended
 from services.routing.domain.decision import Trigger
-from services.routing.domain.offer import APPROVAL_ENDED, ORGANIZATION_SUSPENDED
+from services.routing.domain.offer import (
+    AGREEMENT_ENDED,
+    APPROVAL_ENDED,
+    ORGANIZATION_CHANGED,
+    ORGANIZATION_SUSPENDED,
+)
 from services.routing.domain.open_offers import ask_next, revoke_open
 from services.routing.domain.referral import Referral
 from services.routing.domain.transition import Transition, TransitionContext
@@ -42,6 +49,30 @@ def revoke_unapproved(referral: Referral, context: TransitionContext) -> Transit
         return Transition(referral=referral)
     after, revoked = revoke_open(referral, APPROVAL_ENDED, context.now, unapproved)
     return ask_next(after, Trigger.approval_ended, context, revoked)
+
+
+def revoke_without_agreement(referral: Referral, context: TransitionContext) -> Transition:
+    """Revoke open offers to whose holders no agreement discloses the referral any more, and ask the next.
+
+    Without such an offer the referral stays as it is.
+    """
+    ended = [o for o in referral.open_offers if not context.has_agreement(referral, o)]
+    if not ended:
+        return Transition(referral=referral)
+    after, revoked = revoke_open(referral, AGREEMENT_ENDED, context.now, ended)
+    return ask_next(after, Trigger.agreement_ended, context, revoked)
+
+
+def revoke_without_consent(referral: Referral, context: TransitionContext) -> Transition:
+    """Revoke open offers whose holders the person's consent does not cover any more, and ask the next.
+
+    Without such an offer the referral stays as it is.
+    """
+    ended = [o for o in referral.open_offers if not context.has_consent(referral, o)]
+    if not ended:
+        return Transition(referral=referral)
+    after, revoked = revoke_open(referral, ORGANIZATION_CHANGED, context.now, ended)
+    return ask_next(after, Trigger.organization_changed, context, revoked)
 
 
 def report_suspended_acceptor(referral: Referral, context: TransitionContext) -> Transition:

@@ -11,7 +11,13 @@ from contracts.codes import CONSENT_REVOKED, DeclineReason, HandBackReason, Offe
 from contracts.facts import ReferralUnplaced
 from services.routing.domain.consequences import CONCERN_PERSON
 from services.routing.domain.ending import FAILED, WITHDRAWN
-from services.routing.domain.offer import ACCEPTED_ELSEWHERE, APPROVAL_ENDED, ORGANIZATION_SUSPENDED
+from services.routing.domain.offer import (
+    ACCEPTED_ELSEWHERE,
+    AGREEMENT_ENDED,
+    APPROVAL_ENDED,
+    ORGANIZATION_CHANGED,
+    ORGANIZATION_SUSPENDED,
+)
 from services.routing.domain.offer_closing import MOVED_ON, NO_ANSWER, REPORT_OVERDUE
 from services.routing.domain.referral import Referral
 from services.routing.domain.transition import Transition
@@ -28,6 +34,8 @@ REASONS: Final[Mapping[OfferState, tuple[str, ...]]] = {
         ACCEPTED_ELSEWHERE,
         ORGANIZATION_SUSPENDED,
         APPROVAL_ENDED,
+        AGREEMENT_ENDED,
+        ORGANIZATION_CHANGED,
         MOVED_ON,
         REPORT_OVERDUE,
         CONSENT_REVOKED,

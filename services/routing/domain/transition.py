@@ -28,7 +28,7 @@ class Decide(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransitionContext:
-    """The inputs of a transition: time, new ids, policy, matching, standing and approvals."""
+    """The inputs of a transition: time, new ids, policy, matching, standing, approvals and agreements."""
 
     now: dt.datetime
     new_id: Callable[[], str]
@@ -40,6 +40,10 @@ class TransitionContext:
     can_submit: Callable[[str], bool]
     # Whether the network still approves the offer's holder for the referral's sensitive needs.
     is_approved: Callable[[Referral, Offer], bool]
+    # Whether agreements still let the sender disclose the referral to the offer's holder.
+    has_agreement: Callable[[Referral, Offer], bool]
+    # Whether the person's consent still covers the offer's holder.
+    has_consent: Callable[[Referral, Offer], bool]
     # Another referral by its id as it is now, None if unknown. The ones that the given facts refer onward are
     # known, and those that a split has linked with the given referrals.
     referral: Callable[[str], Referral | None] = lambda _: None

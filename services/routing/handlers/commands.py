@@ -164,10 +164,10 @@ class RoutingCommands:
         return self._unplaced.decide_again(now)
 
     def end_unapproved_offers(self, now: dt.datetime) -> int:
-        """Revoke open offers whose holders are no longer approved for their referrals (`UnapprovedOffers`).
+        """Revoke open offers whose holders are no longer approved for their referrals, or lack an agreement.
 
-        Returns how many referrals changed. Raises DatabaseUnavailable, and Unavailable if another process was
-        faster.
+        See `UnapprovedOffers`. Returns how many referrals changed. Raises DatabaseUnavailable, and
+        Unavailable if another process was faster.
         """
         return self._unapproved.end(now)
 

@@ -19,7 +19,9 @@ from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.decision_basis import DecisionBasis
 from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
+from services.routing.domain.open_agreement import has_agreement
 from services.routing.domain.open_approval import is_approved
+from services.routing.domain.open_consent import has_consent
 from services.routing.domain.parts import parts_of
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
@@ -180,6 +182,10 @@ class RoutingTransactions:
             in_good_standing=self._network.directory.in_good_standing,
             can_submit=self._can_submit,
             is_approved=approved,
+            has_agreement=lambda referral, offer: has_agreement(
+                referral, offer, self._network.directory, now.date()
+            ),
+            has_consent=lambda referral, offer: has_consent(referral, offer, self._network.directory),
         )
 
     def consider(self, referral: Referral, now: dt.datetime, organization: str | None) -> Decision:

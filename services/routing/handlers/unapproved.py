@@ -1,4 +1,7 @@
-"""The end of open offers whose holders are no longer approved for the sensitive needs of their referrals."""
+"""The end of open offers whose holders may not have their referrals any more.
+
+They are no longer approved, or lack an agreement, or the person's consent does not cover them any more.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,13 @@ import datetime as dt
 from itertools import islice
 from typing import Final
 
+from contracts.organization import EVERY_VETTED_ORGANIZATION
 from runtime.storage.database import Database
-from services.routing.domain.standing import revoke_unapproved
+from services.routing.domain.standing import (
+    revoke_unapproved,
+    revoke_without_agreement,
+    revoke_without_consent,
+)
 from services.routing.handlers.transactions import RoutingTransactions
 from services.routing.live_directory import LiveDirectory
 from services.routing.ports import ReferralStore
@@ -21,12 +29,13 @@ SETTLED_AFTER: Final = dt.timedelta(seconds=10)
 
 
 class UnapprovedOffers:
-    """Looks at the open offers of organisations whose approvals have changed. Not safe for concurrent calls.
+    """Looks at open offers of organisations whose approvals, agreements, kind, country or parents changed.
 
-    After the start these are all organisations, so a crash delays the effect and loses nothing. They are
-    looked up in the order of their changes, a page of referrals at a time, so that an organisation that
-    changes its record again and again delays no other. Each process acts on the changes of its own copy of
-    the directory. An acceptance is refused also before its offer was looked at (`domain/lifecycle.py`).
+    Not safe for concurrent calls. An agreement that begins or ends with a day counts as changed then. After
+    the start all organisations are looked up, so a crash delays the effect and loses nothing. They are looked
+    up in the order of their changes, a page of referrals at a time, so that an organisation that changes its
+    record again and again delays no other. Each process acts on the changes of its own copy of the directory.
+    An acceptance is refused also before its offer was looked at (`domain/lifecycle.py`).
     """
 
     def __init__(
@@ -46,6 +55,8 @@ class UnapprovedOffers:
         self._after: str | None = None
         # When each changed organisation is looked up a second time.
         self._again: dict[str, dt.datetime] = {}
+        # The day of the last look at the agreements.
+        self._day: dt.date | None = None
 
     def end(self, now: dt.datetime) -> int:
         """Revoke the offers on a page of referrals, and ask the next candidates; return how many changed.
@@ -70,7 +81,13 @@ class UnapprovedOffers:
         return bool(self._waiting or self._present or self._again)
 
     def _note(self, now: dt.datetime) -> None:
+        directory, today = self._network.directory, now.date()
         changed = self._network.take_disapproved()
+        if self._day is not None and self._day != today:
+            changed |= directory.parties_concerned_between(self._day, today)
+        self._day = today
+        if EVERY_VETTED_ORGANIZATION in changed:
+            changed = set(directory.organizations())
         due = [organization for organization, at in self._again.items() if at <= now]
         for organization in due:
             del self._again[organization]
@@ -94,9 +111,15 @@ class UnapprovedOffers:
         wanted = [
             id_
             for id_, referral in known.items()
-            if not all(context.is_approved(referral, offer) for offer in referral.open_offers)
+            if not all(
+                context.is_approved(referral, offer)
+                and context.has_agreement(referral, offer)
+                and context.has_consent(referral, offer)
+                for offer in referral.open_offers
+            )
         ]
-        self._transactions.change({one: [revoke_unapproved] for one in wanted}, now)
+        steps = [revoke_unapproved, revoke_without_agreement, revoke_without_consent]
+        self._transactions.change(dict.fromkeys(wanted, steps), now)
         if len(ids) == limit:
             self._after = ids[-1]
         else:

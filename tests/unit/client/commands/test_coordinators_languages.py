@@ -112,6 +112,8 @@ RICH: Final = {
             *sorted(codes("decline_reasons")),
             "organization_suspended",
             "approval_ended",
+            "agreement_ended",
+            "organization_changed",
             "moved_on",
         )
     ],

@@ -13,7 +13,9 @@ from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.directory import Directory
 from services.routing.domain.lifecycle import apply
 from services.routing.domain.observation import NOTHING_OBSERVED
+from services.routing.domain.open_agreement import has_agreement
 from services.routing.domain.open_approval import is_approved
+from services.routing.domain.open_consent import has_consent
 from services.routing.domain.parts import Part, parts_of
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
@@ -64,6 +66,10 @@ class Families:
             in_good_standing=self.directory.in_good_standing,
             can_submit=self.directory.in_good_standing,
             is_approved=lambda referral, offer: is_approved(offer, self.given(referral)),
+            has_agreement=lambda referral, offer: has_agreement(
+                referral, offer, self.directory, self.now.date()
+            ),
+            has_consent=lambda referral, offer: has_consent(referral, offer, self.directory),
             referral=self.referrals.get,
             parts=parts,
         )

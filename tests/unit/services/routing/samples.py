@@ -31,7 +31,9 @@ from services.routing.domain.directory import Directory
 from services.routing.domain.lifecycle import apply
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, ServiceLoad, load_between
 from services.routing.domain.offered_service import OfferedService
+from services.routing.domain.open_agreement import has_agreement
 from services.routing.domain.open_approval import is_approved
+from services.routing.domain.open_consent import has_consent
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.referral import Referral
 from services.routing.domain.referral_circumstances import circumstances_of
@@ -196,6 +198,10 @@ class ReferralDriver:
             in_good_standing=self.directory.in_good_standing,
             can_submit=self.can_submit,
             is_approved=lambda referral, offer: is_approved(offer, self.given(referral)),
+            has_agreement=lambda referral, offer: has_agreement(
+                referral, offer, self.directory, self.now.date()
+            ),
+            has_consent=lambda referral, offer: has_consent(referral, offer, self.directory),
         )
 
     def can_submit(self, organization: str) -> bool:

@@ -18,7 +18,13 @@ from contracts.facts import (
 from services.routing.domain.consequences import CONSEQUENCES, declined_as_full
 from services.routing.domain.lifecycle import act_when_due, apply, remind
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation
-from services.routing.domain.offer import ACCEPTED_ELSEWHERE, APPROVAL_ENDED, ORGANIZATION_SUSPENDED
+from services.routing.domain.offer import (
+    ACCEPTED_ELSEWHERE,
+    AGREEMENT_ENDED,
+    APPROVAL_ENDED,
+    ORGANIZATION_CHANGED,
+    ORGANIZATION_SUSPENDED,
+)
 from tests.support.events import message_of
 from tests.unit.services.routing.samples import (
     DAY,
@@ -133,7 +139,10 @@ def test_second_decline_is_final_unless_it_is_for_lack_of_capacity_too() -> None
     assert declined_as_full(driver.known) == {}
 
 
-@pytest.mark.parametrize("reason", [ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED, APPROVAL_ENDED])
+@pytest.mark.parametrize(
+    "reason",
+    [ACCEPTED_ELSEWHERE, ORGANIZATION_SUSPENDED, APPROVAL_ENDED, AGREEMENT_ENDED, ORGANIZATION_CHANGED],
+)
 def test_lost_offer_leaves_the_earlier_decline_for_lack_of_capacity(reason: str) -> None:
     """The organisation lost its second offer through no act of its own: it may be asked again."""
     driver = offered("ru.one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 
 import pytest
 
@@ -33,9 +34,11 @@ from contracts.facts import (
     RevocationSubmitted,
 )
 from services.routing.domain.decision import Trigger
-from services.routing.domain.lifecycle import act_when_due, remind
+from services.routing.domain.lifecycle import act_when_due, apply, remind
+from services.routing.domain.observation import Observation
 from services.routing.domain.offer import Offer
 from services.routing.domain.policy import RoutingPolicy
+from tests.support.events import message_of
 from tests.unit.services.routing.samples import (
     DAY,
     HOUR,
@@ -335,6 +338,66 @@ def test_moving_on_revokes_the_offer_and_asks_the_next(driver: ReferralDriver) -
     assert isinstance(opened, OfferOpened)
     assert opened.organization != offer.organization
     assert driver.decisions[-1].trigger is Trigger.moved_on_by_coordinator
+
+
+def moved_on(driver: ReferralDriver, reason: InterventionReason) -> Mapping[str, Observation]:
+    """Move on from the open offers; return the change of the observations."""
+    submission = InterventionSubmitted(
+        referral_id=REFERRAL,
+        organization=None,
+        coordinator=COORDINATOR,
+        act=CoordinatorAct.move_on,
+        reason=reason,
+    )
+    step = apply(driver.known, message_of(submission, REFERRAL, time=driver.now), driver.context())
+    driver.take(step)
+    return step.observed
+
+
+def test_silent_organization_loses_rank_although_a_coordinator_moves_on(driver: ReferralDriver) -> None:
+    """Otherwise it would stay unknown, or prompt, for ever, and come first again for the next person."""
+    driver.submit()
+    (offer,) = driver.known.open_offers
+    driver.now += (offer.deadline - offer.opened_at) / 2
+    assert moved_on(driver, InterventionReason.no_answer) == {offer.organization: Observation(expired=1)}
+
+
+def test_silent_organization_loses_rank_although_a_coordinator_places_the_referral(
+    driver: ReferralDriver,
+) -> None:
+    driver.submit()
+    (offer,) = driver.known.open_offers
+    (other,) = {"ru.one", "ru.two"} - {offer.organization}
+    driver.now += (offer.deadline - offer.opened_at) / 2
+    placement = PlacementSubmitted(
+        referral_id=REFERRAL,
+        organization=other,
+        coordinator=COORDINATOR,
+        reason=InterventionReason.no_answer,
+    )
+    step = apply(driver.known, message_of(placement, REFERRAL, time=driver.now), driver.context())
+    assert step.observed == {offer.organization: Observation(expired=1)}
+
+
+@pytest.mark.parametrize(
+    "reason", [reason for reason in InterventionReason if reason is not InterventionReason.no_answer]
+)
+def test_moving_on_for_another_reason_says_nothing_about_the_organization(
+    driver: ReferralDriver, reason: InterventionReason
+) -> None:
+    driver.submit()
+    (offer,) = driver.known.open_offers
+    driver.now += (offer.deadline - offer.opened_at) / 2
+    assert moved_on(driver, reason) == {}
+
+
+def test_moving_on_before_half_of_the_time_says_nothing_about_the_organization(
+    driver: ReferralDriver,
+) -> None:
+    driver.submit()
+    (offer,) = driver.known.open_offers
+    driver.now += (offer.deadline - offer.opened_at) / 2 - SECOND
+    assert moved_on(driver, InterventionReason.no_answer) == {}
 
 
 def test_moving_on_from_the_last_candidate_leaves_the_referral_unplaced(driver: ReferralDriver) -> None:

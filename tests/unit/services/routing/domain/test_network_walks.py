@@ -51,6 +51,7 @@ from contracts.facts import (
     OfferAccepted,
     OfferDeclined,
     OfferOpened,
+    OfferRevoked,
     OutcomeSubmitted,
     PlacementSubmitted,
     ProgressSubmitted,
@@ -73,7 +74,9 @@ from services.routing.domain.lifecycle import act_when_due, apply, remind
 from services.routing.domain.observation import NOTHING_OBSERVED, Observation, load_between
 from services.routing.domain.offer import ACCEPTED_ELSEWHERE, Offer
 from services.routing.domain.offer_closing import AFTER_ACCEPTANCE
+from services.routing.domain.open_agreement import has_agreement
 from services.routing.domain.open_approval import is_approved
+from services.routing.domain.open_consent import has_consent
 from services.routing.domain.open_offers import ask_again
 from services.routing.domain.parts import parts_of
 from services.routing.domain.policy import FullFor, RoutingPolicy
@@ -152,6 +155,9 @@ class NetworkWalk(RuleBasedStateMachine):
         # Which organisation has ever accepted which referral.
         self.accepted: set[tuple[str, str]] = set()
         self.unplaced: set[str] = set()
+        # By organisation: the offers that a coordinator moved on because nobody answered. reason: of the act.
+        self.silent = Counter[str]()
+        self.reason: object = None
         # Keyed by offer: how long its answer took until the API received it.
         self.answer_seconds: dict[str, int] = {}
         # The parts whose open offers ended because an acceptance of the whole was read late.
@@ -194,12 +200,17 @@ class NetworkWalk(RuleBasedStateMachine):
             in_good_standing=self.directory.in_good_standing,
             can_submit=lambda name: name != OTHER and self.directory.in_good_standing(name),
             is_approved=lambda referral, offer: is_approved(offer, self.given(referral)),
+            has_agreement=lambda referral, offer: has_agreement(
+                referral, offer, self.directory, self.now.date()
+            ),
+            has_consent=lambda referral, offer: has_consent(referral, offer, self.directory),
             referral=self.referrals.get,
             parts=lambda referral: parts_of(self.given(referral)),
         )
 
     def apply(self, fact: Fact, referral_id: str, admitted_at: dt.datetime | None = None) -> None:
         event = message_of(fact, referral_id, time=admitted_at or self.now, id_=self.new_id())
+        self.reason = getattr(fact, "reason", None)
         self.take(apply(self.referrals.get(referral_id), event, self.context()))
         if isinstance(fact, AnswerSubmitted):
             offer = self.referrals[referral_id].offer(fact.offer_id)
@@ -235,6 +246,11 @@ class NetworkWalk(RuleBasedStateMachine):
                     self.held[after.id] -= 1
                 case ReferralUnplaced():
                     self.unplaced.add(after.id)
+                case OfferRevoked(reason="moved_on") if self.reason is InterventionReason.no_answer:
+                    assert before is not None
+                    moved = before.offer(fact.offer_id)
+                    assert moved is not None
+                    self.silent[fact.organization] += moved.is_half_over(self.now)
         for changes in (step.observed, load_between(before, after)):
             for name, change in changes.items():
                 self.observed[name] = self.observation(name).plus(change)
@@ -425,7 +441,11 @@ class NetworkWalk(RuleBasedStateMachine):
             one.id,
         )
 
-    @rule(index=indexes, name=receivers, reason=st.sampled_from([None, InterventionReason.other]))
+    @rule(
+        index=indexes,
+        name=receivers,
+        reason=st.sampled_from([None, InterventionReason.other, InterventionReason.no_answer]),
+    )
     def place(self, index: int, name: str, reason: InterventionReason | None) -> None:
         if (one := self.some(index, lambda one: not one.is_closed)) is not None:
             placed = PlacementSubmitted(
@@ -632,7 +652,7 @@ class NetworkWalk(RuleBasedStateMachine):
             returned = states[OfferState.returned] + len(lost)
             assert seen.returned == returned
             assert seen.answered == states[OfferState.accepted] + states[OfferState.declined] + returned
-            assert seen.expired == states[OfferState.expired]
+            assert seen.expired == states[OfferState.expired] + self.silent[name]
             # However late an answer was read, what it added is subtracted when an acceptance ends.
             assert seen.answer_seconds == sum(
                 self.answer_seconds[offer.id]

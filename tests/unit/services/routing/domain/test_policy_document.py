@@ -89,6 +89,28 @@ def test_version_with_control_characters_is_refused(version: str) -> None:
     assert [error.pointer for error in refused.value.errors] == ["/version"]
 
 
+@pytest.mark.parametrize("depth", [70, 300, 1000, 5000])
+def test_policy_that_is_nested_too_deep_is_refused(depth: int) -> None:
+    text = b'{"version": "v2", "weights": ' + b"[" * depth + b"]" * depth + b"}"
+    with pytest.raises(Refused) as refused:
+        parse_policy(text)
+    assert refused.value.slug == "malformed-json"
+
+
+def test_policy_with_too_many_members_is_refused_without_an_error_for_each() -> None:
+    members = {f"member_{number}": number for number in range(20_000)}
+    with pytest.raises(Refused) as refused:
+        parse_policy(json.dumps({"version": "v2", **members}).encode())
+    assert refused.value.slug == "body-too-large"
+    assert not refused.value.errors
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", '"NaN"', "true", "null"])
+def test_weight_that_is_no_finite_number_is_refused(number: str) -> None:
+    with pytest.raises(Refused):
+        parse_policy(f'{{"version": "v2", "weights": {{"cost": {number}}}}}'.encode())
+
+
 def test_malformed_json_is_refused_with_line_and_column() -> None:
     with pytest.raises(Refused, match="line 2, column 14") as refused:
         parse_policy(b'{"version": "x",\n "backlog": 9,}')
