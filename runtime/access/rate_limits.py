@@ -52,10 +52,11 @@ class RequestRates:
         """Count a request of an address without a token. Raises RateLimited if it has none left."""
         counter = counter_of(address)
         if self._of_addresses.take(counter) == 0:
+            seconds = self._of_addresses.seconds_until(counter)
             raise RateLimited(
-                f"Your address has sent more than {self._of_addresses.allowance.per_minute} requests a minute"
-                " without a token.",
-                retry_after=self._of_addresses.seconds_until(counter),
+                f"Your address has sent {_beyond(self._of_addresses.allowance)}, without a token."
+                f" Repeat after {seconds} s.",
+                retry_after=seconds,
             )
 
     def take(self, caller: str) -> bool:
@@ -76,11 +77,17 @@ class RequestRates:
 
     def refusal(self, caller: str) -> RateLimited:
         """Return the error of a request beyond the rate."""
+        seconds = self._buckets.seconds_until(caller)
         return RateLimited(
-            f"Your organisation has sent more than {self._buckets.allowance.per_minute} requests a minute."
-            " A body counts once for each started 64 KiB.",
-            retry_after=self._buckets.seconds_until(caller),
+            f"Your organisation has sent {_beyond(self._buckets.allowance)}. A body counts once for each"
+            f" started 64 KiB. Repeat after {seconds} s.",
+            retry_after=seconds,
         )
+
+
+def _beyond(allowance: Allowance) -> str:
+    """Return the limits that a caller exceeded: one far below its rate may have used up the burst."""
+    return f"more than {allowance.burst} requests at once, or more than {allowance.per_minute} a minute"
 
 
 class SubmissionRates:
