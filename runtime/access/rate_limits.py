@@ -52,11 +52,9 @@ class RequestRates:
         """Count a request of an address without a token. Raises RateLimited if it has none left."""
         counter = counter_of(address)
         if self._of_addresses.take(counter) == 0:
-            seconds = self._of_addresses.seconds_until(counter)
             raise RateLimited(
-                f"Your address has sent {_beyond(self._of_addresses.allowance)}, without a token."
-                f" Repeat after {seconds} s.",
-                retry_after=seconds,
+                f"Your address has sent {_beyond(self._of_addresses.allowance)}, without a token.",
+                retry_after=self._of_addresses.seconds_until(counter),
             )
 
     def take(self, caller: str) -> bool:
@@ -77,11 +75,10 @@ class RequestRates:
 
     def refusal(self, caller: str) -> RateLimited:
         """Return the error of a request beyond the rate."""
-        seconds = self._buckets.seconds_until(caller)
         return RateLimited(
-            f"Your organisation has sent {_beyond(self._buckets.allowance)}. A body counts once for each"
-            f" started 64 KiB. Repeat after {seconds} s.",
-            retry_after=seconds,
+            f"Your organisation has sent {_beyond(self._buckets.allowance)}."
+            " A body counts once for each started 64 KiB.",
+            retry_after=self._buckets.seconds_until(caller),
         )
 
 
@@ -124,11 +121,18 @@ class SubmissionRates:
         """Return what is left for the organisation."""
         return self._buckets[work].remaining(organization)
 
-    def refusal(self, organization: str, work: Work, refused: int = 1) -> TooManySubmissions:
-        """Return the error of submissions beyond the rate. refused: how many there are in all."""
+    def refusal(
+        self, organization: str, work: Work, refused: int = 1, *, idle: int = 0, invalid: int = 0
+    ) -> TooManySubmissions:
+        """Return the error of submissions beyond the rate. refused: how many there are in all.
+
+        idle, invalid: the submissions of the same request that `settle` is going to count as idle, and as
+        refused. They cost a part of what comes back meanwhile.
+        """
         buckets = self._buckets[work]
+        owed = IDLE_COST * idle + (REFUSED_COST - IDLE_COST) * invalid
         return TooManySubmissions(
             f"Your organisation has submitted more than {buckets.allowance.burst} {work.value} at once, or"
             f" more than {buckets.allowance.per_minute} a minute. Repeat after `retry_after` seconds.",
-            retry_after=buckets.seconds_until(organization, refused),
+            retry_after=buckets.seconds_until(organization, refused, owed=owed),
         )
