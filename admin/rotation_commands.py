@@ -143,8 +143,8 @@ def _check_options(
 
 
 def _notes(key: RotatedKey, rotated: Rotated, *, retire: bool, prepare: bool) -> list[str]:
-    copy = f"a {rotated.reader} that has a copy of {rotated.key.name} (a unit's credential, a container's "
-    copy += "secret) gets the new file and a restart"
+    copy = f"if {rotated.reader} has a copy of {rotated.key.name} (a unit's credential, a container's "
+    copy += "secret), give it the new file and restart it"
     if retire:
         return [copy]
     match key:
