@@ -121,7 +121,7 @@ def prove(options: Mapping[str, Any]) -> Mapping[str, float]:
     with _log(directory) as (database, log, key):
         published = PublishedLog(DirectoryPublication(publication(directory)), key)
         published.refresh()
-        handlers: Any = SimpleNamespace(proofs=Proofs(database, log, key, published))
+        handlers: Any = SimpleNamespace(proofs=Proofs(database, log, published))
 
         def one(index: int) -> None:
             api.proof(handlers, Request(method="GET", route="/v1/proof", query_params={"index": str(index)}))

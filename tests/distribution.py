@@ -31,17 +31,24 @@ LONG = tuple(
 SHARED_THREATS = frozenset(
     f"tests/threats/test_{name}.py"
     for name in (
-        *("access_matrix", "dropped_events", "forged_queries", "hostile_coordinator", "published_log"),
-        *(
-            "requests_in_progress",
-            "rewritten_mailbox",
-            "rewritten_replica",
-            "rewritten_webhooks",
-            "starvation",
-        ),
+        "access_matrix",
+        "dropped_events",
+        "ended_agreement",
+        "forged_queries",
+        "hostile_coordinator",
+        "published_log",
+        "requests_in_progress",
+        "rewritten_mailbox",
+        "rewritten_replica",
+        "rewritten_webhooks",
+        "starvation",
         "stolen_broker_disk",
-        *("stolen_broker_password", "stolen_token_key", "suspended_member", "tampered_replica"),
-        *("unapproved_service", "withdrawals"),
+        "stolen_broker_password",
+        "stolen_token_key",
+        "suspended_member",
+        "tampered_replica",
+        "unapproved_service",
+        "withdrawals",
     )
 )
 # The files whose tests block, stop or kill the `own_broker` of their folder. A start takes 3 s of CPU time.

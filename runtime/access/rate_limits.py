@@ -53,8 +53,7 @@ class RequestRates:
         counter = counter_of(address)
         if self._of_addresses.take(counter) == 0:
             raise RateLimited(
-                f"Your address has sent more than {self._of_addresses.allowance.per_minute} requests a minute"
-                " without a token.",
+                f"Your address has sent {_beyond(self._of_addresses.allowance)}, without a token.",
                 retry_after=self._of_addresses.seconds_until(counter),
             )
 
@@ -77,10 +76,15 @@ class RequestRates:
     def refusal(self, caller: str) -> RateLimited:
         """Return the error of a request beyond the rate."""
         return RateLimited(
-            f"Your organisation has sent more than {self._buckets.allowance.per_minute} requests a minute."
+            f"Your organisation has sent {_beyond(self._buckets.allowance)}."
             " A body counts once for each started 64 KiB.",
             retry_after=self._buckets.seconds_until(caller),
         )
+
+
+def _beyond(allowance: Allowance) -> str:
+    """Return the limits that a caller exceeded: one far below its rate may have used up the burst."""
+    return f"more than {allowance.burst} requests at once, or more than {allowance.per_minute} a minute"
 
 
 class SubmissionRates:
@@ -117,11 +121,18 @@ class SubmissionRates:
         """Return what is left for the organisation."""
         return self._buckets[work].remaining(organization)
 
-    def refusal(self, organization: str, work: Work, refused: int = 1) -> TooManySubmissions:
-        """Return the error of submissions beyond the rate. refused: how many there are in all."""
+    def refusal(
+        self, organization: str, work: Work, refused: int = 1, *, idle: int = 0, invalid: int = 0
+    ) -> TooManySubmissions:
+        """Return the error of submissions beyond the rate. refused: how many there are in all.
+
+        idle, invalid: the submissions of the same request that `settle` is going to count as idle, and as
+        refused. They cost a part of what comes back meanwhile.
+        """
         buckets = self._buckets[work]
+        owed = IDLE_COST * idle + (REFUSED_COST - IDLE_COST) * invalid
         return TooManySubmissions(
             f"Your organisation has submitted more than {buckets.allowance.burst} {work.value} at once, or"
             f" more than {buckets.allowance.per_minute} a minute. Repeat after `retry_after` seconds.",
-            retry_after=buckets.seconds_until(organization, refused),
+            retry_after=buckets.seconds_until(organization, refused, owed=owed),
         )

@@ -94,9 +94,13 @@ class TokenBuckets:
         """Return whether the caller has used more than there was."""
         return self._level(caller) < -_ROUNDING
 
-    def seconds_until(self, caller: str, wanted: int = 1) -> int:
-        """Return the whole seconds until the wanted ones are there, at least one; at most a burst is."""
-        missing = min(wanted, self.allowance.burst) - self._level(caller)
+    def seconds_until(self, caller: str, wanted: int = 1, *, owed: float = 0.0) -> int:
+        """Return the whole seconds until the wanted ones are there, at least one; at most a burst is.
+
+        owed: what the caller will have used before it waits.
+        """
+        level = max(-float(self.allowance.burst), self._level(caller) - owed)
+        missing = min(wanted, self.allowance.burst) - level
         return max(1, math.ceil(missing / self.allowance.per_second - _ROUNDING))
 
     def remaining(self, caller: str) -> Remaining:

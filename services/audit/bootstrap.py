@@ -218,7 +218,7 @@ def assemble(settings: Settings, publication: LogPublication) -> Application[Aud
                 deduplicator=NoDeduplication(),
             ),
             directory=directory,
-            log=LogHandlers(proofs=Proofs(database, log, key, published), published=published),
+            log=LogHandlers(proofs=Proofs(database, log, published), published=published),
             reports=ReportHandlers(
                 history=history,
                 statistics=StatisticsHandler(

@@ -140,11 +140,17 @@ class SubmissionCommits:
         beyond = {id(one) for one in fresh[taken:]}
         if not beyond:
             return fresh, prepared
-        error = (
-            self._rates.refusal(organization, work, len(beyond))
-            if taken < fitting
-            else self._sealed.refusal(organization, sum(sealed_bytes(one) for one in fresh[taken:]))
+        by_number = self._rates.refusal(
+            organization,
+            work,
+            len(beyond),
+            idle=len(prepared) - taken,
+            invalid=sum(isinstance(one, Refusal) for one in prepared),
         )
+        by_bytes = self._sealed.refusal(organization, sum(sealed_bytes(one) for one in fresh[taken:]))
+        # The rate that refused them now, unless the other one would refuse some of them after its time.
+        both = (by_number, by_bytes) if taken < fitting else (by_bytes, by_number)
+        error = max(both, key=lambda one: one.retry_after)
         return fresh[:taken], [
             Refusal(organization=organization, error=error, claim=None, is_referral=work is Work.referrals)
             if id(one) in beyond

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from kopuro_client.commands.exit_codes import ExitCode, exit_code_of
 from kopuro_client.commands.printable import json_text, one_line
-from kopuro_client.errors import CaseError, ClientError, FieldError, RefusedError
+from kopuro_client.errors import CaseError, ClientError, FieldError, RefusedError, UnavailableError
 
 URN: Final = "urn:kopuro:command:"
 WHOLE: Final = "whole document"  # an empty JSON Pointer
@@ -20,7 +21,8 @@ def report(error: ClientError, *, as_json: bool) -> str:
         return _lines(f"refused: {error} [{error.type}]", error.errors)
     if isinstance(error, CaseError):
         return _failure(exit_code_of(error), error.summary, as_json=as_json, errors=error.errors)
-    return _failure(exit_code_of(error), str(error), as_json=as_json)
+    wait = math.ceil(error.retry_after) if isinstance(error, UnavailableError) and error.retry_after else None
+    return _failure(exit_code_of(error), str(error), as_json=as_json, retry_after=wait)
 
 
 def failure(code: ExitCode, detail: str, *, as_json: bool) -> str:
@@ -28,15 +30,25 @@ def failure(code: ExitCode, detail: str, *, as_json: bool) -> str:
     return _failure(code, detail, as_json=as_json)
 
 
-def _failure(code: ExitCode, detail: str, *, as_json: bool, errors: tuple[FieldError, ...] = ()) -> str:
+def _failure(
+    code: ExitCode,
+    detail: str,
+    *,
+    as_json: bool,
+    errors: tuple[FieldError, ...] = (),
+    retry_after: int | None = None,
+) -> str:
+    """retry_after: seconds, said by the hub. They may be more than the client waits for by itself."""
     if not as_json:
-        return _lines(detail, errors)
+        return _lines(detail if retry_after is None else f"{detail} [repeat after {retry_after} s]", errors)
     problem: dict[str, Any] = {
         "type": URN + code.name.lower().replace("_", "-"),
         "title": code.name.capitalize().replace("_", " "),
         "detail": one_line(detail),
         "exit_status": int(code),
     }
+    if retry_after is not None:
+        problem["retry_after"] = retry_after
     if errors:
         problem["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in errors]
     return json_text(problem)

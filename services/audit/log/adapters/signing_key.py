@@ -48,6 +48,10 @@ class LogKeyFile:
         """See `domain.head.LogKey`."""
         return self._present().verifier_key
 
+    def verifier_key_of(self, checkpoints: Sequence[bytes]) -> str:
+        """See `domain.head.LogKey`."""
+        return self._present().verifier_key_of(checkpoints)
+
     def sign(self, frontier: Frontier, chronology: Chronology, now: dt.datetime) -> Head:
         """See `domain.head.LogKey`."""
         return self._present().sign(frontier, chronology, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +11,7 @@ from services.audit.log.domain import note
 from services.audit.log.domain.checkpoint import Checkpoint
 from services.audit.log.domain.chronology import Chronology
 from services.audit.log.domain.merkle import Frontier
-from services.audit.log.domain.note import Ed25519Signer
+from services.audit.log.domain.note import Ed25519Signer, Ed25519Verifier
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +45,10 @@ class CheckpointKeys(Protocol):
         """See `LogKey`."""
         ...
 
+    def verifier_key_of(self, checkpoints: Sequence[bytes]) -> str:
+        """See `LogKey`."""
+        ...
+
     def sign(self, frontier: Frontier, chronology: Chronology, now: dt.datetime) -> Head:
         """See `LogKey`."""
         ...
@@ -74,6 +79,16 @@ class LogKey:
         """The present public key as signed notes write it, `name+key id+base64`. Source: C2SP signed-note."""
         return self.signer.verifier.format()
 
+    def verifier_key_of(self, checkpoints: Sequence[bytes]) -> str:
+        """Return the newest key that has signed all these checkpoints; the present one if there is none.
+
+        A key that was just added signs the next checkpoint, and a quiet log has none for hours. Until then
+        nobody can verify with it what is published.
+        """
+        verifiers = (signer.verifier for signer in (self.signer, *self.earlier))
+        signed = (one for one in verifiers if all(_has_signed(one, note) for note in checkpoints))
+        return next(signed, self.signer.verifier).format()
+
     def sign(self, frontier: Frontier, chronology: Chronology, now: dt.datetime) -> Head:
         """Return the signed head of a log in this state."""
         checkpoint = Checkpoint(origin=self.origin, size=frontier.size, root=frontier.root())
@@ -88,6 +103,14 @@ class LogKey:
         """Return the checkpoint that one of the keys signed. Raises NoteError for anything else."""
         verifiers = [signer.verifier for signer in (self.signer, *self.earlier)]
         return Checkpoint.parse(note.open_note(checkpoint, verifiers).text)
+
+
+def _has_signed(verifier: Ed25519Verifier, checkpoint: bytes) -> bool:
+    try:
+        note.open_note(checkpoint, [verifier])
+    except note.NoteError:
+        return False
+    return True
 
 
 def origin_of(hub: str) -> str:

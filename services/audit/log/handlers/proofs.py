@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from contracts.errors import Defect, PointerError, Refused
 from runtime.storage.database import Database
-from services.audit.log.domain.head import CheckpointKeys, Head
+from services.audit.log.domain.head import Head
 from services.audit.log.domain.merkle import HashReader, Proof, ProofError, prove_consistency, prove_inclusion
 from services.audit.log.domain.published import PublishedCheckpoint
 from services.audit.log.handlers.published_log import PublishedLog
@@ -39,16 +39,15 @@ class Proofs:
     usually for less than a second, require the database.
     """
 
-    def __init__(self, database: Database, log: Log, key: CheckpointKeys, published: PublishedLog) -> None:
+    def __init__(self, database: Database, log: Log, published: PublishedLog) -> None:
         self._database = database
         self._log = log
-        self._key = key
         self._published = published
 
     @property
     def verifier_key(self) -> str:
-        """The log's public key in the form of signed notes."""
-        return self._key.verifier_key
+        """See `PublishedLog.verifier_key`."""
+        return self._published.verifier_key
 
     def published(self) -> PublishedCheckpoint:
         """Return the published checkpoint. Raises Unavailable until the first one is published."""

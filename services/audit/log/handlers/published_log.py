@@ -50,8 +50,9 @@ class PublishedLog:
 
     @property
     def verifier_key(self) -> str:
-        """The log's public key, as signed notes write it."""
-        return self._key.verifier_key
+        """The newest public key that has signed what is published, as signed notes write it."""
+        published = (self.current, self.cosigned)
+        return self._key.verifier_key_of([one.note for one in published if one is not None])
 
     def newest(self) -> PublishedCheckpoint:
         """Return the published checkpoint. Raises Unavailable until the first one is published."""

@@ -88,7 +88,7 @@ class PublishedTree(Protocol):
 
     @property
     def verifier_key(self) -> str:
-        """The log's public key, as signed notes write it."""
+        """The newest public key that has signed what is published, as signed notes write it."""
         ...
 
     def newest(self) -> PublishedCheckpoint:

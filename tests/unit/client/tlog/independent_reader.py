@@ -1,5 +1,5 @@
-"""A reader of logs and bundles, written only from RFC 6962, RFC 8032 and docs/auditing.md ("The published
-log", "The entry format").
+"""A reader of logs, bundles and statements, written only from RFC 6962, RFC 8032 and docs/auditing.md ("The
+published log", "The entry format", "The statement of an organisation").
 
 It shares no code with the hub or the client.
 """
@@ -7,6 +7,7 @@ It shares no code with the hub or the client.
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import hmac
 import json
@@ -99,6 +100,63 @@ def read_bundle(bundle: Mapping[str, Any]) -> list[Read]:
             assert read.said["referral_key"] == committed("kopuro-entry/3 key\n", b"", key)
             assert json.loads(leaf)["tag"] == tag(key, json.loads(leaf))
         found.append(read)
+    return found
+
+
+def read_statement(file: Mapping[str, Any], log_key: str) -> list[str]:
+    """Check a statement's file; return the referrals of its proved decisions, in the file's order."""
+    figures, entries = file["statement"], _entries_of(file, log_key)
+    start, end = (dt.datetime.fromisoformat(figures[name]) for name in ("from", "to"))
+    referrals = []
+    for decision in file["decisions"]:
+        if "unproven" in decision:
+            assert decision["unproven"] in ("erased", "earlier_build")
+            continue
+        entry = entries[decision["message_id"]]
+        assert entry.said["type"] == "kopuro.decisions.recorded.v1"
+        assert start <= dt.datetime.fromisoformat(entry.said["time"]) < end
+        assert decision["outcome"] == "asked"
+        (root,) = (
+            one["candidates"]
+            for one in entry.data["decisions"]
+            if one["decision_id"] == decision["decision_id"]
+        )
+        leaf = {name: decision[name] for name in ("outcome", "referral_id")}
+        leaf["organization"] = figures["organization"]
+        content = b"kopuro-candidate/1\n" + base64.b64decode(decision["salt"]) + canonical(leaf)
+        path = [base64.b64decode(one) for one in decision["path"]]
+        assert root == "sha256:" + climb(content, decision["index"], decision["size"], path).hex()
+        referrals.append(decision["referral_id"])
+    named = [one["decision_id"] for one in file["decisions"]]
+    assert len(set(named)) == len(named) <= figures["asked"]
+    assert figures["answered"] == figures["accepted"] + sum(figures["declined"].values())
+    considered, over = figures["considered"], figures["passed_over"]
+    assert considered["at_least"] == figures["asked"] + over["at_least"]
+    assert over["at_least"] == sum(one["at_least"] for one in figures["passed_over_by_reason"].values())
+    issued = entries[file["issued"]]
+    assert issued.said["type"] == "kopuro.statement.issued.v1"
+    assert issued.data == {
+        "organization": figures["organization"],
+        "month": figures["month"],
+        "digest": committed("", b"", canonical(figures)),
+    }
+    return referrals
+
+
+def _entries_of(file: Mapping[str, Any], log_key: str) -> dict[str, Read]:
+    """Return the proved entries of a statement's file by their messages."""
+    found: dict[str, Read] = {}
+    for part in file["proofs"]:
+        assert signers_of(part["checkpoint"], [log_key])
+        origin, size, root, *_ = part["checkpoint"].split("\n")
+        assert origin == file["origin"] == key_of(log_key)[0]
+        for entry in part["entries"]:
+            leaf = base64.b64decode(entry["leaf"])
+            proof = [base64.b64decode(one) for one in entry["proof"]]
+            assert climb(leaf, entry["index"], int(size), proof) == base64.b64decode(root)
+            read = read_entry(entry["index"], leaf, entry["head"], entry["opening"])
+            assert read.said["actor"] == f"/{read.said['hub']}/routing"
+            assert found.setdefault(read.said["message_id"], read) is read
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.errors import TooManySubmissions
+from contracts.errors import RateLimited, TooManySubmissions
 from runtime.access.rate_limits import RequestRates, SubmissionRates, Work
 
 
@@ -32,6 +32,26 @@ def test_refusal_of_a_request_says_when_the_next_is_taken() -> None:
     error = rates.refusal("kg.a")
     assert (error.retry_after, error.problem()["status"]) == (10, 429)
     assert error.problem()["type"] == "urn:kopuro:problem:too-many-requests"
+
+
+def test_refusal_of_a_request_names_what_may_be_sent_at_once_and_in_a_minute() -> None:
+    rates = RequestRates(12, FakeClock())
+    assert [rates.take("kg.a") for _ in range(3)] == [True, True, False]
+    assert rates.refusal("kg.a").detail == (
+        "Your organisation has sent more than 2 requests at once, or more than 12 a minute. A body counts"
+        " once for each started 64 KiB."
+    )
+
+
+def test_refusal_of_an_address_names_what_may_be_sent_at_once_and_in_a_minute() -> None:
+    rates = RequestRates(6, FakeClock())
+    for _ in range(4):
+        rates.require_public("192.0.2.1")
+    with pytest.raises(RateLimited) as refused:
+        rates.require_public("192.0.2.1")
+    assert refused.value.detail == (
+        "Your address has sent more than 4 requests at once, or more than 24 a minute, without a token."
+    )
 
 
 def test_bodies_count_once_for_each_further_piece_and_may_overdraw() -> None:

@@ -128,7 +128,7 @@ class LogOnDatabase:
         )
         self.record = SqlPublicationRecord()
         self.published = PublishedLog(self.publication, self.key)
-        self.proofs = Proofs(self.database, self.log, self.key, self.published)
+        self.proofs = Proofs(self.database, self.log, self.published)
         self.history = History(
             database=self.database,
             log=self.log,

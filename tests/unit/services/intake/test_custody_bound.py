@@ -13,6 +13,7 @@ from contracts.codes import Outcome, Urgency
 from contracts.errors import Refused, TooManySubmissions, Unavailable
 from contracts.facts import Fact, ReferralCompleted, ReferralFailed, ReferralWithdrawn
 from contracts.queries import MOST_ENDED, PartyQuery, ReferralQuery, Role
+from runtime.access.rate_limits import SubmissionRates
 from runtime.identifiers import new_id
 from services.intake.adapters.store import SqlAdmissionStore
 from services.intake.adapters.tables import CASES_IN_CUSTODY, CUSTODY_SUMS
@@ -347,6 +348,19 @@ def test_sealed_bytes_have_a_rate(bench: IntakeBench) -> None:
     with pytest.raises(TooManySubmissions):
         bench.submit(case=case(MIB // 2))
     bench.submit(by=MOSCOW, case=case(MIB // 2))
+
+
+def test_delay_of_refused_cases_is_that_of_the_rate_that_holds_them_longest(bench: IntakeBench) -> None:
+    now = [0.0]
+    bench.sealed = SealedRates(16, clock=lambda: now[0])  # 2 MiB at once and half a MiB a minute
+    bench.rates = SubmissionRates(per_minute=1, burst=4, clock=lambda: now[0])
+    bench.handlers = bench.new_handlers()
+    lines = [document(case=case(MIB // 2), idempotency_key=str(number)) for number in range(6)]
+    osh = ApiClient(bench, OSH)
+    found = osh.refer_many(batch(*lines))
+    assert refused(found) == {5: "too-many-submissions", 6: "too-many-submissions"}
+    now[0] += found[-1]["problem"]["retry_after"]
+    assert refused(osh.refer_many(batch(*lines))) == {}
 
 
 def test_refused_cases_take_nothing_of_the_rate(small: IntakeBench) -> None:

@@ -50,19 +50,50 @@ def test_lines_beyond_the_rate_are_refused_and_what_was_taken_is_kept(limited: I
     found = ApiClient(limited, OSH).refer_many(batch(*lines(13)))
     assert [result["status"] for result in found] == [202] * 10 + [429] * 3
     assert refused(found) == dict.fromkeys((11, 12, 13), "too-many-submissions")
-    # Time for the three, whatever the refusals cost.
-    assert found[-1]["problem"]["retry_after"] == 3
+    # Time for the three, and for three tenths that their refusals cost.
+    assert found[-1]["problem"]["retry_after"] == 4
     assert limited.counts()[0] == 10
 
 
 def test_refused_lines_are_admitted_after_the_delay(limited: IntakeBench, clock: FakeClock) -> None:
     osh = ApiClient(limited, OSH)
-    osh.refer_many(batch(*lines(13)))
-    clock.now += 4
+    found = osh.refer_many(batch(*lines(13)))
+    clock.now += found[-1]["problem"]["retry_after"]
     # The whole batch again: the ten that were admitted need nothing of the rate.
     found = osh.refer_many(batch(*lines(13)))
     assert refused(found) == {}
     assert limited.counts()[0] == 13
+
+
+@pytest.mark.parametrize("invalid", [0, 7])
+@pytest.mark.parametrize("repeated", [0, 5])
+@pytest.mark.parametrize("beyond", [1, 3, 10])
+def test_all_refused_lines_are_admitted_after_the_delay_and_not_a_second_before(
+    limited: IntakeBench, clock: FakeClock, invalid: int, repeated: int, beyond: int
+) -> None:
+    osh, faulty = ApiClient(limited, OSH), b"\n{" * invalid
+    osh.refer_many(batch(*lines(repeated)))
+    clock.now += BURST
+    found = osh.refer_many(batch(*lines(repeated + BURST + beyond)) + faulty)
+    late = [result for result in found if result["status"] == 429]
+    assert len(late) == beyond
+    (delay,) = {result["problem"]["retry_after"] for result in late}
+    clock.now += delay - 1
+    assert left(limited) < beyond
+    clock.now += 1
+    assert refused(osh.refer_many(batch(*lines(beyond, first=repeated + BURST)))) == {}
+    assert limited.counts()[0] == repeated + BURST + beyond
+
+
+def test_single_submission_is_admitted_after_the_delay(limited: IntakeBench, clock: FakeClock) -> None:
+    osh = ApiClient(limited, OSH)
+    osh.refer_many(batch(*lines(10)))
+    body = json.dumps(document()).encode()
+    with pytest.raises(TooManySubmissions) as caught:
+        osh.refer(body, "new")
+    clock.now += caught.value.retry_after
+    assert osh.refer(body, "new")
+    assert limited.counts()[0] == 11
 
 
 def test_repeated_submissions_cost_a_tenth(limited: IntakeBench) -> None:

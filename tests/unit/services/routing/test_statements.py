@@ -26,6 +26,7 @@ from services.routing.handlers import statement_issuing
 from services.routing.report_ports import IssuedStatement
 from tests.long_run import times
 from tests.support.proved_month import MONTH, ProvedMonth, in_week, proved_month
+from tests.unit.client.tlog.independent_reader import read_statement
 from tests.unit.services.routing.samples import NOW, consent
 from tests.unit.services.routing.workbench import Workbench, sender, submitted, workbench
 
@@ -68,6 +69,22 @@ def test_statement_of_a_month_is_verified_with_the_log_key_alone(asked: ProvedMo
         event.data for event in asked.bench.published() if getattr(event.data, "organization", "") == ONE
     }
     assert set(verified.referrals) <= {getattr(one, "referral_id", None) for one in offers}
+
+
+def test_independent_reader_verifies_a_statement_and_refuses_changed_ones(asked: ProvedMonth) -> None:
+    file, key = asked.file(ONE), asked.audit.key.verifier_key
+    assert tuple(read_statement(file, key)) == asked.verify(file).referrals
+    changes: list[Change] = [
+        lambda made: made["statement"].update(silent=made["statement"]["silent"] + 1),
+        lambda made: made["decisions"][0].update(referral_id=new_id()),
+        lambda made: made["decisions"].append(made["decisions"][0]),
+        lambda made: made["decisions"][0].update(message_id=made["decisions"][-1]["message_id"]),
+        lambda made: made["proofs"][0]["entries"][0]["head"]["value"].update(actor="/kg/intake"),
+    ]
+    for change in changes:
+        change(made := copy.deepcopy(file))
+        with pytest.raises((AssertionError, KeyError, ValueError)):
+            read_statement(made, key)
 
 
 def test_files_have_the_published_form(asked: ProvedMonth) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import random
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from contracts.errors import Defect, Refused, Unavailable
 from kopuro_client.tlog import verify_consistency, verify_inclusion
+from services.audit.log.domain.chronology import Chronology
+from services.audit.log.domain.head import LogKey
+from services.audit.log.domain.merkle import Frontier
+from services.audit.log.domain.note import Ed25519Signer
 from services.audit.log.handlers import published_log
-from services.audit.log.handlers.published_log import CHECKPOINT, PublishedLog
-from tests.unit.services.audit.logs import LogOnDatabase, events
+from services.audit.log.handlers.published_log import CHECKPOINT, COSIGNED, PublishedLog
+from tests.unit.services.audit.logs import NOON, LogOnDatabase, events
 from tests.unit.services.audit.publications import MemoryPublication
 
 
@@ -91,3 +96,29 @@ def test_published_log_before_the_first_publication_is_unavailable(audit: LogOnD
     with pytest.raises(Refused):
         audit.proofs.cosigned()
     assert audit.published.covering(0) is None
+
+
+def test_log_names_a_new_key_once_it_has_signed_all_that_is_published() -> None:
+    earlier, new = (
+        Ed25519Signer(name="kopuro/kg", private_key=Ed25519PrivateKey.from_private_bytes(bytes([seed] * 32)))
+        for seed in (1, 2)
+    )
+    former, key = LogKey(signer=earlier), LogKey(signer=new, earlier=(earlier,))
+    publication = MemoryPublication()
+    published = PublishedLog(publication, key)
+    assert published.verifier_key == key.verifier_key  # nothing is published
+
+    note = former.sign(Frontier(), Chronology(), NOON).checkpoint
+    for path in (CHECKPOINT, COSIGNED):
+        publication.swap(path, note)
+    published.refresh()
+    assert published.verifier_key == former.verifier_key
+
+    signed_by_both = key.sign(Frontier(), Chronology(), NOON).checkpoint
+    publication.swap(CHECKPOINT, signed_by_both)
+    published.refresh()
+    assert published.verifier_key == former.verifier_key  # the cosigned one is shown too
+
+    publication.swap(COSIGNED, signed_by_both)
+    published.refresh()
+    assert published.verifier_key == key.verifier_key != former.verifier_key
