@@ -15,7 +15,7 @@ from runtime.access.tokens import Principal
 from runtime.clock import SystemClock
 from runtime.storage.database import DatabaseUnavailable
 from runtime.turn import Turn
-from runtime.web.request import Request
+from runtime.web.request import Request, parse_json
 from services.intake import api, ndjson
 from services.intake.commits import ADMISSIONS_PER_COMMIT
 from services.intake.domain.members import Member
@@ -460,13 +460,12 @@ def test_others_are_served_between_two_lines_of_a_batch(
 ) -> None:
     """A thousand lines with as many values as they may have take some 200 ms of processor time."""
     steps: list[str] = []
-    parse = ndjson.parse_json
 
     def parsed(*arguments: Any, **options: Any) -> Any:
         steps.append("line")
-        return parse(*arguments, **options)
+        return parse_json(*arguments, **options)
 
-    monkeypatch.setattr(ndjson, "parse_json", parsed)
+    monkeypatch.setattr("services.intake.ndjson.parse_json", parsed)
     monkeypatch.setattr(Turn, "end_if_over", lambda _: steps.append("turn"))
     osh = ApiClient(bench, OSH)
     (osh.refer_many if are_referrals else osh.submit_many)(b"{}\n[]\n" + b"{}")
