@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import eventlet
 import eventlet.debug
+from eventlet.hubs.hub import BaseHub
 from nameko.runners import ServiceRunner
 
 from runtime import garbage_collection
@@ -104,8 +105,22 @@ def _stop_when_asked(stop: StopRequest, application: Application[Any], runner: A
 def _silence() -> None:
     """Keep foreign output off stderr: eventlet prints tracebacks with the exceptions' texts."""
     eventlet.debug.hub_exceptions(False)
+    # It prints them nevertheless when a greenlet fails after it has waited for a descriptor.
+    BaseHub.squelch_exception = _log_stray
     # joserfc prefers the name Ed25519 (RFC 9864), but partners' libraries know EdDSA.
     warnings.filterwarnings("ignore", message="EdDSA is deprecated")
+
+
+def _log_stray(hub: Any, descriptor: int, fault: Any) -> None:
+    """Log the exception's class and stop listening: replaces a method of eventlet's hub.
+
+    fault: as `sys.exc_info` returns it.
+    """
+    _log.critical("uncaught exception", exc_info=fault)
+    try:
+        hub.remove_descriptor(descriptor)
+    except Exception:  # noqa: BLE001 - it would end the event loop
+        _log.critical("a descriptor could not be removed", exc_info=True)
 
 
 def _forbid_core_file() -> None:

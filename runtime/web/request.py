@@ -13,8 +13,10 @@ from contracts.errors import Defect, PointerError, Refused, error_at, path_to_sh
 from contracts.json_faults import malformed_json
 from contracts.json_limits import (
     MAXIMUM_DEPTH,
+    MOST_ESCAPES,
     MOST_VALUES,
     SEPARATORS_PER_VALUE,
+    has_too_many_escapes,
     is_too_deep,
     is_too_large,
     separators,
@@ -83,13 +85,15 @@ def parse_json(
     most_values: in all its arrays and objects together; None for a file of the operator's own. lines_before:
     how many lines of the whole body are before this document. called: what a problem calls the document.
     Raises Refused `malformed-json`, `duplicate-name`, and `body-too-large` for too many values, before they
-    are parsed if the commas and brackets show it; the detail never repeats a part of the body. Unless the
-    document is nested deeper or has more values, `errors` names a number that is not finite, and text that is
-    not valid Unicode (`\\ud800`), which `orjson` refuses.
+    are parsed if the commas and brackets show it, and for more than MOST_ESCAPES backslashes; the detail
+    never repeats a part of the body. Unless the document is nested deeper or has more values, `errors` names
+    a number that is not finite, and text that is not valid Unicode (`\\ud800`), which `orjson` refuses.
     """
     marks = separators(body)
     if most_values is not None and marks > (most := most_values * SEPARATORS_PER_VALUE):
         raise Refused("body-too-large", f"A document has at most {most} commas and opening brackets.")
+    if most_values is not None and has_too_many_escapes(body):
+        raise Refused("body-too-large", f"A document has at most {MOST_ESCAPES} backslashes.")
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as fault:

@@ -13,8 +13,8 @@ from services.directory import admission
 from services.directory.api.watch import LONGEST_NAME
 from services.directory.operations import CHANGING, PROOF
 
-# A report has evidence for each of its recipients.
-LONGEST_REPORT: Final = 8 * 1024 * 1024
+# Evidence of the greatest length for each of the most recipients, and the rest of the report.
+LONGEST_REPORT: Final = 6 * 1024 * 1024
 LISTED_WATCHED: Final = (
     matching("country", "^[A-Z]{2}$", "Only employers of this country (ISO 3166-1 alpha-2)."),
     coded("region", vocabularies.codes("regions"), "Only employers in this region or country."),

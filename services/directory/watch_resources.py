@@ -62,6 +62,7 @@ class WatchResources(WebService):
         "/v1/watch/reports",
         roles=PARTNERS,
         limit=watch_operations.LONGEST_REPORT,
+        share=Share.batch,  # each holds megabytes while its body arrives
         takes_key=True,
         open_to_excluded=True,  # only for the repetition of a report, as for a submission at intake
         operation=watch_operations.POST_REPORT,

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from admin.embedded_broker import LOOPBACK
+from tests.journey.waiting import until
 from tests.runtime.sample_process import SampleProcess, new_signer
 from tests.runtime.sample_service.handlers import SECRET
 from tests.support.raw_http import exchange
@@ -203,6 +204,21 @@ def test_failure_puts_no_content_into_response_or_log(sample: SampleProcess) -> 
     classes = [link["class"] for link in line["exception"]]
     assert classes == ["RuntimeError", "ValueError"]
     assert line["exception"][0]["frames"][-1].startswith("tests.runtime.sample_service.handlers:")
+
+
+def test_failure_of_a_greenlet_that_waited_for_a_socket_puts_no_content_into_the_log(
+    sample: SampleProcess,
+) -> None:
+    """eventlet's hub would print it, with the exception's text."""
+    assert httpx.post(sample.url + "/v1/fail/greenlet").status_code == 204
+
+    def failed() -> list[str] | None:
+        lines = [line for line in sample.log_lines() if line["message"] == "uncaught exception"]
+        return [line["exception"][0]["class"] for line in lines] or None
+
+    assert until(failed, "the failure in the log") == ["ValueError"]
+    assert SECRET not in sample.log.read_text()
+    assert httpx.get(sample.url + "/v1/ping").status_code == 200
 
 
 def test_trace_of_request_is_continued(sample: SampleProcess) -> None:

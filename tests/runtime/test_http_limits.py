@@ -47,7 +47,10 @@ def connect(port: int, source: str = LOOPBACK) -> socket.socket:
 
 
 def drip(port: int, start: bytes) -> bytes:
-    """Send `start`, then a byte every tenth of a second until the server closes; return what it sent."""
+    """Send `start`, then a byte every tenth of a second until the server closes; return what it sent.
+
+    A server that has closed only its sending side may keep the connection. A reset shows that it has ended.
+    """
     received = b""
     end = time.monotonic() + _PATIENCE
     with connect(port) as connection:
@@ -57,9 +60,9 @@ def drip(port: int, start: bytes) -> bytes:
             try:
                 connection.sendall(b"x")
                 piece = connection.recv(65536)
-                if not piece:
-                    return received
                 received += piece
+                if not piece:
+                    time.sleep(DEADLINE / 10)
             except TimeoutError:
                 continue
             except (ConnectionResetError, BrokenPipeError):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import socket
 from collections.abc import Callable
 from typing import Any
 
+import eventlet
 import sqlalchemy.exc
 
 from contracts.errors import Refused, Unavailable
@@ -27,10 +29,26 @@ class Handlers:
             raise Unavailable("The sample is away.", retry_after=7)
         if kind == "database":
             raise sqlalchemy.exc.OperationalError(f"SELECT '{SECRET}'", {}, Exception(SECRET))
+        if kind == "greenlet":
+            self._fail_apart()
+            return
         try:
             raise ValueError(SECRET)
         except ValueError as cause:
             raise RuntimeError(f"cannot read {SECRET}") from cause
+
+    def _fail_apart(self) -> None:
+        """Let a greenlet of its own fail once it has waited for a socket, as background work may."""
+        writing, reading = socket.socketpair()
+
+        def fail() -> None:
+            with reading:
+                raise ValueError(reading.recv(100).decode())
+
+        eventlet.spawn(fail)
+        self._sleep(0)  # it begins, and waits
+        with writing:
+            writing.send(SECRET.encode())
 
     def wait(self, seconds: float) -> Any:
         self._sleep(seconds)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
 
-from contracts.employer import EmployerReport
+from contracts.employer import LONGEST_EVIDENCE, MOST_RECIPIENTS, EmployerReport
 from contracts.errors import Refused
 from contracts.records import load
 from services.directory.admission import EmployerReplyText
+from services.directory.watch_operations import LONGEST_REPORT
 
 SEALED = "AA.AA.AA.AA.AA"
 VALID: dict[str, Any] = {
@@ -40,6 +42,18 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 def test_employer_report_without_registration_number_is_read() -> None:
     assert load(EmployerReport, VALID).employer.registration_number is None
+
+
+def test_largest_valid_report_fits_its_body() -> None:
+    """As the least thrifty program writes it: each Cyrillic letter of the name as an escape, and indented."""
+    sealed = "A" * (LONGEST_EVIDENCE - 8) + ".A.A.A.A"
+    named = [f"ru.{number:02}-{'a' * 90}" for number in range(MOST_RECIPIENTS)]
+    body = changed("evidence", [{"organization": one, "sealed": sealed} for one in named])
+    body["employer"]["name"] = "ж" * 200
+    load(EmployerReport, body)
+    with pytest.raises(Refused):
+        load(EmployerReport, {**body, "evidence": [{"organization": named[0], "sealed": sealed + "A"}]})
+    assert len(json.dumps(body, indent=8)) < LONGEST_REPORT < 1.1 * len(json.dumps(body, indent=8))
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,17 @@ def test_other_address_makes_room_when_fullest_is_busy() -> None:
     assert is_shut(idle)
 
 
+def test_newcomer_of_a_full_address_or_of_a_full_port_finds_no_room() -> None:
+    """Otherwise it would close another connection at once, at no bounded rate."""
+    table = Connections(ConnectionLimits(total=3, per_address=2, waiting=2))
+    assert table.has_room("a")
+    table.admit(connection("a"))
+    table.admit(connection("a"))
+    assert (table.has_room("a"), table.has_room("b")) == (False, True)
+    table.admit(connection("b"))
+    assert not table.has_room("b")
+
+
 def test_full_address_is_refused_while_all_its_connections_are_busy() -> None:
     table = Connections(ConnectionLimits(total=9, per_address=2, waiting=2))
     first = connection("a", busy=True)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import Defect, Refused
-from contracts.json_limits import MAXIMUM_DEPTH, MOST_VALUES, SEPARATORS_PER_VALUE
+from contracts.json_limits import MAXIMUM_DEPTH, MOST_ESCAPES, MOST_VALUES, SEPARATORS_PER_VALUE
+from runtime.web.body import DEFAULT_LIMIT
 from runtime.web.request import Request, parse_json, parse_parameters
 
 SECRET = "Toktogulova"
@@ -225,6 +226,27 @@ def test_body_of_megabytes_is_refused_in_little_time(make: Callable[[], bytes]) 
     assert time.process_time() - started < 0.5  # some 10 ms; parsing and walking it takes seconds
     assert caught.value.slug == "body-too-large"
     assert str(MOST_VALUES * SEPARATORS_PER_VALUE) in caught.value.detail
+
+
+@pytest.mark.parametrize("escape", [b"\\\\", b'\\"', b"\\n", b"\\u003a\\n"])
+def test_document_of_megabytes_of_escapes_is_refused_before_it_is_parsed(escape: bytes) -> None:
+    """Its names would be compared in 60 ms of processor time, during which the process serves nobody."""
+    body = b'{"a":"' + escape * (8_000_000 // len(escape)) + b'"}'
+    least = float("inf")
+    for _ in range(5):
+        started = time.thread_time()
+        with pytest.raises(Refused) as caught:
+            parse_json(body)
+        least = min(least, time.thread_time() - started)
+    assert (caught.value.slug, caught.value.status) == ("body-too-large", 413)
+    assert str(MOST_ESCAPES) in caught.value.detail
+    assert least < 0.03
+
+
+def test_document_of_a_megabyte_may_consist_of_escapes() -> None:
+    text = "\n" * (DEFAULT_LIMIT // 2 - 10)
+    assert parse_json(orjson.dumps({"a": text})) == {"a": text}
+    parse_json(orjson.dumps({"a": text * 4}), most_values=None)
 
 
 @pytest.mark.parametrize(("query", "pointer"), [("limit=1&after=a%00", "/after"), ("a=1&a/b\0=2", "/a~1b")])

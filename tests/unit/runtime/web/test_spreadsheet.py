@@ -25,10 +25,10 @@ from services.routing.domain.report_rows import coverage_rows, wish_rows
 from services.routing.domain.wishes import Change, ChangeKind, Wish
 
 # Characters that begin a formula, that spreadsheets trim first, and that separate or quote cells.
-FIRSTS = ["=", "+", "-", "@", "\t", "\r", "\n", "'", " =", "\t=", "\u00a0+", "\ufeff-"]
+FIRSTS = ["=", "+", "-", "@", "\t", "\r", "\n", "\0", "'", " =", "\t=", "\u00a0+", "\ufeff-"]
 FIRSTS += ["\uff1d", "\uff0b", "\uff0d", "\uff20", '"=', ",=", ";=", "a;=1", "a\t=1", "a\n=1", 'a","=1']
 FIRSTS += ['x;"=', 'x\t"=', 'x\n"=', 'x; "=']
-FORMULAS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+FORMULAS = tuple("=+-@\t\r\n\0\uff1d\uff0b\uff0d\uff20")
 both = pytest.mark.parametrize("writer", [of_hub, of_client], ids=["hub", "client"])
 
 
@@ -46,7 +46,8 @@ def assert_harmless(text: str) -> None:
     for delimiter in ",;\t":
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
             for cell in row:
-                assert not cell.lstrip().startswith(FORMULAS), (delimiter, cell)
+                for start in (cell, cell.lstrip()):
+                    assert not start.startswith(FORMULAS), (delimiter, cell)
 
 
 @both

@@ -285,6 +285,14 @@ def test_unread_note_outlasts_completion_until_it_is_acknowledged(bench: Workben
     assert canaries(bench) == []
 
 
+def test_acknowledged_note_is_closed_at_once_when_its_referral_is_completed(bench: Workbench) -> None:
+    note = released_note()
+    bench.receive(note)
+    bench.partner.acknowledge(SENDER, note.id)
+    bench.receive(event(COMPLETED))
+    assert canaries(bench) == []
+
+
 def test_unread_note_of_completed_referral_is_closed_at_once_when_consent_is_withdrawn(
     bench: Workbench,
 ) -> None:

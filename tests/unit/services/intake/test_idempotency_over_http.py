@@ -14,7 +14,8 @@ from contracts.queries import PartyQuery, ReferralQuery
 from runtime.access.tokens import Principal
 from runtime.clock import SystemClock
 from runtime.storage.database import DatabaseUnavailable
-from runtime.web.request import Request
+from runtime.turn import Turn
+from runtime.web.request import Request, parse_json
 from services.intake import api, ndjson
 from services.intake.commits import ADMISSIONS_PER_COMMIT
 from services.intake.domain.members import Member
@@ -441,6 +442,34 @@ def test_batch_line_with_too_many_values_is_refused_and_others_admitted(bench: I
     found = ApiClient(bench, OSH).refer_many(b"\n".join((large, line, deep)))
     assert [one["status"] for one in found] == [413, 202, 413]
     assert "1000" in found[0]["problem"]["detail"]
+
+
+def test_batch_line_that_is_longer_than_a_submission_is_refused_and_others_admitted(
+    bench: IntakeBench,
+) -> None:
+    line = json.dumps(document()).encode()
+    longest = line + b" " * (ndjson.LONGEST_LINE - len(line))
+    found = ApiClient(bench, OSH).refer_many(b"\n".join((longest + b" ", longest, line)))
+    assert [one["status"] for one in found] == [413, 202, 202]
+    assert found[0]["problem"]["detail"] == f"A line has at most {ndjson.LONGEST_LINE} bytes."
+
+
+@pytest.mark.parametrize("are_referrals", [True, False])
+def test_others_are_served_between_two_lines_of_a_batch(
+    bench: IntakeBench, monkeypatch: pytest.MonkeyPatch, are_referrals: bool
+) -> None:
+    """A thousand lines with as many values as they may have take some 200 ms of processor time."""
+    steps: list[str] = []
+
+    def parsed(*arguments: Any, **options: Any) -> Any:
+        steps.append("line")
+        return parse_json(*arguments, **options)
+
+    monkeypatch.setattr("services.intake.ndjson.parse_json", parsed)
+    monkeypatch.setattr(Turn, "end_if_over", lambda _: steps.append("turn"))
+    osh = ApiClient(bench, OSH)
+    (osh.refer_many if are_referrals else osh.submit_many)(b"{}\n[]\n" + b"{}")
+    assert steps[:6] == ["line", "turn"] * 3
 
 
 def test_batch_whose_database_fails_in_between_answers_503_for_the_rest(

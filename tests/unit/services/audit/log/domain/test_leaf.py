@@ -156,3 +156,11 @@ def test_key_recognises_leaves_of_its_referral_alone(secret: bytes, one: Any, ot
     assert (tag(mine, HEAD) == tag(theirs, HEAD)) == (one == other)
     assert (key_commitment(mine) == key_commitment(theirs)) == (one == other)
     assert tag(mine, HEAD) != tag(mine, HEAD + b" ")
+
+
+@given(st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32), st.uuids())
+def test_key_of_a_referral_follows_from_the_logs_secret_and_not_from_the_id(
+    secret: bytes, other: bytes, one: Any
+) -> None:
+    """Otherwise everybody who knows a referral's id would recognise its leaves in the published log."""
+    assert (referral_key(secret, str(one)) == referral_key(other, str(one))) == (secret == other)
