@@ -50,8 +50,9 @@ _UNREAD_TOLERATED: Final = 64 * 1024  # a refused body up to this size is read t
 # A caller that was admitted longer ago is admitted again once its body is there. A body may take minutes, in
 # which its client may be revoked or its organisation suspended.
 _ADMITTED_SECONDS: Final = 0.25
-# Requests that have waited in their handlers, such as long polls, and go on in one round of the event loop. One
-# message wakes all polls of a mailbox, and one revoked client those of all. Each then needs about half a millisecond.
+# Requests that have waited in their handlers, such as long polls, and go on in one round of the event loop.
+# One message wakes all polls of a mailbox, and one revoked client those of all. Each then needs about half a
+# millisecond.
 RESUMED_IN_A_ROUND: Final = 8
 _ALL: Final = "all callers"
 
