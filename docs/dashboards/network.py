@@ -5,7 +5,7 @@ from __future__ import annotations
 from docs.dashboards.panel import Dashboard, Kind, Panel, Query, Unit
 
 # Each process of routing shows the same figures.
-_OPEN = "max by (status, urgency, need_group, country) (kopuro_referrals_open{chosen})"
+_OPEN = "max by (status, urgency) (kopuro_referrals_open{chosen})"
 
 
 def _open(chosen: str = "") -> str:
@@ -90,12 +90,12 @@ NETWORK = Dashboard(
         ),
         Panel(
             title="Open referrals by need and country",
-            description="The ten largest groups: where help is asked for now.",
+            description="The ten largest groups, in fives: where help is asked for now.",
             unit=Unit.number,
             kind=Kind.bars,
             queries=[
                 Query(
-                    expression=f"topk(10, sum by (need_group, country) ({_open()}))",
+                    expression="topk(10, max by (need_group, country) (kopuro_referrals_open_by_need))",
                     legend="{{need_group}}, {{country}}",
                 )
             ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Annotated, Any, Final
 
 import orjson
@@ -26,6 +27,7 @@ from contracts.responses.mailbox import (
 )
 from contracts.responses.mailbox import MailboxPage as MailboxResponse
 from contracts.rfc3339 import parse_time
+from runtime.access.daily_reads import DailyReads
 from runtime.access.read_recorder import ReadRecorder
 from runtime.access.reads import NOTHING_READ, STAFF, Read, Reader
 from runtime.web.paging import NUMBER, decode_cursor, encode_cursor, integer_of, limit_of, position_of
@@ -227,16 +229,20 @@ def trace(tracing: MessageTracing, request: Request) -> Response:
     return Response.of(Page(items=found, next=None)).reading(read)
 
 
-def case(handlers: MailboxHandlers, reads: ReadRecorder, request: Request) -> Response:
+def case(handlers: MailboxHandlers, reads: ReadRecorder, daily: DailyReads, request: Request) -> Response:
     """`GET /v1/case/{referral_id}`: for the organisation to which the case was released.
 
-    The fetch is committed to the outbox before the case leaves.
+    The fetch is committed to the outbox before the case leaves: once a day for each client and case. Another
+    case of the referral, such as a replaced one, is recorded again.
     """
     referral_id = request.path_params["referral_id"]
     reader = Reader.of(request.principal)
     sealed = handlers.case(reader.id, referral_id)
     fetched = CaseFetched(referral_id=referral_id, organization=reader.id, client_id=reader.client_id)
-    reads.record(fetched, referral_id)
+    daily.record_once(
+        (referral_id, reader.id, reader.client_id, sha256(sealed.encode()).digest()),
+        lambda: reads.record(fetched, referral_id),
+    )
     return Response.of(ReleasedCase(referral_id=referral_id, case=sealed))
 
 

@@ -9,6 +9,7 @@ from contracts.envelope import Envelope, Event, decode
 from contracts.errors import Refused
 from contracts.facts import Fact
 from runtime.access.access_records import AccessRecords
+from runtime.access.daily_reads import DailyReads
 from runtime.access.read_recorder import ReadRecorder
 from runtime.application import Application
 from runtime.background import Background
@@ -55,6 +56,7 @@ class DeliveryParts:
     submission_answers: SubmissionAnswers
     tracing: MessageTracing
     reads: ReadRecorder
+    fetches: DailyReads
     owners: EndpointOwners | None
     events: BatchProcessor[Envelope]
     sealed_messages: BatchProcessor[Event[Fact]]
@@ -155,6 +157,7 @@ def build(settings: Settings) -> Application[DeliveryParts]:
             ),
             tracing=MessageTracing(database=database, messages=SqlTracedMessages()),
             reads=reads,
+            fetches=DailyReads(lambda: platform.clock.now().date()),
             owners=None if webhooks is None else webhooks.owners,
             events=messenger.consumer(
                 "delivery.events", incoming.events, Envelope.decode, after_commit=arrived

@@ -105,7 +105,7 @@ class DeliveryService(WebService):
         operation=operations.READ_CASE,
     )
     def case(self, request: Request) -> Response:
-        return api.case(self.handlers.mailbox, self.handlers.reads, request)
+        return api.case(self.handlers.mailbox, self.handlers.reads, self.handlers.fetches, request)
 
     @resource("POST", "/v1/webhooks", roles=PARTNERS, operation=webhook_operations.REGISTER)
     def register_webhook(self, request: Request) -> Response:

@@ -174,7 +174,9 @@ def build(settings: Settings) -> Application[DirectoryHandlers]:
         keys=SealingKeys(ledger, keys, approvals, sealed_answer, rates),
         service_approvals=ServiceApprovals(ledger, approvals),
         suspensions=Suspensions(ledger),
-        watch_reports=WatchReports(ledger, watch, settings.watch_reports_kept, pause=settings.key_pause),
+        watch_reports=WatchReports(
+            ledger, watch, settings.watch_reports_kept, rates, pause=settings.key_pause
+        ),
         watched_employers=watched,
         applications=applications,
         application_rates=ApplicationRates(settings.most_applications),

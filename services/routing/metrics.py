@@ -3,6 +3,9 @@
 Every series exists from the start, with the value 0. Gauges describe routing's database, so every process of
 routing shows the same: take their maximum. Counters and the histogram count what this process did: add them
 up.
+
+No series stands for one person: by need and country, referrals are counted in fives. A program keeps what it
+scrapes, and nobody records who reads it.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from services.routing.domain.coverage import FRESH
 from services.routing.domain.network_figures import NetworkFigures
 from services.routing.domain.referral import REFERRAL_TRANSITIONS
 from services.routing.domain.tally import REASONS, UNPLACED_REASONS, Tally
+from services.routing.domain.withholding import THRESHOLD
 
 OPEN_STATUSES: Final = tuple(status for status, events in REFERRAL_TRANSITIONS.items() if events)
 NEED_GROUPS: Final = tuple(sorted({need_group(code) for code in codes("needs")}))
@@ -104,7 +108,7 @@ class RoutingMetrics(Collector):
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Yield the families without values, so that registration does not read the database."""
-        yield from (_open(), _oldest(), _offers(), _overdue(), _suspended(), _stale())
+        yield from (_open(), _open_by_need(), _oldest(), _offers(), _overdue(), _suspended(), _stale())
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the families; ages count up to now, from figures of the last five seconds."""
@@ -126,24 +130,27 @@ class RoutingMetrics(Collector):
 
 
 def _families(figures: NetworkFigures, now: dt.datetime) -> Iterator[GaugeMetricFamily]:
-    counts: dict[tuple[str, ...], int] = dict.fromkeys(
-        itertools.product(OPEN_STATUSES, Urgency, NEED_GROUPS, COUNTRIES), 0
-    )
+    counts: dict[tuple[str, ...], int] = dict.fromkeys(itertools.product(OPEN_STATUSES, Urgency), 0)
+    by_need: dict[tuple[str, ...], int] = dict.fromkeys(itertools.product(NEED_GROUPS, COUNTRIES), 0)
     oldest: dict[tuple[ReferralStatus, Urgency], dt.datetime] = {}
     for one in figures.open:
-        counts[one.status, one.urgency, one.need_group, one.country] = one.referrals
         kind = (one.status, one.urgency)
+        counts[kind] += one.referrals
+        by_need[one.need_group, one.country] += one.referrals
         oldest[kind] = min(one.oldest, oldest.get(kind, one.oldest))
-    opened, ages, offers, overdue, suspended = _open(), _oldest(), _offers(), _overdue(), _suspended()
+    opened, needs, ages = _open(), _open_by_need(), _oldest()
+    offers, overdue, suspended = _offers(), _overdue(), _suspended()
     for labels, count in counts.items():
         opened.add_metric(labels, count)
+    for labels, count in by_need.items():
+        needs.add_metric(labels, count // THRESHOLD * THRESHOLD)
     for status, urgency in itertools.product(OPEN_STATUSES, Urgency):
         ages.add_metric([status, urgency], _seconds(oldest.get((status, urgency)), now))
     for urgency in Urgency:
         offers.add_metric([urgency], _seconds(figures.oldest_offers.get(urgency), now))
     overdue.add_metric([], figures.overdue)
     suspended.add_metric([], figures.acceptor_suspended)
-    yield from (opened, ages, offers, overdue, suspended)
+    yield from (opened, needs, ages, offers, overdue, suspended)
 
 
 def _seconds(since: dt.datetime | None, now: dt.datetime) -> float:
@@ -152,9 +159,16 @@ def _seconds(since: dt.datetime | None, now: dt.datetime) -> float:
 
 def _open() -> GaugeMetricFamily:
     return GaugeMetricFamily(
-        "kopuro_referrals_open",
-        "Open referrals, by status, urgency, group of the first need and country of the region",
-        labels=["status", "urgency", "need_group", "country"],
+        "kopuro_referrals_open", "Open referrals, by status and urgency", labels=["status", "urgency"]
+    )
+
+
+def _open_by_need() -> GaugeMetricFamily:
+    return GaugeMetricFamily(
+        "kopuro_referrals_open_by_need",
+        "Open referrals, by group of the first need and country of the region, rounded down to a multiple of"
+        f" {THRESHOLD}",
+        labels=["need_group", "country"],
     )
 
 

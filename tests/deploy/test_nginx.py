@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shutil
 import socket
 import ssl
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 
@@ -120,6 +121,91 @@ def test_logs_repeat_nothing_of_a_request() -> None:
         ("access_log", "/var/log/nginx/kopuro.log kopuro"),
         ("error_log", "/var/log/nginx/kopuro-error.log alert"),
     ]
+
+
+# Files that start nginx, and how many connections each worker of it holds.
+STARTS = ("README.md", "compose/compose.yaml", "kubernetes/base/proxy.yaml")
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_each_deployment_holds_many_connections_beside_those_that_an_address_may_use(start: str) -> None:
+    text = (DEPLOY / start).read_text(encoding="utf-8")
+    ((connections, files),) = zip(
+        re.findall(r"worker_connections (\d+);", text),
+        re.findall(r"worker_rlimit_nofile (\d+);", text),
+        strict=True,
+    )
+    (of_address,) = re.findall(r"^    limit_conn kopuro_clients (\d+);", TEXT, re.MULTILINE)
+
+    # A request in progress takes two, the second one at the service.
+    assert int(connections) >= 16 * 2 * int(of_address)
+    assert int(files) >= 2 * int(connections)
+
+
+def test_head_that_comes_slowly_ends_soon() -> None:
+    assert re.findall(r"^    client_header_timeout (\d+)s;", TEXT, re.MULTILINE) == ["10"]
+
+
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+def test_slow_heads_of_one_address_lock_nobody_out(tmp_path: Path) -> None:
+    """As many as fill two workers of Debian's configuration."""
+    readme = (DEPLOY / "README.md").read_text(encoding="utf-8")
+    (connections,) = re.findall(r"worker_connections (\d+);", readme)
+    port = free_ports(1)[0]
+    text = re.sub(r"listen 443 ssl;\n.*", f"listen {LOOPBACK}:{port} ssl;", configuration(tmp_path))
+    (tmp_path / "kopuro.conf").write_text(text, encoding="utf-8")
+    paths = "".join(
+        f"{kind}_temp_path {tmp_path}/files-{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    user = "user root;" if os.geteuid() == 0 else ""
+    (tmp_path / "nginx.conf").write_text(
+        f"{user} worker_processes 2; worker_rlimit_nofile 16384; daemon off; pid {tmp_path}/pid;\n"
+        f"error_log stderr;\nevents {{ worker_connections {connections}; }}\n"
+        f"http {{ {paths} include {tmp_path}/kopuro.conf; }}\n",
+        encoding="utf-8",
+    )
+    with (
+        enough_files(4_096),
+        subprocess.Popen(["nginx", "-c", str(tmp_path / "nginx.conf")]) as nginx,
+        ExitStack() as held,
+    ):
+        try:
+            for _ in range(1_600):
+                held.enter_context(slow_head(port))
+            with slow_head(port) as another:
+                another.sendall(b"x\r\nConnection: close\r\n\r\n")
+                assert another.recv(100).startswith(b"HTTP/1.1 503 ")  # the directory is not there
+        finally:
+            nginx.terminate()
+
+
+@contextmanager
+def enough_files(number: int) -> Iterator[None]:
+    """Let this process have so many open files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, number), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def slow_head(port: int) -> ssl.SSLSocket:
+    """Connect, and send a head without its end."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            plain = socket.create_connection((LOOPBACK, port), timeout=20)
+            break
+        except ConnectionRefusedError:  # nginx has not started yet
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    client = context.wrap_socket(plain, server_hostname="hub.example")
+    client.sendall(b"GET / HTTP/1.1\r\nHost: hub.example\r\nX-Slow: ")
+    return client
 
 
 def test_bodies_and_responses_are_in_no_temporary_file() -> None:

@@ -28,6 +28,9 @@ CREDENTIALS: Final = Allowance(name="credential-changes", burst=20, per_minute=2
 REVOCATIONS: Final = Allowance(name="token-revocations", burst=5, per_minute=5)
 # Requests for a second person's approval: each stays in the operators' list, also once it is withdrawn.
 REQUESTS: Final = Allowance(name="approval-requests", burst=20, per_minute=20 / 60)
+# An organisation opts in to watch reports. To opt out is not counted: each follows an opt-in, and must always
+# be possible.
+OPT_INS: Final = Allowance(name="opt-ins", burst=5, per_minute=5 / (24 * 60))
 
 
 class ChangeRates:
@@ -43,6 +46,7 @@ class ChangeRates:
         self._credentials = TokenBuckets(CREDENTIALS, clock)
         self._revocations = TokenBuckets(REVOCATIONS, clock)
         self._requests = TokenBuckets(REQUESTS, clock)
+        self._opt_ins = TokenBuckets(OPT_INS, clock)
 
     def require_record(self, organization: str, wanted: Organization) -> None:
         """Raise RateLimited if the organisation may not store this record yet. Counts nothing."""
@@ -75,6 +79,10 @@ class ChangeRates:
     def take_request(self, client: str) -> None:
         """Count a partner's request for an approval, also one that it withdraws. Raises RateLimited."""
         _take(self._requests, client, "This client has requested too many approvals.")
+
+    def take_opt_in(self, organization: str) -> None:
+        """Count an organisation's choice to receive watch reports. Raises RateLimited."""
+        _take(self._opt_ins, organization, "Your organisation has opted in and out too often.")
 
     def take_revocation(self, client: str) -> None:
         """Count an end of tokens. client: the one that asks for it. Raises RateLimited."""

@@ -33,6 +33,7 @@ from services.directory.domain.watch_report import (
     require_may_opt_in,
 )
 from services.directory.domain.watched import root_of
+from services.directory.handlers.change_rates import ChangeRates
 from services.directory.handlers.ledger import Ledger
 from services.directory.ports import KeyedReport, Register, WatchStore
 
@@ -50,6 +51,7 @@ class WatchReports:
         ledger: Ledger,
         store: WatchStore,
         kept: dt.timedelta,
+        rates: ChangeRates,
         *,
         pause: dt.timedelta,
         new_salt: Callable[[], bytes] = lambda: secrets.token_bytes(SALT_BYTES),
@@ -58,6 +60,7 @@ class WatchReports:
         self._ledger = ledger
         self._store = store
         self._kept = kept
+        self._rates = rates
         self._pause = pause
         self._new_salt = new_salt
 
@@ -155,13 +158,16 @@ class WatchReports:
     def choose(self, organization: str, *, receives: bool) -> dt.datetime | None:
         """Opt in or out; return since when the organisation receives reports, None if it does not.
 
-        Raises Refused as `require_may_opt_in`; opting out always succeeds.
+        Raises Refused as `require_may_opt_in`, and RateLimited for opting in too often; opting out always
+        succeeds.
         """
         with self._ledger.writing() as writing:
             if receives:
                 require_may_opt_in(writing.organization(organization))
             transaction = writing.transaction
             if self._store.choose(transaction, organization, receives=receives, at=writing.now):
+                if receives:
+                    self._rates.take_opt_in(organization)
                 fact = WatchReportsChosen(organization=organization, receives=receives, by=organization)
                 writing.tell(fact, key=organization)
             return self._store.receiving(transaction).get(organization)

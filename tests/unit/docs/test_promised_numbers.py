@@ -27,6 +27,7 @@ from services.directory.domain import (
     request_proof,
     watch_report,
 )
+from services.directory.handlers import change_rates
 from services.gateway.domain import broker_load
 from services.intake import ndjson
 from services.routing.domain import experience, withholding
@@ -62,6 +63,8 @@ NUMBERS = [
     ("P225", "for up to an hour", broker_load.LONGEST_BAN, 3600),
     ("P226", "at most 64 KiB", record_size.MOST_RECORD_BYTES, 64 * 1024),
     ("P226", "at most 10,000 pairs", record_size.MOST_PAIRS, 10_000),
+    ("P227", "opts in five times at once", change_rates.OPT_INS.burst, 5),
+    ("P227", "and five times a day", change_rates.OPT_INS.per_minute * 24 * 60, 5),
     ("P229", "192 MiB in all", sending.MOST, 192 * MIB),
     # Of the first bytes and the slowest rest.
     ("P274", "a minute and a half for 1 MiB", deadlines.BODY_SECONDS + MIB / deadlines.LOWEST_RATE, 94),

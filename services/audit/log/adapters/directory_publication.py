@@ -19,6 +19,7 @@ _INCOMING = ".incoming"
 _FILE_MODE = 0o644
 _FOLDER_MODE = 0o755
 _INCOMING_MODE = 0o700
+_MINUTE = 60
 
 
 class DirectoryPublication:
@@ -26,6 +27,10 @@ class DirectoryPublication:
 
     Every account may read the files, and only the owner may change them. The directories above `root` have
     the modes that the operator, or the umask, gives them.
+
+    The time of a file that never changes is the full minute before. A static web server sends it, and a leaf
+    names no time that is finer. That of a file that `swap` replaces is exact: caches tell its versions apart
+    by it, and a poll of the file shows as much.
 
     A renamed file is complete and its content durable, but its *name* is durable only after an fsync of the
     folder. So `put` syncs the folder even for files that already exist.
@@ -60,7 +65,7 @@ class DirectoryPublication:
                 folders.add(target.parent)
                 if not target.exists():
                     self._make(target.parent)
-                    self._write(target, content)
+                    self._write(target, content, hides_time=True)
             for folder in folders:
                 sync_directory(folder)
 
@@ -76,12 +81,15 @@ class DirectoryPublication:
         with _translated():
             shutil.rmtree(self._root / folder, ignore_errors=True)
 
-    def _write(self, target: Path, content: bytes) -> None:
+    def _write(self, target: Path, content: bytes, *, hides_time: bool = False) -> None:
         incoming = self._incoming / f"{os.getpid()}-{next(self._numbers)}"
         with incoming.open("xb") as file:
             os.fchmod(file.fileno(), _FILE_MODE)
             file.write(content)
             file.flush()
+            if hides_time:
+                minute = int(os.fstat(file.fileno()).st_mtime) // _MINUTE * _MINUTE
+                os.utime(file.fileno(), (minute, minute))
             os.fsync(file.fileno())
         incoming.rename(target)
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from contracts.errors import Defect, Refused
 from contracts.facts import HistoryExported, HistoryRead
 from contracts.responses.history import RecordedRead as ShownRead
+from runtime.access.daily_reads import DailyReads
 from runtime.access.read_recorder import ReadRecorder
 from runtime.access.reads import Reader
 from runtime.clock import Clock
@@ -36,7 +37,6 @@ from services.audit.reports.domain.statements import (
     LoggedStatement,
     not_told,
 )
-from services.audit.reports.handlers.daily_reads import DailyReads
 from services.audit.reports.handlers.paged_search import search_page
 from services.audit.reports.handlers.party_leaves import leaves_for, step_of, told_leaves, without_content
 from services.audit.reports.handlers.recorded_reads import RecordedReads, recorded_read, viewer

@@ -202,7 +202,7 @@ class Directory:
         self.service_approvals = ServiceApprovals(ledger, self.approvals)
         self.suspensions = Suspensions(ledger)
         self.watch_store = SqlWatchStore()
-        self.watch_reports = WatchReports(ledger, self.watch_store, REPORTS_KEPT, pause=KEY_PAUSE)
+        self.watch_reports = WatchReports(ledger, self.watch_store, REPORTS_KEPT, self.rates, pause=KEY_PAUSE)
         self.watched_employers = WatchedEmployers(ledger, self.watch_store, REPORTS_KEPT)
         self.listings = Listings(database=self.database, register=register, index=index)
         proof_keys = SqlProofKeyStore()

@@ -17,6 +17,7 @@ def test_hub_without_webhook_key_refuses_webhooks() -> None:
         submission_answers=unused,
         tracing=unused,
         reads=unused,
+        fetches=unused,
         owners=None,
         events=unused,
         sealed_messages=unused,

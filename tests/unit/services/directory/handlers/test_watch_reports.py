@@ -11,7 +11,7 @@ import pytest
 
 from contracts.codes import EmployerPractice, SuspensionReason
 from contracts.employer import EmployerReport, Evidence
-from contracts.errors import Refused
+from contracts.errors import RateLimited, Refused
 from contracts.facts import (
     EmployerReplied,
     EmployerReported,
@@ -33,6 +33,7 @@ from services.directory.domain.employer_identity import normalized_name
 from services.directory.domain.watch_report import A_DAY, MOST_IN_A_DAY
 from services.directory.domain.watched import REPORTS_KEPT
 from services.directory.handlers import watched_employers
+from services.directory.handlers.change_rates import OPT_INS
 from services.directory.handlers.watched_employers import WatchedSearch
 from tests.support.turns import count_turns
 from tests.unit.services.directory.samples import OPERATOR, Directory, organization
@@ -392,6 +393,23 @@ def test_only_unions_and_state_bodies_opt_in_with_a_key(network: Directory) -> N
     network.entries.put_organization(OPERATOR, organization("ru.new-union", kind="union"))
     assert refusal_of(lambda: network.watch_reports.choose("ru.new-union", receives=True)).slug == "conflict"
     assert network.watch_reports.choose(NGO, receives=False) is None
+
+
+def test_choices_have_a_rate_and_opting_out_always_succeeds(network: Directory) -> None:
+    for _ in range(OPT_INS.burst - 1):  # it has opted in once
+        network.watch_reports.choose(UNION, receives=False)
+        network.watch_reports.choose(UNION, receives=True)
+    network.watch_reports.choose(UNION, receives=False)
+    with pytest.raises(RateLimited) as limited:
+        network.watch_reports.choose(UNION, receives=True)
+    assert network.watch_reports.chosen(UNION) is None
+    assert [one.id for one in network.watch_reports.receiving("", 9)] == [INSPECTORATE]
+    for _ in range(5):
+        assert network.watch_reports.choose(UNION, receives=False) is None
+    facts = [event.data for event in network.events() if isinstance(event.data, WatchReportsChosen)]
+    assert sum(fact.organization == UNION for fact in facts) == 2 * OPT_INS.burst
+    network.seconds += limited.value.retry_after
+    assert network.watch_reports.choose(UNION, receives=True) == network.clock.now()
 
 
 def test_choice_is_on_record_and_changes_who_receives(network: Directory) -> None:

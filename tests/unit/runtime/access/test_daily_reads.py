@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from services.audit.reports.handlers.daily_reads import DailyReads
+from runtime.access.daily_reads import DailyReads
 
 MONDAY, TUESDAY = dt.date(2026, 3, 2), dt.date(2026, 3, 3)
 
