@@ -34,6 +34,7 @@ SHARED_THREATS = frozenset(
         "access_matrix",
         "dropped_events",
         "ended_agreement",
+        "filled_log",
         "forged_queries",
         "hostile_coordinator",
         "published_log",
