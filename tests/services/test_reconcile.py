@@ -28,7 +28,7 @@ from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.outbox.unreceipted import Unreceipted
 from runtime.messaging.ports import Outgoing
 from sandbox.hub_files import HubFiles
-from services.audit.adapters.tables import ENTRIES, FACETS, OPENINGS
+from services.audit.adapters.tables import ENTRIES, FACETS, OPENINGS, UNFILED
 from services.audit.adapters.tables import ORGANIZATIONS as ORGANIZATION_ENTRIES
 from services.audit.log.adapters.sql_retention import SqlClosures
 from services.delivery.adapters.tables import CASE_LETTERS, MESSAGES
@@ -495,6 +495,16 @@ def test_damage_beside_the_log_is_reported_with_its_entry_and_kind(
     status, found = run(hub, capsys)
     assert status == 1
     assert [one["what"] for one in found if one["record"] == "log"] == [what]
+
+
+def test_log_of_an_earlier_build_without_all_search_keys_yet_is_not_damage(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.refer()
+    with hub.databases["audit"].write() as transaction:
+        transaction.execute(FACETS.delete().where(FACETS.c.leaf_index == 0))
+        transaction.execute(UNFILED.update().values(start=0, stop=1))
+    assert run(hub, capsys) == (0, [])
 
 
 def test_erasure_whose_reason_enters_the_log_during_the_run_is_not_damage(hub: HubOnDisk) -> None:

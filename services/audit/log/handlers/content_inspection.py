@@ -47,10 +47,13 @@ class ContentInspection:
         """is_filed: whether every entry of earlier builds has got its search keys (`filing`)."""
         self._log = log
         self._contents = contents
-        self._is_filed = is_filed
+        self.is_filed = is_filed
 
-    def check(self, transaction: Connection, start: int, stop: int) -> None:
+    def check(self, transaction: Connection, start: int, stop: int, *, is_filed: bool) -> None:
         """Compare what is stored beside the entries of `[start, stop)`, whose leaves are verified.
+
+        is_filed: what `is_filed` returned before the transaction began, which does not see later steps of
+        filing; False if that is unknown.
 
         Raises LogDamaged, and ReasonMissing when nothing else is wrong.
         """
@@ -59,7 +62,7 @@ class ContentInspection:
         lost: dict[str, list[int]] = {}
         revoked: dict[str, bool] = {}
         unfiled = self._contents.unfiled(transaction)
-        if unfiled and self._is_filed():
+        if unfiled and is_filed:
             # It would excuse missing search keys and closings.
             raise LogDamaged("The list of entries without search keys was changed.")
         secret = self._secret(transaction)
