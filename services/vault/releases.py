@@ -215,7 +215,10 @@ def _is_of_its_case(custody: Custody, batch: BatchProgress) -> bool:
         return False
     if custody.referral_id in whole.part_ids:
         return True
-    _log.error("the custody of a referral names a whole of which it is no part: its row was changed")
+    _log.error(
+        "the custody of a referral names a whole of which it is no part: its row was changed",
+        extra={"referral_id": custody.referral_id},
+    )
     return False
 
 

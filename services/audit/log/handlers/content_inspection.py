@@ -57,11 +57,12 @@ class ContentInspection:
 
         Raises LogDamaged, and ReasonMissing when nothing else is wrong.
         """
+        # First: outside one snapshot a step of filing may end meanwhile, and the rows may have more keys.
+        unfiled = self._contents.unfiled(transaction)
         rows = self._contents.stored(transaction, start, stop)
         parties: set[tuple[str, int]] = set()
         lost: dict[str, list[int]] = {}
         revoked: dict[str, bool] = {}
-        unfiled = self._contents.unfiled(transaction)
         if unfiled and is_filed:
             # It would excuse missing search keys and closings.
             raise LogDamaged("The list of entries without search keys was changed.")
