@@ -106,6 +106,7 @@ def show_policy(
 def check_policy(
     file: PolicyFile,
     database: RoutingDatabase = None,
+    hub: HubCode = None,
     simulated: Simulated = None,
     env_dir: EnvironmentDir = None,
     data_dir: HubDir = None,
@@ -115,7 +116,7 @@ def check_policy(
 
     If routing's database is given, the version is compared with those in use: a changed policy needs another
     version. --simulate decides the last referrals again under the policy, and shows for which of them others
-    would have been asked.
+    would have been asked. The log records that you read them.
     """
     from admin.routing.policies import check_version, policy_in
     from kopuro_client.commands.output import Output
@@ -130,7 +131,7 @@ def check_policy(
         out.note(
             "the policy's version was not compared with those in use: give --database, --data-dir or --env"
         )
-    simulation = _simulated(document, simulated, (env_dir, data_dir), out)
+    simulation = _simulated(document, simulated, (env_dir, data_dir), out, hub=hub)
     if as_json:
         out.document({"version": document.version, "digest": document.digest, **simulation})
     else:
@@ -295,7 +296,7 @@ def _simulated(
     folders: tuple[Path | None, Path | None],
     out: Output,
     *,
-    hub: str | None = None,
+    hub: str | None,
 ) -> dict[str, object]:
     """Print the simulation as text, or return it for a JSON document; nothing without `last`.
 

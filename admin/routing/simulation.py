@@ -8,6 +8,7 @@ from typing import Final, cast
 from admin.operator_name import login_name
 from admin.routing.stored import Stored
 from contracts.facts import ReferralRead
+from contracts.facts.recorded import MOST_READ
 from kopuro_client.commands.counts import count
 from kopuro_client.commands.output import Output
 from kopuro_client.commands.policy_simulation import show_moved, show_total
@@ -22,8 +23,6 @@ from services.routing.domain.policy_document import PolicyDocument
 from services.routing.domain.policy_simulation import Moved, Simulation, simulate
 
 _COMMAND: Final = "kopuro routing policy --simulate"
-# As many as a page of a list has.
-_MOST_IN_AN_ENTRY: Final = 200
 
 
 def simulate_stored(stored: Stored, policy: RoutingPolicy, last: int) -> Simulation:
@@ -47,8 +46,8 @@ def record_read(
         after_commit=lambda: None,
     )
     reader, moved = login_name(), tuple(result.moved)
-    for at in range(0, len(moved), _MOST_IN_AN_ENTRY):
-        some = moved[at : at + _MOST_IN_AN_ENTRY]
+    for at in range(0, len(moved), MOST_READ):
+        some = moved[at : at + MOST_READ]
         fact = ReferralRead(
             reader=reader,
             client_id=None,

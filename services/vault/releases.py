@@ -208,9 +208,17 @@ def _is_of_its_case(custody: Custody, batch: BatchProgress) -> bool:
     The id of a part follows from that of the whole. Otherwise whoever can write to the vault's database could
     let a referral take the case of another one, and the log would show nothing wrong.
     """
-    if custody.part_of is None or custody.referral_id in batch.custodies[custody.part_of].part_ids:
+    if custody.part_of is None:
         return True
-    _log.error("the custody of a referral names a whole of which it is no part: its row was changed")
+    if (whole := batch.custodies.get(custody.part_of)) is None:
+        # The batch has taken the part for a row that was changed, and names it as its whole.
+        return False
+    if custody.referral_id in whole.part_ids:
+        return True
+    _log.error(
+        "the custody of a referral names a whole of which it is no part: its row was changed",
+        extra={"referral_id": custody.referral_id},
+    )
     return False
 
 

@@ -28,9 +28,13 @@ from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.outbox.unreceipted import Unreceipted
 from runtime.messaging.ports import Outgoing
 from sandbox.hub_files import HubFiles
-from services.audit.adapters.tables import ENTRIES, FACETS, OPENINGS
+from services.audit.adapters.tables import ENTRIES, FACETS, OPENINGS, UNFILED
 from services.audit.adapters.tables import ORGANIZATIONS as ORGANIZATION_ENTRIES
+from services.audit.log.adapters.sql_contents import SqlContents
 from services.audit.log.adapters.sql_retention import SqlClosures
+from services.audit.log.adapters.sql_unfiled import SqlUnfiled
+from services.audit.log.handlers.filing import Filing
+from services.audit.log.ports import StoredContent
 from services.delivery.adapters.tables import CASE_LETTERS, MESSAGES
 from services.delivery.domain.recipients import COORDINATORS, RECIPIENTS
 from services.directory.adapters.tables import APPROVALS, CLIENTS, ORGANIZATIONS, REVISIONS, SEALING_KEYS
@@ -495,6 +499,28 @@ def test_damage_beside_the_log_is_reported_with_its_entry_and_kind(
     status, found = run(hub, capsys)
     assert status == 1
     assert [one["what"] for one in found if one["record"] == "log"] == [what]
+
+
+@pytest.mark.parametrize("during", [False, True], ids=["before", "during"])
+def test_log_of_an_earlier_build_without_all_search_keys_yet_is_not_damage(
+    hub: HubOnDisk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, during: bool
+) -> None:
+    hub.refer()
+    with hub.databases["audit"].write() as transaction:
+        transaction.execute(FACETS.delete().where(FACETS.c.leaf_index == 0))
+        transaction.execute(UNFILED.update().values(start=0, stop=1))
+    filing = Filing(hub.databases["audit"], SqlUnfiled(SqlClosures()))
+    stored = SqlContents.stored
+
+    def filed_meanwhile(self: SqlContents, *piece: Any) -> list[StoredContent]:
+        found = stored(self, *piece)
+        filing.turn()
+        return found
+
+    if during:
+        monkeypatch.setattr(SqlContents, "stored", filed_meanwhile)
+    assert run(hub, capsys) == (0, [])
+    assert filing.is_done is during
 
 
 def test_erasure_whose_reason_enters_the_log_during_the_run_is_not_damage(hub: HubOnDisk) -> None:

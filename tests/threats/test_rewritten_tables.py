@@ -36,11 +36,13 @@ from services.audit.adapters.tables import (
 from services.audit.log.adapters.sql_checks import SqlCheckRecord
 from services.audit.log.adapters.sql_contents import SqlContents
 from services.audit.log.adapters.sql_retention import SqlClosures
+from services.audit.log.adapters.sql_unfiled import SqlUnfiled
 from services.audit.log.handlers.content_inspection import ContentInspection
+from services.audit.log.handlers.filing import Filing
 from services.audit.log.handlers.inspector import SHORTEST_ROUND, Inspector
 from services.audit.log.handlers.retention import Retention
 from services.audit.log.handlers.self_check import SelfCheck
-from services.audit.log.ports import Search
+from services.audit.log.ports import Contents, Search, StoredContent
 from services.audit.reports.adapters.sql_statistics import SqlReferrals
 from services.audit.reports.handlers.export import Export
 from services.audit.reports.handlers.statistics import StatisticsHandler
@@ -214,9 +216,16 @@ class Hand:
 class Inspecting:
     """The inspection of a running service. is_filed: see `ContentInspection`."""
 
-    def __init__(self, audit: LogOnDatabase, *, is_filed: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        audit: LogOnDatabase,
+        *,
+        is_filed: Callable[[], bool] = lambda: True,
+        contents: Contents | None = None,
+    ) -> None:
         self.audit = audit
         self.is_filed = is_filed
+        self.contents = contents or SqlContents()
         self.clock = Hand()
         self.started()
 
@@ -232,7 +241,7 @@ class Inspecting:
             works=lambda: True,
             clock=self.clock,
             noticed=self.audit.noticed,
-            contents=ContentInspection(self.audit.log, SqlContents(), is_filed=self.is_filed),
+            contents=ContentInspection(self.audit.log, self.contents, is_filed=self.is_filed),
         )
         self.inspector.begin(head)
 
@@ -335,6 +344,27 @@ def test_search_key_added_while_an_earlier_log_gets_its_keys_raises_the_alarm(
     assert inspecting.alarm() is None, "an entry of an earlier build has no search keys yet"
     attack(published, with_row(FACETS, facet="outcome", value="resolved", leaf_index=1))
     assert "search keys of entry 1" in (inspecting.alarm() or "")
+
+
+def test_search_keys_that_an_earlier_log_gets_during_an_inspection_raise_no_alarm(
+    published: LogOnDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    attack(published, without(FACETS, 0))
+    attack(published, lambda t: t.execute(update(UNFILED).values(start=0, stop=1)))
+    filing = Filing(published.database, SqlUnfiled(SqlClosures()))
+
+    class FiledMeanwhile(SqlContents):
+        def stored(self, transaction: Connection, start: int, stop: int) -> list[StoredContent]:
+            found = super().stored(transaction, start, stop)
+            filing.turn()
+            return found
+
+    inspecting = Inspecting(published, is_filed=lambda: filing.is_done, contents=FiledMeanwhile())
+    assert inspecting.alarm() is None
+    assert filing.is_done
+    assert "the log is damaged" not in caplog.text, "a later round without findings clears the alarm"
+    attack(published, without(FACETS, 0))
+    assert "search keys of entry 0" in (inspecting.alarm() or "")
 
 
 def test_alarm_of_rewritten_content_returns_after_a_restart(inspecting: Inspecting) -> None:

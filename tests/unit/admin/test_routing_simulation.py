@@ -13,8 +13,8 @@ import pytest
 
 from admin.operator_name import login_name
 from contracts.codes import Answer, DeclineReason, Urgency
-from contracts.envelope import decode
-from contracts.facts import AnswerSubmitted, OfferOpened, ReferralRead
+from contracts.envelope import Event, decode
+from contracts.facts import AnswerSubmitted, Fact, OfferOpened, ReferralRead
 from kopuro_client.commands import main
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.event_batch import decode_batch
@@ -145,6 +145,13 @@ def test_read_of_a_simulation_is_recorded_with_the_operator_and_the_referrals(
     assert all(referral in shown for referral in read.referral_ids)
 
 
+def test_read_of_a_simulation_names_the_hub_of_the_command(network: RoutedNetwork, tmp_path: Path) -> None:
+    file = written(tmp_path, version="fluent", weights={"nearness": 1, "language": 9})
+    line = ["routing", "policy", "check", file, "--simulate", "4"]
+    assert main([*line, "--hub", "uz"]) == main(line) == 0
+    assert sources_of_reads(network) == ["/uz/routing", "/kg/routing"]
+
+
 def test_simulation_that_cannot_be_recorded_shows_nothing(
     network: RoutedNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,11 +165,18 @@ def test_simulation_that_cannot_be_recorded_shows_nothing(
 
 
 def recorded_reads(network: RoutedNetwork) -> list[ReferralRead]:
+    assert set(sources_of_reads(network)) == {"/kg/routing"}
+    return [one.data for one in in_outbox(network) if isinstance(one.data, ReferralRead)]
+
+
+def sources_of_reads(network: RoutedNetwork) -> list[str]:
+    return [one.source for one in in_outbox(network) if isinstance(one.data, ReferralRead)]
+
+
+def in_outbox(network: RoutedNetwork) -> list[Event[Fact]]:
     with closing(Database.open(network.urls["routing"])) as database, database.read() as transaction:
         messages = [message for _, message in Outbox(MESSAGING.outbox).oldest(transaction, 1000)]
-    events = [decode(body) for message in messages for body in decode_batch(message.body)]
-    assert {event.source for event in events} == {"/kg/routing"}
-    return [event.data for event in events if isinstance(event.data, ReferralRead)]
+    return [decode(body) for message in messages for body in decode_batch(message.body)]
 
 
 def test_simulation_lists_a_referral_whose_later_offer_would_change(

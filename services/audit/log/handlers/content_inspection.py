@@ -47,19 +47,23 @@ class ContentInspection:
         """is_filed: whether every entry of earlier builds has got its search keys (`filing`)."""
         self._log = log
         self._contents = contents
-        self._is_filed = is_filed
+        self.is_filed = is_filed
 
-    def check(self, transaction: Connection, start: int, stop: int) -> None:
+    def check(self, transaction: Connection, start: int, stop: int, *, is_filed: bool) -> None:
         """Compare what is stored beside the entries of `[start, stop)`, whose leaves are verified.
+
+        is_filed: what `is_filed` returned before the transaction began, which does not see later steps of
+        filing; False if that is unknown.
 
         Raises LogDamaged, and ReasonMissing when nothing else is wrong.
         """
+        # First: outside one snapshot a step of filing may end meanwhile, and the rows may have more keys.
+        unfiled = self._contents.unfiled(transaction)
         rows = self._contents.stored(transaction, start, stop)
         parties: set[tuple[str, int]] = set()
         lost: dict[str, list[int]] = {}
         revoked: dict[str, bool] = {}
-        unfiled = self._contents.unfiled(transaction)
-        if unfiled and self._is_filed():
+        if unfiled and is_filed:
             # It would excuse missing search keys and closings.
             raise LogDamaged("The list of entries without search keys was changed.")
         secret = self._secret(transaction)

@@ -247,11 +247,12 @@ class Inspector:
     def _read_piece(self, under_way: _Round) -> Prefix:
         start = under_way.reached.size
         stop = min((start // PIECE + 1) * PIECE, under_way.target.size)
+        is_filed = self._contents is not None and self._contents.is_filed()
         with read_transaction(self._database, f"Entries {start} to {stop - 1}") as transaction:
             reached, rows = verify_entries(self._log, transaction, under_way.reached, stop)
             compare_nodes(self._log, transaction, rows)
             if self._contents is not None and start < stop:
-                self._contents.check(transaction, start, stop)
+                self._contents.check(transaction, start, stop, is_filed=is_filed)
         return reached
 
     def _walk(self, under_way: _Round) -> tuple[str, int] | None:

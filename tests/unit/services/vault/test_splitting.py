@@ -39,6 +39,7 @@ from tests.unit.services.vault.workbench import (
     ACCEPTOR,
     CASE,
     NAME,
+    NOW,
     OFFER,
     REFERRAL,
     SENDER,
@@ -144,6 +145,24 @@ def test_referral_that_was_rewritten_into_a_part_of_another_one_gets_no_case(vau
         ACCEPTOR,
         OTHER,
     ]
+
+
+def test_referral_that_was_rewritten_into_a_part_of_a_part_stops_nothing(vault: Workbench) -> None:
+    """A batch about it takes the part, which waits for its acceptor, without the whole."""
+    own = new_id()
+    vault.receive(
+        case(vault), sealed_case(seal({**CASE, "name": "Own"}, public_key(vault.custody)), referral=own)
+    )
+    vault.keys.pauses[OTHER] = NOW + PATIENCE
+    vault.receive(event(SPLIT), acceptance(OTHER, referral=FIRST))
+    with vault.database.write() as transaction:
+        transaction.execute(update(CUSTODIES).where(CUSTODIES.c.referral_id == own).values(part_of=FIRST))
+    vault.receive(acceptance(referral=own))
+    vault.release_waiting()
+    assert (released(vault), vault.dead_letters()) == ([], 0)
+    vault.clock.time += PATIENCE
+    vault.release_waiting()
+    assert released(vault) == [(FIRST, OTHER)], "the case goes to the part's own acceptor"
 
 
 @pytest.mark.parametrize("accepted_first", [False, True])

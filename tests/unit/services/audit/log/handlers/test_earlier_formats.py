@@ -79,7 +79,7 @@ def policy(audit: LogOnDatabase) -> TrustPolicy:
 def test_log_of_every_format_passes_start_and_inspection(audit: LogOnDatabase) -> None:
     assert SelfCheck(audit.database, audit.log, audit.key, SystemClock()).run().size == 7
     with audit.database.read() as transaction:
-        ContentInspection(audit.log, SqlContents()).check(transaction, 0, 7)
+        ContentInspection(audit.log, SqlContents()).check(transaction, 0, 7, is_filed=True)
 
 
 def test_history_shows_entries_of_every_format_alike(audit: LogOnDatabase) -> None:
