@@ -262,11 +262,11 @@ class Closings(Protocol):
     """
 
     def ended_offers(self, transaction: Connection, offer_ids: Collection[str]) -> Mapping[str, End]:
-        """Return those of the offers that are known to have ended without an acceptance."""
+        """Return those of the offers that are known to have ended, also by the end of their acceptance."""
         ...
 
     def remember_ended(self, transaction: Connection, offers: Mapping[str, End]) -> None:
-        """Remember offers, by id, that ended without an acceptance. The first end counts."""
+        """Remember the ends of offers, by id. The first end counts, but any other one replaces an expiry."""
         ...
 
     def open_messages(

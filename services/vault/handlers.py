@@ -30,16 +30,14 @@ from contracts.facts import (
 )
 from runtime.messaging.outbox.outbox import outgoing
 from runtime.messaging.ports import Outgoing
+from services.vault.acceptances import acceptance_ended, accepted
 from services.vault.batch import PATIENCE, BatchProgress
 from services.vault.domain.content import check_content
 from services.vault.domain.custody import (
-    Acceptance,
     Custody,
     CustodyEvent,
     CustodyState,
-    accept,
     arrive,
-    revoke,
     step,
 )
 from services.vault.domain.evidence import ProvenEvent
@@ -134,6 +132,8 @@ class VaultHandlers:
         }
         batch = self._take(transaction, referrals, now)
         batch.held = self._notes.held(transaction, referrals)
+        newly_accepted = {m.event.partition_key for m in messages if isinstance(m.event.data, OfferAccepted)}
+        batch.ended_offers = self._store.ended_offers(transaction, newly_accepted)
         for proven in messages:
             message = proven.event
             if not isinstance(message.data, OfferDeclined | AnswerRefused | HandBackRefused):
@@ -142,17 +142,15 @@ class VaultHandlers:
             batch.evidence += [(part, proven) for part in parts_in(message.data)]
             match message.data:
                 case OfferAccepted() as fact:
-                    self._accepted(batch, message, fact)
+                    accepted(batch, message, fact)
                 case ReferralSplit() as fact:
                     split_referral(batch, fact)
                 case ReferralRejoined() as fact:
                     self._rejoin(batch, message, fact)
                 case AcceptanceRevoked() as fact:
-                    custody = batch.custodies[fact.referral_id]
-                    batch.custodies[fact.referral_id] = revoke(custody, fact.organization)
+                    acceptance_ended(batch, fact)
                 case ReferralHandedBack() as fact:
-                    custody = batch.custodies[fact.referral_id]
-                    batch.custodies[fact.referral_id] = revoke(custody, fact.organization)
+                    acceptance_ended(batch, fact)
                     self._answered(batch, message.causation_id, fact.referral_id, sender=fact.sender)
                 case OfferDeclined() as fact:
                     # Routing sets the answer's submission as the cause of its decision.
@@ -235,19 +233,6 @@ class VaultHandlers:
         if is_held and batch.now - message.time < PATIENCE:
             raise Unavailable("A part was handed back, which may not have reached the vault yet.")
         rejoin_referral(batch, fact)
-
-    def _accepted(self, batch: BatchProgress, message: Event[Fact], fact: OfferAccepted) -> None:
-        acceptance = Acceptance(
-            organization=fact.organization,
-            message_id=message.id,
-            correlation_id=message.correlation_id,
-            traceparent=message.traceparent,
-            offer_id=fact.offer_id,
-        )
-        custody = batch.custodies[fact.referral_id]
-        if custody.parts and batch.now - message.time < PATIENCE:
-            raise Unavailable("The referral was split; if it is whole again, the vault may not know it yet.")
-        batch.custodies[fact.referral_id] = accept(custody, fact.sender, acceptance)
 
     def _answered(
         self, batch: BatchProgress, submission: str | None, referral_id: str, *, sender: str | None

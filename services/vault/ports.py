@@ -67,6 +67,10 @@ class CustodyStore(Protocol):
         """Store the signed facts that the vault acted on, each with its referral. Idempotent."""
         ...
 
+    def ended_offers(self, transaction: Connection, referral_ids: Collection[str]) -> set[str]:
+        """Return the accepted offers of these referrals whose acceptance has ended, as the evidence says."""
+        ...
+
     def destroy(self, transaction: Connection, referral_ids: Collection[str]) -> None:
         """Delete sealed cases, and mark their keys, which `KeyKeeping` then destroys. Idempotent."""
         ...

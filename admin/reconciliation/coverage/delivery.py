@@ -33,6 +33,7 @@ DELIVERY: Final[Tables] = {
             "what an alert is about; a closed body lacks it, and a wrong subject closes the alert too early",
             "subject",
         ),
+        **omitted(Reason.uncompared, "the acceptance of a note, which the log does not have", "acceptance"),
         # Why the body of a message about a referral was erased; `message_ends.py` has the facts of each.
         "content": Compared("referral.withdrawn", "reason"),
         "closed_at": Compared("offer.declined", "time"),

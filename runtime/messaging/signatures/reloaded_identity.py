@@ -37,7 +37,9 @@ class IdentityFiles:
         try:
             found = [file.stat() for file in self._files]
         except OSError as error:
-            raise SettingsError([f"a file of the identity cannot be read ({type(error).__name__})"]) from None
+            raise FileUnreadable(
+                [f"a file of the identity cannot be read ({type(error).__name__})"]
+            ) from None
         versions = tuple((one.st_mtime_ns, one.st_size, one.st_ino) for one in found)
         if versions == self._seen:
             return None
@@ -59,6 +61,8 @@ class ReloadedIdentity:
         self.present = identity
         self._remembered = identity.manifest.version
         self._files = files
+        # The files are read at every look until that succeeds: the reason is logged once.
+        self._unreadable: str | None = None
         self.verifier = FactVerifier(identity.manifest, owners=identity.owners, on_unknown_key=self._read)
         self.key = identity.key
 
@@ -92,8 +96,11 @@ class ReloadedIdentity:
             changed = self._files.changed()
         except SettingsError as fault:
             reason = "; ".join(fault.problems)
-            _log.error("new identity unusable; keeping the present one", extra={"reason": reason})
+            if reason != self._unreadable:
+                _log.error("new identity unusable; keeping the present one", extra={"reason": reason})
+            self._unreadable = reason if isinstance(fault, FileUnreadable) else None
             return
+        self._unreadable = None
         if changed is None:
             return
         used = self.present.manifest.version

@@ -25,14 +25,16 @@ _REMEMBER = SqlStatement(
 
 # Locked in the same order as acknowledged messages, so transactions cannot deadlock.
 _OPEN = SqlStatement(
-    "SELECT sequence, type, referral_id, organization, offer_id, subject, acknowledged_at IS NOT NULL"
+    "SELECT sequence, type, referral_id, organization, offer_id, acceptance, subject,"
+    " acknowledged_at IS NOT NULL"
     " FROM mailbox_messages WHERE content = 'open' AND referral_id = ANY (?) ORDER BY sequence",
     postgresql="FOR UPDATE",
 )
 
 # One statement, because two would lock rows out of their order.
 _OPEN_WITH_SUBJECTS = SqlStatement(
-    "SELECT sequence, type, referral_id, organization, offer_id, subject, acknowledged_at IS NOT NULL"
+    "SELECT sequence, type, referral_id, organization, offer_id, acceptance, subject,"
+    " acknowledged_at IS NOT NULL"
     " FROM mailbox_messages WHERE content = 'open' AND sequence IN ("
     "SELECT sequence FROM mailbox_messages WHERE referral_id = ANY (?)"
     " UNION ALL SELECT sequence FROM mailbox_messages WHERE subject IS NOT NULL AND subject = ANY (?))"
@@ -97,10 +99,20 @@ class SqlClosings:
                 referral_id=referral_id,
                 organization=organization,
                 offer_id=offer_id,
+                acceptance=acceptance,
                 subject=subject,
                 is_acknowledged=bool(acknowledged),
             )
-            for sequence, message_type, referral_id, organization, offer_id, subject, acknowledged in rows
+            for (
+                sequence,
+                message_type,
+                referral_id,
+                organization,
+                offer_id,
+                acceptance,
+                subject,
+                acknowledged,
+            ) in rows
         ]
 
     def close(self, transaction: Connection, ended: Mapping[int, End]) -> None:

@@ -34,8 +34,8 @@ _SERIALISE = SqlStatement("SELECT pg_advisory_xact_lock(?)")
 _APPEND = SqlStatement(
     "INSERT INTO mailbox_messages"
     " (organization, message_id, type, referral_id, correlation_id, body, state, queued_at,"
-    " offer_id, subject, content, closed_at, closes_at)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    " offer_id, subject, acceptance, content, closed_at, closes_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 
 _UNACKNOWLEDGED: Final = "AND acknowledged_at IS NULL"
@@ -152,6 +152,7 @@ class SqlMailboxes:
                     queued_at,
                     arrival.offer_id,
                     arrival.subject,
+                    arrival.acceptance,
                     *_content(arrival),
                 )
                 for arrival in arrivals

@@ -54,6 +54,8 @@ MESSAGES = Table(
     Column("closes_at", Instant),
     # The subject of an alert that is about no referral (`domain/alert_subjects.py`).
     Column("subject", String(240)),
+    # The accepted offer by which the organisation got a note; null for the sender's, and from earlier builds.
+    Column("acceptance", String(36)),
     UniqueConstraint("message_id", "organization", name="mailbox_messages_once"),
     # Partial, so that a poll never scans acknowledged rows. A row is in one of the two partial indexes.
     Index(

@@ -110,7 +110,8 @@ class ClosedMessage:
 class OpenMessage:
     """A message whose content has not been erased. offer_id: of `offer.opened`, else None.
 
-    subject: of an alert that is about no referral, else None.
+    acceptance: the accepted offer by which the organisation got a note; None for the sender's, and for notes
+    that an earlier build stored. subject: of an alert that is about no referral, else None.
     """
 
     sequence: int
@@ -118,6 +119,7 @@ class OpenMessage:
     referral_id: str
     organization: str
     offer_id: str | None
+    acceptance: str | None
     subject: str | None
     is_acknowledged: bool
 
@@ -186,13 +188,16 @@ class Ends:
     def of(self, message: OpenMessage) -> End | None:
         """Return the end that closes the message; that of the referral last, because it says the least.
 
-        The end of an acceptance does not close another offer to the same organisation: a coordinator may have
-        placed the referral there again, and delivery may read both facts at once.
+        The end of an acceptance does not close another offer to the same organisation, nor the notes of its
+        next acceptance: a coordinator may have placed the referral there again, and delivery may read the end
+        later.
         """
         if message.subject is not None:
             return self.subjects.get(message.subject)
         if message.offer_id is not None:
             own = self.offers.get(message.offer_id)
+        elif message.acceptance is not None:
+            own = acceptance_end(self.offers.get(message.acceptance))
         else:
             own = self.acceptances.get((message.referral_id, message.organization))
             if message.organization == COORDINATORS:

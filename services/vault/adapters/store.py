@@ -12,7 +12,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection
 
+from contracts.envelope import decode
 from contracts.errors import Defect
+from contracts.facts import AcceptanceRevoked, ReferralHandedBack
 from contracts.jose import CONTENT_KEY, IV, decoded, encoded
 from runtime.clock import Clock
 from runtime.storage.columns import microseconds, moment_of
@@ -85,6 +87,7 @@ _WITNESS = SqlStatement(
     "INSERT INTO evidence (referral_id, message_id, type, body, signed, acted_at) VALUES (?, ?, ?, ?, ?, ?)"
     " ON CONFLICT DO NOTHING"
 )
+_ENDS = SqlStatement("SELECT body FROM evidence WHERE referral_id = ANY (?) AND type = ANY (?)")
 _DESTROY = SqlStatement("DELETE FROM sealed_cases WHERE referral_id = ANY (?)")
 
 
@@ -177,6 +180,14 @@ class SqlCustodyStore:
                 for referral_id, proven in evidence
             ],
         )
+
+    def ended_offers(self, transaction: Connection, referral_ids: Collection[str]) -> set[str]:
+        """See `ports.CustodyStore`."""
+        if not referral_ids:
+            return set()
+        rows = _ENDS.run(transaction, sorted(referral_ids), [AcceptanceRevoked.type, ReferralHandedBack.type])
+        facts = [decode(bytes(body)).data for (body,) in rows]
+        return {fact.offer_id for fact in facts if isinstance(fact, AcceptanceRevoked | ReferralHandedBack)}
 
     def destroy(self, transaction: Connection, referral_ids: Collection[str]) -> None:
         """See `ports.CustodyStore`."""

@@ -170,9 +170,16 @@ def accept(custody: Custody, sender: str, acceptance: Acceptance) -> Custody:
     )
 
 
-def revoke(custody: Custody, organization: str) -> Custody:
-    """Return the custody without its acceptor. Raises IllegalCustodyTransition for another acceptor."""
-    if custody.acceptance is None or custody.acceptance.organization != organization:
+def revoke(custody: Custody, organization: str, offer_id: str) -> Custody:
+    """Return the custody without its acceptor.
+
+    It stays as it is while it has none: the acceptance may wait. Raises IllegalCustodyTransition if it has
+    another one.
+    """
+    acceptance = custody.acceptance
+    if acceptance is None:
+        return custody
+    if acceptance.organization != organization or acceptance.offer_id not in (None, offer_id):
         raise IllegalCustodyTransition("The revoked acceptance is not the case's.")
     return replace(step(custody, CustodyEvent.revocation), acceptance=None)
 

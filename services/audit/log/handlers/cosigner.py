@@ -150,8 +150,8 @@ class Cosigner:
         self._monotonic = monotonic
         self._states: list[_WitnessState] = []
         self._reported: str | None = None
-        # A witness is not asked again for what could not be stored or published at once.
-        self._unpublished: list[Cosignature] = []
+        # By witness: the newest one that could not be stored or published at once. Nobody asks for it again.
+        self._unpublished: dict[str, Cosignature] = {}
 
     def turn(self) -> None:
         """Request cosignatures that are due. Raises Unavailable only for failures on this side."""
@@ -167,12 +167,12 @@ class Cosigner:
             state.request = _Request(partial(self._ask, state.witness, state.cosignature, target))
         self._await([state.request for state in due if state.request is not None])
         fresh, trouble = self._collect()
-        self._unpublished += fresh
+        self._unpublished |= {cosignature.witness: cosignature for cosignature in fresh}
         if self._unpublished:
             with self._database.write() as transaction:
-                self._record.keep_cosignatures(transaction, self._unpublished)
+                self._record.keep_cosignatures(transaction, list(self._unpublished.values()))
             self._publish(target)
-            self._unpublished = []
+            self._unpublished = {}
         self._report_disputes()
         self._show()
         if trouble is not None:

@@ -213,6 +213,35 @@ def test_note_keeps_its_content_while_the_acceptance_of_an_expired_offer_is_in_f
     ]
 
 
+@pytest.mark.parametrize("in_one_batch", [True, False])
+@pytest.mark.parametrize(
+    "end",
+    [
+        ReferralHandedBack(**PARTIES, offer_id=OFFER, reason=HandBackReason.other),
+        AcceptanceRevoked(**PARTIES, offer_id=OFFER, coordinator="kg.desk", reason="report_overdue"),
+    ],
+    ids=lambda end: end.type,
+)
+def test_end_of_acceptance_that_is_read_late_leaves_notes_of_the_next_one_by_the_same_organization(
+    bench: Workbench, end: Fact, in_one_batch: bool
+) -> None:
+    """The queue of events lags behind that of notes."""
+    expired = event(OfferExpired(**PARTIES, offer_id=SECOND_OFFER))
+    former = released_note(ACCEPTOR, acceptance=OFFER)
+    of_next = released_note(ACCEPTOR, acceptance=SECOND_OFFER)
+    bench.receive(former, of_next)
+    # The second offer was accepted in time, after its provisional expiry.
+    if in_one_batch:
+        bench.receive(event(end), expired)
+    else:
+        bench.receive(event(end))
+        bench.receive(expired)
+    assert [m["id"] for m in of_type(bench, ACCEPTOR, "message.closed")] == [former.id]
+    assert [m["id"] for m in of_type(bench, ACCEPTOR, "note.delivered")] == [of_next.id]
+    bench.receive(withdrawn())
+    assert canaries(bench) == []
+
+
 def test_acknowledged_message_is_closed_too(bench: Workbench) -> None:
     offer, note = opened(), released_note()
     bench.receive(offer, note)

@@ -61,6 +61,7 @@ from tests.unit.services.vault.workbench import (
     acceptance,
     event,
     header_change,
+    offer_to,
     only,
     sealed_case,
 )
@@ -666,7 +667,7 @@ def revocation(by: str = ACCEPTOR) -> Event[Fact]:
     return event(
         AcceptanceRevoked(
             referral_id=REFERRAL,
-            offer_id=OFFER,
+            offer_id=offer_to(by),
             organization=by,
             sender=SENDER,
             coordinator="kg.coordinator",
@@ -689,7 +690,11 @@ def test_case_of_revoked_acceptance_is_released_to_next_acceptor(vault: Workbenc
 def hand_back(by: str = ACCEPTOR, submission: str = "submission-1") -> Event[Fact]:
     """Routing's decision that the hand-back of this submission takes effect."""
     fact = ReferralHandedBack(
-        referral_id=REFERRAL, offer_id=OFFER, organization=by, sender=SENDER, reason=HandBackReason.other
+        referral_id=REFERRAL,
+        offer_id=offer_to(by),
+        organization=by,
+        sender=SENDER,
+        reason=HandBackReason.other,
     )
     return event(fact, causation_id=submission)
 
@@ -719,7 +724,7 @@ def test_handed_back_case_is_released_to_next_acceptor(vault: Workbench) -> None
     released = [e.data for e in vault.sent() if isinstance(e.data, SealedCaseReleased)]
     assert [one.organization for one in released] == [ACCEPTOR, STRANGER]
     assert open_sealed(released[1].case, vault.keys.private[STRANGER]) == CASE
-    assert [one.offer_id for one in released] == [OFFER, OFFER]
+    assert [one.offer_id for one in released] == [OFFER, offer_to(STRANGER)]
 
 
 def test_hand_back_before_the_release_releases_nothing(vault: Workbench) -> None:
@@ -782,6 +787,12 @@ def test_revocation_of_another_acceptance_is_dead_lettered(vault: Workbench) -> 
     vault.receive(acceptance())
     vault.receive(revocation(STRANGER))
     assert vault.dead_letters() == 1
+
+
+def test_end_of_an_earlier_acceptance_by_the_same_organization_is_dead_lettered(vault: Workbench) -> None:
+    vault.receive(sealed_case(sealed_to_hub(vault)), acceptance(offer=offer_to(STRANGER)))
+    vault.receive(revocation())
+    assert (vault.state(), vault.dead_letters()) == (CustodyState.released, 1)
 
 
 def test_message_of_unexpected_type_is_dead_lettered(vault: Workbench) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,11 +15,13 @@ from contracts.codes import HandBackReason
 from contracts.envelope import Event
 from contracts.errors import Unavailable
 from contracts.facts import (
+    AcceptanceRevoked,
     CaseErased,
     CaseRefused,
     CaseReleased,
     CaseRequested,
     Fact,
+    OfferAccepted,
     ReferralCompleted,
     ReferralHandedBack,
     ReferralRejoined,
@@ -47,6 +50,7 @@ from tests.unit.services.vault.workbench import (
     Workbench,
     acceptance,
     event,
+    offer_to,
     only,
     sealed_case,
 )
@@ -55,6 +59,12 @@ FIRST, SECOND = part_id(REFERRAL, 1), part_id(REFERRAL, 2)
 SPLIT = ReferralSplit(referral_id=REFERRAL, sender=SENDER, parts=(FIRST, SECOND))
 REJOINED = ReferralRejoined(referral_id=REFERRAL, sender=SENDER, parts=(FIRST, SECOND))
 OTHER = "kz.almaty-shelter"
+SECOND_OFFER = "01930f6e-61b4-7f52-9d03-5c7e8a1b2c03"
+FORMER: dict[str, Any] = {"referral_id": REFERRAL, "offer_id": OFFER, "organization": OTHER, "sender": SENDER}
+ENDS: list[ReferralHandedBack | AcceptanceRevoked] = [
+    ReferralHandedBack(**FORMER, reason=HandBackReason.other),
+    AcceptanceRevoked(**FORMER, coordinator="kg.coordinator"),
+]
 
 
 @pytest.fixture
@@ -87,7 +97,7 @@ def handed_back(referral: str, by: str) -> Event[Fact]:
     return event(
         ReferralHandedBack(
             referral_id=referral,
-            offer_id=OFFER,
+            offer_id=offer_to(by),
             organization=by,
             sender=SENDER,
             reason=HandBackReason.other,
@@ -277,7 +287,7 @@ def test_case_replaced_for_the_acceptor_of_one_part_is_requested_for_the_others(
     assert opened(vault)[2:] == [(FIRST, ACCEPTOR, NEWER), (SECOND, OTHER, NEWER)]
     # The case in the vault is now sealed to OTHER: neither a new acceptor nor a former one gets it.
     vault.receive(handed_back(FIRST, ACCEPTOR), acceptance(STRANGER, referral=FIRST))
-    vault.receive(handed_back(FIRST, STRANGER), acceptance(referral=FIRST))
+    vault.receive(handed_back(FIRST, STRANGER), acceptance(referral=FIRST, offer=SECOND_OFFER))
     requests = [m.data for m in vault.sent() if isinstance(m.data, CaseRequested)]
     assert [(m.referral_id, m.organization) for m in requests[1:]] == [(FIRST, STRANGER), (FIRST, ACCEPTOR)]
     assert len(opened(vault)) == 4
@@ -363,6 +373,35 @@ def test_acceptance_of_the_whole_waits_for_the_fact_that_it_is_whole_again(vault
     assert (released(vault), vault.dead_letters()) == ([], 0)
     vault.receive(event(REJOINED), accepted)
     assert released(vault) == [(REFERRAL, OTHER)]
+
+
+@pytest.mark.parametrize("retried_first", [True, False])
+@pytest.mark.parametrize("following", [OTHER, STRANGER])
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.type)
+def test_acceptance_that_waits_and_has_ended_meanwhile_takes_no_effect(
+    vault: Workbench, end: ReferralHandedBack | AcceptanceRevoked, following: str, retried_first: bool
+) -> None:
+    vault.keys.publish(STRANGER)
+    now = vault.clock.now()
+    vault.receive(case(vault), event(SPLIT), event(OfferAccepted(**FORMER), time=now))
+    vault.receive(event(end, time=now), event(REJOINED, time=now))
+    again = OfferAccepted(**{**FORMER, "offer_id": SECOND_OFFER, "organization": following})
+    vault.clock.time += timedelta(seconds=2)
+    if retried_first:
+        assert vault.events.retry_due() == 1
+        assert (released(vault), states(vault)[0]) == ([], "held")
+    vault.receive(event(again, time=now))
+    if not retried_first:
+        assert vault.events.retry_due() == 1
+    assert (released(vault), vault.dead_letters()) == ([(REFERRAL, following)], 0)
+    assert only(SealedCaseReleased, vault.sent()).offer_id == SECOND_OFFER
+    # An operator replays it: the former acceptor gets nothing.
+    vault.receive(event(OfferAccepted(**FORMER), time=now))
+    assert released(vault) == [(REFERRAL, following)]
+    vault.receive(event(replace(end, offer_id=SECOND_OFFER, organization=following)))
+    assert states(vault)[0] == "held"
+    kept = {type_ for type_, _, _ in vault.evidence(REFERRAL)}
+    assert {end.type, OfferAccepted.type} <= kept
 
 
 def test_referral_rejoins_once_the_hand_back_of_its_part_has_arrived(vault: Workbench) -> None:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid5
 
 from prometheus_client import CollectorRegistry
 from sqlalchemy import select
@@ -245,8 +246,14 @@ def sealed_case(sealed: str, *, to: str | None = None, referral: str = REFERRAL)
     return event(SealedCaseSubmitted(referral_id=referral, sender=SENDER, to=to, case=sealed))
 
 
-def acceptance(by: str = ACCEPTOR, *, referral: str = REFERRAL) -> Event[Fact]:
-    return event(OfferAccepted(referral_id=referral, offer_id=OFFER, organization=by, sender=SENDER))
+def offer_to(organization: str) -> str:
+    """Return the id of the organisation's offer: each offer has an id of its own."""
+    return OFFER if organization == ACCEPTOR else str(uuid5(UUID(OFFER), organization))
+
+
+def acceptance(by: str = ACCEPTOR, *, referral: str = REFERRAL, offer: str | None = None) -> Event[Fact]:
+    offer_id = offer or offer_to(by)
+    return event(OfferAccepted(referral_id=referral, offer_id=offer_id, organization=by, sender=SENDER))
 
 
 def only(kind: type[Fact], events: list[Event[Fact]]) -> Any:

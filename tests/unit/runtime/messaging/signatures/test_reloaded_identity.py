@@ -168,5 +168,28 @@ def test_manifest_that_could_not_be_read_once_is_read_at_the_next_look(
     assert not reader.accepts(stolen)
 
 
+def test_file_that_stays_unreadable_is_reported_once(
+    reader: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is read every second, and for each message with an unknown key."""
+    reader.install(listing(2, NEW))
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_text", _too_many_open_files)
+            for _ in range(3):
+                reader.tick()
+        reader.tick()
+        reader.install(listing(3, NEW))
+    # Once for each time that it could not be read.
+    assert [record.getMessage() for record in caplog.records] == [
+        "new identity unusable; keeping the present one"
+    ] * 2
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", _too_many_open_files)
+        for _ in range(3):
+            reader.tick()
+    assert len(caplog.records) == 3
+
+
 def _too_many_open_files(*_: object, **__: object) -> str:
     raise OSError(EMFILE, "Too many open files")

@@ -232,7 +232,9 @@ def test_replacement_for_an_acceptor_leaves_nothing_that_the_next_acceptor_could
     released = custody(CustodyState.released, accepted=True)
     replaced = replace_for_acceptor(released, SENDER, ACCEPTOR, "other")
     assert (replaced.state, replaced.receiver, replaced.kid) == (CustodyState.released, ACCEPTOR, "other")
-    following = accept(revoke(replaced, ACCEPTOR), SENDER, replace(ACCEPTANCE, organization=STRANGER))
+    following = accept(
+        revoke(replaced, ACCEPTOR, "offer-1"), SENDER, replace(ACCEPTANCE, organization=STRANGER)
+    )
     assert disposition_of(following) is Disposition.request
     assert replace_for_acceptor(following, SENDER, STRANGER, "third").state is CustodyState.released
 

@@ -320,6 +320,23 @@ def test_cosignatures_that_could_not_be_stored_are_published_by_the_next_turn(
     assert witnesses[0].asked == [200]
 
 
+def test_cosignatures_of_a_log_that_grew_before_they_could_be_stored_are_replaced_by_the_newest(
+    hub: Witnessed, database_url: str
+) -> None:
+    hub.audit.publish(events(3))
+    file = make_url(database_url).database
+    assert file is not None
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseUnavailable):
+            hub.cosigner.turn()
+        other.execute("ROLLBACK")
+    hub.audit.publish(events(2))
+    # Every witness cosigns again, because there is a newer checkpoint.
+    hub.cosigner.turn()
+    assert (hub.size(COSIGNED), hub.signers(COSIGNED)) == (5, {"w1", "w2", "w3"})
+
+
 def test_idle_log_is_cosigned_again(hub: Witnessed, witnesses: list[FakeWitness]) -> None:
     hub.audit.publish(events(3))
     hub.cosigner.turn()
