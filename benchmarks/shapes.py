@@ -93,6 +93,7 @@ EMPTY: Final = frozenset(
         "retries",
         "sealed_cases",
         "cases_in_custody",
+        "notes_kept",
         "witnesses",
         "unfiled",
     }

@@ -70,7 +70,7 @@ PROBLEMS: dict[str, tuple[str, int]] = {
     "too-many-requests": ("Too many requests in a minute", 429),
     "too-many-statements": ("Too many submissions about one referral in a day", 429),
     "too-many-submissions": ("Too many submissions in a minute", 429),
-    "custody-full": ("The sender's open referrals have no room for another case", 409),
+    "custody-full": ("Your open referrals have no room for another case or note", 409),
     "unavailable": ("The service is temporarily unavailable", 503),
     "internal": ("Internal server error", 500),
 }

@@ -63,8 +63,8 @@ ADVICE: Final[Mapping[str, str]] = {
         " lines with this problem. Admitted lines stay admitted."
     ),
     "custody-full": (
-        "End or withdraw open referrals that are done with, or send smaller documents. Emergencies have a"
-        " reserve. If your open referrals need more, ask the operators."
+        "End or withdraw open referrals that are done with, or send smaller documents or shorter notes."
+        " Emergencies have a reserve. If your open referrals need more, ask the operators."
     ),
     "unavailable": _REPEAT,
     "internal": "Report it to the operators with the `reference`. " + _REPEAT,

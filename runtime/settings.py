@@ -149,7 +149,7 @@ class Settings:
     submissions_per_minute: int = SUBMISSIONS_PER_MINUTE
     submissions_burst: int = SUBMISSIONS_BURST
     # KOPURO_CUSTODY_MIB, intake only, optional: the MiB of cases of one sender's open referrals; emergencies
-    # may use a quarter more. An eighth may come at once, and a 32nd in a minute.
+    # may use a quarter more, and notes have a quarter. An eighth may come at once, and a 32nd in a minute.
     custody_mib: int = CUSTODY_MIB
     # KOPURO_PROXIES, optional: the networks of the proxies in front of this service, whose X-Forwarded-For
     # names the client

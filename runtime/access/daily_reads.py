@@ -32,6 +32,8 @@ class DailyReads:
             return
         # Two equal reads at once are both recorded: neither answer leaves before its record is committed.
         record()
+        if self._day != today:  # a new day began meanwhile, on which the read is not on record
+            return
         self._recorded[read] = None
         while len(self._recorded) > self._most:
             self._recorded.popitem(last=False)

@@ -20,7 +20,14 @@ from runtime.storage.database import Database
 from runtime.storage.group_commit import GroupCommit
 from runtime.storage.pruning import prune
 from services.intake.domain.admission import Admission, Claim, Prepared, Refusal, UsedKey
-from services.intake.domain.custody_bound import beyond_custody, case_bytes, growth, sealed_bytes
+from services.intake.domain.custody_bound import (
+    beyond_custody,
+    beyond_notes,
+    case_bytes,
+    growth,
+    note_bytes,
+    sealed_bytes,
+)
 from services.intake.domain.statement_bound import counted_as
 from services.intake.ports import AdmissionStore, TransitKeys
 from services.intake.sealed_rates import SealedRates
@@ -56,7 +63,8 @@ class SubmissionCommits:
         """backlog: the latest count of messages waiting in the outbox.
 
         rates: of each organisation's submissions; sealed: of the bytes of their cases and notes.
-        custody_bytes: of the cases that a sender may have in custody (`domain/custody_bound.py`).
+        custody_bytes: of the cases that a sender may have in custody; an author's notes about open referrals
+        may have a quarter (`domain/custody_bound.py`).
         """
         self._database = database
         self._store = store
@@ -206,6 +214,8 @@ class SubmissionCommits:
         held = Counter(self._store.in_custody(transaction, {a.organization for a in cases}))
         replaced = {a.referral_id for a in cases if not a.is_referral}
         present = Counter(self._store.cases_in_custody(transaction, replaced))
+        authors = {a.organization for group in groups for a in group if note_bytes(a)}
+        kept = Counter(self._store.notes_of(transaction, authors))
         for group in groups:
             answers: list[Result] = []
             for admission in group:
@@ -226,6 +236,11 @@ class SubmissionCommits:
                         held[admission.organization] += added
                         present[admission.referral_id] += added
                 if answer is None:
+                    size = note_bytes(admission)
+                    answer = beyond_notes(size, kept[admission.organization], self._custody_bytes)
+                    if answer is None and size:
+                        kept[admission.organization] += size
+                if answer is None:
                     _claim(admission, used)
                     fresh.append(admission)
                     answer = admission.id
@@ -233,6 +248,7 @@ class SubmissionCommits:
             results.append(answers)
         if fresh:
             self._store.take_into_custody(transaction, fresh)
+            self._store.keep_notes(transaction, fresh)
             # In the transaction that stores them: intake's database has no other copy of a case.
             fresh = self._transit_keys.seal(transaction, fresh)
             self._store.record(transaction, fresh, fresh[0].events[0].time)

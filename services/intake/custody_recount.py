@@ -1,4 +1,4 @@
-"""The count of the cases in custody, corrected from what routing knows of the referrals.
+"""The count of the cases in custody and of the notes, corrected from what routing knows of the referrals.
 
 Intake may have missed an end. An earlier build takes `referral.completed` and the others from the queue
 `intake.offers` and has no count. A replacement may also be admitted after the end of its referral was read.
@@ -31,12 +31,12 @@ class CustodyRecount:
         self._after = ""
 
     def run(self) -> None:
-        """Stop counting cases of ended referrals on the next page; after the last page, add up again.
+        """Stop counting cases and notes of ended referrals on the next page; after the last, add up again.
 
         Raises Unavailable while routing does not reply; the next run asks about the same page.
         """
         with self._database.read() as transaction:
-            ids = self._store.counted_cases(transaction, self._after, MOST_ENDED)
+            ids = self._store.counted_referrals(transaction, self._after, MOST_ENDED)
         if ids:
             self._forget_ended(ids)
         if len(ids) == MOST_ENDED:
@@ -55,7 +55,9 @@ class CustodyRecount:
         if ended:
             with self._database.write() as transaction:
                 self._store.end_custody(transaction, ended)
-            _log.info("cases of ended referrals are no longer counted", extra={"cases": len(ended)})
+            _log.info(
+                "cases and notes of ended referrals are no longer counted", extra={"referrals": len(ended)}
+            )
 
     def _add_up(self) -> None:
         with self._database.read() as transaction:

@@ -178,7 +178,9 @@ WITHDRAW: Final = command("withdraw", "Withdraw a referral", {"reason": "placed_
 PROGRESS: Final = command("progress", "Report the progress of a referral", {"status": "in_progress"})
 COMPLETE: Final = command("complete", "Report the outcome of a referral", {"outcome": "resolved"})
 HAND_BACK: Final = command("hand_back", "Hand an accepted referral back", {"reason": "out_of_area"})
-NOTE: Final = command("note", "Send the other party a sealed note", {"note": _SEALED})
+NOTE: Final = command(
+    "note", "Send the other party a sealed note", {"note": _SEALED}, refusals=frozenset({"custody-full"})
+)
 UNREADABLE: Final = command(
     "unreadable", "Report a case or a note that cannot be read", {"reason": "cannot_decrypt"}
 )

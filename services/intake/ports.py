@@ -65,8 +65,16 @@ class AdmissionStore(Protocol):
         """Count the cases of new referrals, and replacements that are larger than what is counted."""
         ...
 
-    def counted_cases(self, transaction: Connection, after: str, limit: int) -> list[str]:
-        """Return ids above `after` of referrals with a counted case, in order."""
+    def notes_of(self, transaction: Connection, authors: Collection[str]) -> Mapping[str, int]:
+        """Return the bytes of the notes about open referrals by author, for the authors that have any."""
+        ...
+
+    def keep_notes(self, transaction: Connection, admissions: Sequence[Admission]) -> None:
+        """Count the notes of these admissions until their referrals end."""
+        ...
+
+    def counted_referrals(self, transaction: Connection, after: str, limit: int) -> list[str]:
+        """Return ids above `after` of referrals with a counted case or note, in order."""
         ...
 
     def miscounted_senders(self, transaction: Connection) -> list[str]:
@@ -85,7 +93,7 @@ class AdmissionStore(Protocol):
         ...
 
     def end_custody(self, transaction: Connection, referral_ids: Collection[str]) -> None:
-        """Count the cases of these referrals no longer. Idempotent."""
+        """Count the cases and notes of these referrals no longer. Idempotent."""
         ...
 
     def note_offers(self, transaction: Connection, offers: Sequence[tuple[str, str, str]]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import shutil
 import socket
 import ssl
@@ -17,6 +18,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
 
 from admin.embedded_broker import LOOPBACK
 from contracts.errors import Unavailable
@@ -140,6 +142,49 @@ def test_each_deployment_holds_many_connections_beside_those_that_an_address_may
     # A request in progress takes two, the second one at the service.
     assert int(connections) >= 16 * 2 * int(of_address)
     assert int(files) >= 2 * int(connections)
+
+
+# Of the image nginx-unprivileged, which its Dockerfile makes from nginx's own.
+IMAGES_CONFIGURATION = """
+worker_processes  auto;
+
+pid        /tmp/nginx.pid;
+
+events {
+    worker_connections  1024;
+}
+
+http {
+    include       /etc/nginx/mime.types;
+    include /etc/nginx/conf.d/*.conf;
+}
+"""
+
+
+def _container_command(start: str) -> list[str]:
+    for document in yaml.safe_load_all((DEPLOY / start).read_text(encoding="utf-8")):
+        if "services" in document:
+            return list(document["services"]["proxy"]["command"])
+        if document["kind"] == "Deployment":
+            return list(document["spec"]["template"]["spec"]["containers"][0]["command"])
+    raise AssertionError(start)
+
+
+@pytest.mark.parametrize("start", STARTS[1:])
+def test_container_starts_nginx_with_the_images_configuration_for_many_connections(
+    start: str, tmp_path: Path
+) -> None:
+    shell, option, script = _container_command(start)
+    change, _, begin = script.partition(" && exec ")
+    (tmp_path / "image.conf").write_text(IMAGES_CONFIGURATION, encoding="utf-8")
+    change = change.replace("/etc/nginx/nginx.conf", f"{tmp_path}/image.conf")
+    changed = tmp_path / "nginx.conf"
+    program, _, written, *options = shlex.split(begin)
+    subprocess.run([shell, option, change.replace(written, str(changed))], check=True)
+    assert [program, *options] == ["nginx", "-g", "daemon off; worker_rlimit_nofile 16384;"]
+    # All the rest is the image's: its process ids, types and the hub's configuration.
+    expected = IMAGES_CONFIGURATION.replace("processes  auto", "processes 2")
+    assert changed.read_text(encoding="utf-8") == expected.replace("connections  1024", "connections 8192")
 
 
 def test_head_that_comes_slowly_ends_soon() -> None:

@@ -44,6 +44,11 @@ INTAKE: Final[Tables] = {
         **omitted(Reason.unstated, "the size of the sealed case", "bytes"),
     },
     "custody_sums": omitted(Reason.derived, "sums of cases_in_custody", "sender", "bytes"),
+    "notes_kept": {
+        **omitted(Reason.uncompared, "an added or deleted row changes an author's quota", "referral_id"),
+        **omitted(Reason.uncompared, "a wrong author uses another one's quota", "author"),
+        **omitted(Reason.unstated, "the size of the sealed notes", "bytes"),
+    },
     "offers": omitted(
         Reason.uncompared,
         "who may answer an offer; routing refuses an answer to an offer that it does not have",

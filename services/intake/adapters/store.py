@@ -13,7 +13,7 @@ from runtime.storage.columns import microseconds, moment_of
 from runtime.storage.sql_statement import SqlStatement
 from services.intake.adapters.tables import COMMANDS, IDEMPOTENCY_KEYS, SUBMISSIONS
 from services.intake.domain.admission import Admission, Claim, UsedKey
-from services.intake.domain.custody_bound import case_bytes
+from services.intake.domain.custody_bound import case_bytes, note_bytes
 from services.intake.ports import Admitted, AdmittedReferral
 
 _CLAIMED = SqlStatement(
@@ -58,9 +58,25 @@ _CHANGE_SUM = SqlStatement(
     "INSERT INTO custody_sums (sender, bytes) VALUES (?, ?)"
     " ON CONFLICT (sender) DO UPDATE SET bytes = custody_sums.bytes + excluded.bytes"
 )
-_COUNTED_CASES = SqlStatement(
-    "SELECT referral_id FROM cases_in_custody WHERE referral_id > ? ORDER BY referral_id LIMIT ?"
+# Each part has its limit, so that neither index is read to its end.
+_COUNTED_REFERRALS = SqlStatement(
+    "SELECT referral_id FROM (SELECT referral_id FROM cases_in_custody WHERE referral_id > ?"
+    " ORDER BY referral_id LIMIT ?) AS cases"
+    " UNION SELECT referral_id FROM (SELECT DISTINCT referral_id FROM notes_kept WHERE referral_id > ?"
+    " ORDER BY referral_id LIMIT ?) AS notes"
+    " ORDER BY referral_id LIMIT ?"
 )
+_NOTES_OF = SqlStatement("SELECT author, SUM(bytes) FROM notes_kept WHERE author = ANY (?) GROUP BY author")
+_KEEP_NOTE = SqlStatement(
+    "INSERT INTO notes_kept (referral_id, author, bytes) VALUES (?, ?, ?)"
+    " ON CONFLICT (referral_id, author) DO UPDATE SET bytes = notes_kept.bytes + excluded.bytes"
+)
+# In one order, so that no two transactions wait for each other.
+_LOCKED_NOTES = SqlStatement(
+    "SELECT author FROM notes_kept WHERE referral_id = ANY (?)",
+    postgresql="ORDER BY referral_id, author FOR UPDATE",
+)
+_END_NOTES = SqlStatement("DELETE FROM notes_kept WHERE referral_id = ANY (?)")
 _MISCOUNTED_SENDERS = SqlStatement(
     "SELECT s.sender FROM custody_sums s LEFT JOIN"
     " (SELECT sender, SUM(bytes) AS bytes FROM cases_in_custody GROUP BY sender) c ON c.sender = s.sender"
@@ -160,6 +176,20 @@ class SqlAdmissionStore:
         # In one order in every transaction, so that no two wait for each other.
         _CHANGE_SUM.run_for_each(transaction, sorted(sums.items()))
 
+    def notes_of(self, transaction: Connection, authors: Collection[str]) -> Mapping[str, int]:
+        """See `ports.AdmissionStore`."""
+        if not authors:
+            return {}
+        return {row[0]: int(row[1]) for row in _NOTES_OF.run(transaction, list(authors))}
+
+    def keep_notes(self, transaction: Connection, admissions: Sequence[Admission]) -> None:
+        """See `ports.AdmissionStore`."""
+        sizes: Counter[tuple[str, str]] = Counter()
+        for one in admissions:
+            if size := note_bytes(one):
+                sizes[one.referral_id, one.organization] += size
+        _KEEP_NOTE.run_for_each(transaction, sorted((*key, size) for key, size in sizes.items()))
+
     def count_earlier(self, transaction: Connection, cases: Collection[tuple[str, str, int]]) -> int:
         """See `ports.AdmissionStore`."""
         sizes = {referral_id: size for referral_id, _, size in cases}
@@ -181,10 +211,13 @@ class SqlAdmissionStore:
         for sender, size in _END_CASE.run(transaction, list(referral_ids)):
             sums[sender] -= size
         _CHANGE_SUM.run_for_each(transaction, sorted(sums.items()))
+        _LOCKED_NOTES.run(transaction, list(referral_ids)).all()
+        _END_NOTES.run(transaction, list(referral_ids))
 
-    def counted_cases(self, transaction: Connection, after: str, limit: int) -> list[str]:
+    def counted_referrals(self, transaction: Connection, after: str, limit: int) -> list[str]:
         """See `ports.AdmissionStore`."""
-        return [row[0] for row in _COUNTED_CASES.run(transaction, after, limit)]
+        found = _COUNTED_REFERRALS.run(transaction, after, limit, after, limit, limit)
+        return [row[0] for row in found]
 
     def miscounted_senders(self, transaction: Connection) -> list[str]:
         """See `ports.AdmissionStore`."""

@@ -81,6 +81,16 @@ CASES_IN_CUSTODY = Table(
     # For the sum of a sender's cases, from the index alone.
     Index("cases_in_custody_sender", "sender", "bytes"),
 )
+# The notes of open referrals, as admitted, by author; delivery keeps them until the referral ends.
+NOTES_KEPT = Table(
+    "notes_kept",
+    METADATA,
+    Column("referral_id", String(36), primary_key=True),
+    Column("author", String(100), primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+    # For the sum of an author's notes, from the index alone.
+    Index("notes_kept_author", "author", "bytes"),
+)
 CUSTODY_SUMS = Table(
     "custody_sums",
     METADATA,

@@ -44,6 +44,22 @@ def test_read_whose_record_failed_is_recorded_at_the_next_attempt() -> None:
     assert days.recorded == ["a"]
 
 
+def test_read_whose_record_was_committed_after_midnight_is_recorded_again_on_the_new_day() -> None:
+    """Another read at midnight begins the new day while this one's record is being committed."""
+    days = Days()
+    reads = DailyReads(lambda: days.day)
+
+    def record_across_midnight() -> None:
+        days.recorded.append("a")
+        days.day = TUESDAY
+        days.read(reads, "b")
+
+    reads.record_once("a", record_across_midnight)
+    days.read(reads, "a")
+    days.read(reads, "b")
+    assert days.recorded == ["a", "b", "a"]
+
+
 def test_memory_is_bounded_and_the_oldest_read_is_recorded_again() -> None:
     days = Days()
     reads = DailyReads(lambda: days.day, most=2)

@@ -9,25 +9,36 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, delete, insert, select, text, update
 
-from contracts.codes import Outcome, Urgency
+from contracts.codes import DeclineReason, Outcome, Urgency
 from contracts.errors import Refused, TooManySubmissions, Unavailable
 from contracts.facts import Fact, ReferralCompleted, ReferralFailed, ReferralWithdrawn
 from contracts.queries import MOST_ENDED, PartyQuery, ReferralQuery, Role
 from runtime.access.rate_limits import SubmissionRates
 from runtime.identifiers import new_id
 from services.intake.adapters.store import SqlAdmissionStore
-from services.intake.adapters.tables import CASES_IN_CUSTODY, CUSTODY_SUMS
+from services.intake.adapters.tables import CASES_IN_CUSTODY, CUSTODY_SUMS, NOTES_KEPT
 from services.intake.custody_recount import CustodyRecount
 from services.intake.domain.admission import Admission
-from services.intake.domain.command import Replacement
+from services.intake.domain.command import AddNote, DeclineOffer, Replacement
 from services.intake.domain.custody_bound import MIB
 from services.intake.domain.members import receiver_keys
 from services.intake.handlers import Command
 from services.intake.sealed_rates import SealedRates
 from tests.support.events import message_of
 from tests.unit.services.intake.intake_fixture import IntakeBench
-from tests.unit.services.intake.samples import MOSCOW, NOON, OSH, caller, claim, document, sealed
-from tests.unit.services.intake.test_handlers import note_offers, submit_command
+from tests.unit.services.intake.samples import (
+    MOSCOW,
+    MOSCOW_KID,
+    NOON,
+    OFFER,
+    OSH,
+    OSH_KID,
+    caller,
+    claim,
+    document,
+    sealed,
+)
+from tests.unit.services.intake.test_handlers import note_offers, offer_opened, submit_command
 from tests.unit.services.intake.test_idempotency_over_http import ApiClient, batch, refused
 
 CASE = 100_000  # bytes
@@ -372,3 +383,144 @@ def test_refused_cases_take_nothing_of_the_rate(small: IntakeBench) -> None:
     small.custody_bytes = 100 * CASE
     small.handlers = small.new_handlers()
     small.submit(case=case())
+
+
+def offered(bench: IntakeBench, **changes: Any) -> str:
+    """Submit a referral that is offered to MOSCOW; return its id."""
+    referral_id = bench.submit(**changes)
+    note_offers(bench, offer_opened(new_id(), referral_id))
+    return referral_id
+
+
+def sealed_note(kid: str, size: int = CASE) -> str:
+    """Return a sealed note of this many bytes."""
+    short = sealed(kid)
+    rest, _, tag = short.rpartition(".")
+    return f"{rest}{'c' * (size - len(short))}.{tag}"
+
+
+def write(bench: IntakeBench, referral_id: str, *, author: str = OSH, key: str | None = None) -> str:
+    """Submit a note of the author to the other party; return the submission's id."""
+    body = AddNote(note=sealed_note(MOSCOW_KID if author == OSH else OSH_KID))
+    one = Command(body=body, subject=referral_id, claim=None if key is None else claim(key))
+    return bench.handlers.submit_command(caller(author, new_id=new_id), one)
+
+
+def fill_notes(bench: IntakeBench, referral_id: str, *, author: str = OSH) -> int:
+    """Submit notes until one is refused; return how many were admitted."""
+    admitted = 0
+    while True:
+        before = len(bench.sent())
+        try:
+            write(bench, referral_id, author=author)
+        except Refused as refusal:
+            if refusal.slug != "custody-full" or len(bench.sent()) != before:
+                raise
+            return admitted
+        admitted += 1
+
+
+def test_notes_of_an_author_have_a_bound_until_their_referrals_end(small: IntakeBench) -> None:
+    """Delivery keeps them as long. They may have a quarter of the bound of cases."""
+    first, second = offered(small), offered(small)
+    write(small, first)
+    assert fill_notes(small, second) == 1
+    assert fill_notes(small, first) == 0
+    assert fill_notes(small, first, author=MOSCOW) == 2
+    end(small, ReferralWithdrawn(referral_id=first, sender=OSH, organization=MOSCOW, reason="other"))
+    assert fill_notes(small, second) == 1
+    assert fill_notes(small, second, author=MOSCOW) == 2
+
+
+def test_notes_of_one_batch_are_bounded_together(small: IntakeBench) -> None:
+    command = Command(body=AddNote(note=sealed_note(MOSCOW_KID)), subject=offered(small))
+    prepared = small.handlers.prepare_commands(caller(new_id=new_id), [command] * 4)
+    results = small.handlers.commits.answer_all(prepared)
+    assert [getattr(one, "slug", None) for one in results] == [None, None, "custody-full", "custody-full"]
+
+
+def test_notes_and_cases_take_no_room_from_each_other(small: IntakeBench) -> None:
+    referral_id = offered(small, case=case())
+    assert fill_notes(small, referral_id) == 2
+    assert len(fill(small)) == 9
+    assert len(fill(small, urgency=Urgency.emergency)) == 2
+    assert len(fill(small, by=MOSCOW)) == 10
+    assert fill_notes(small, referral_id, author=MOSCOW) == 2
+
+
+def test_note_of_a_decline_is_never_refused_for_lack_of_room(small: IntakeBench) -> None:
+    referral_id = small.submit()
+    note_offers(small, offer_opened(OFFER, referral_id))
+    fill_notes(small, referral_id, author=MOSCOW)
+    decline = DeclineOffer(reason=DeclineReason.other, note=sealed_note(OSH_KID))
+    submit_command(small, caller(MOSCOW, new_id=new_id), OFFER, decline)
+
+
+def test_repeated_note_takes_room_once(small: IntakeBench) -> None:
+    referral_id = offered(small)
+    first = write(small, referral_id, key="k")
+    assert {write(small, referral_id, key="k") for _ in range(5)} == {first}
+    assert fill_notes(small, referral_id) == 1
+    assert write(small, referral_id, key="k") == first
+
+
+def test_note_of_a_referral_whose_end_was_missed_counts_no_longer(
+    small: IntakeBench, recount: CustodyRecount
+) -> None:
+    first, second = offered(small), offered(small)
+    write(small, first)
+    with small.database.write() as transaction:
+        transaction.execute(delete(CASES_IN_CUSTODY))
+    small.routing.ended = {first}
+    recount.run()
+    assert fill_notes(small, second) == 2
+
+
+def test_recount_asks_about_referrals_with_notes_and_with_cases_in_one_order(
+    small: IntakeBench, recount: CustodyRecount
+) -> None:
+    ids = sorted(new_id() for _ in range(2 * MOST_ENDED + 1))
+    of_notes, of_cases = ids[::2], ids[::3] + ids[1::6]
+    notes = [{"referral_id": id_, "author": who, "bytes": 1} for id_ in of_notes for who in (OSH, MOSCOW)]
+    cases = [{"referral_id": id_, "sender": OSH, "bytes": 1} for id_ in of_cases]
+    with small.database.write() as transaction:
+        transaction.execute(insert(NOTES_KEPT), notes)
+        transaction.execute(insert(CASES_IN_CUSTODY), cases)
+    counted = sorted({*of_notes, *of_cases})
+    small.routing.ended = set(counted[1:])
+    for _ in range(2):
+        recount.run()
+    with small.database.read() as transaction:
+        assert SqlAdmissionStore().counted_referrals(transaction, "", 9) == counted[:1]
+
+
+@pytest.mark.parametrize("first", ["note", "end"])
+def test_two_processes_that_count_a_note_and_end_its_referral_leave_no_room_taken(
+    postgres_database: str, first: str
+) -> None:
+    bench = IntakeBench(postgres_database)
+    referral_id = offered(bench)
+    write(bench, referral_id)
+    command = Command(body=AddNote(note=sealed_note(MOSCOW_KID)), subject=referral_id)
+    prepared = bench.handlers.prepare_commands(caller(new_id=new_id), [command, command])
+    admissions = [one for one in prepared if isinstance(one, Admission)]
+    store = SqlAdmissionStore()
+
+    def keep() -> None:
+        with bench.database.write() as transaction:
+            store.keep_notes(transaction, admissions[1:])
+
+    second = threading.Thread(target=keep)
+    with bench.database.write() as transaction:
+        if first == "end":
+            store.end_custody(transaction, [referral_id])
+        else:
+            store.keep_notes(transaction, admissions[:1])
+        second.start()
+        _wait_for_a_lock(transaction)
+    second.join()
+    with bench.database.write() as transaction:
+        assert store.notes_of(transaction, [OSH]) == {OSH: CASE if first == "end" else 3 * CASE}
+        store.end_custody(transaction, [referral_id])
+        assert store.notes_of(transaction, [OSH]) == {}
+    bench.database.close()
