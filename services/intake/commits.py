@@ -140,7 +140,7 @@ class SubmissionCommits:
         # Repeated submissions are found first, because they do not count towards the rates.
         self._rates.settle(organization, work, taken=taken, new=0, idle=0)
         self._sealed.give_back(organization, sum(sizes[:fitting]))
-        repeated = self._first_ids([one.claim for one in admissions if one.claim is not None])
+        repeated = self._first_ids([one.claim for one in prepared if one.claim is not None])
         fresh = [one for one in admissions if one.claim is None or one.claim not in repeated]
         fitting = self._sealed.take(organization, [sealed_bytes(one) for one in fresh])
         taken = self._rates.take(organization, work, fitting)
@@ -153,7 +153,10 @@ class SubmissionCommits:
             work,
             len(beyond),
             idle=len(prepared) - taken,
-            invalid=sum(isinstance(one, Refusal) for one in prepared),
+            invalid=sum(
+                isinstance(one, Refusal) and isinstance(one.error, Refused) and one.claim not in repeated
+                for one in prepared
+            ),
         )
         by_bytes = self._sealed.refusal(organization, sum(sealed_bytes(one) for one in fresh[taken:]))
         # The rate that refused them now, unless the other one would refuse some of them after its time.

@@ -180,6 +180,8 @@ class History:
             leaves = self._with_others(referral_id, leaves, stop=size)
             with self._database.read() as transaction:
                 key = referral_key(self._log.tag_secret(transaction), referral_id)
+        # Before the checkpoint: a key that is named after it may not have signed it.
+        log_key = self._published.verifier_key
         published = self._published.covering(leaves[-1].index)
         assert published is not None
         entries = []
@@ -202,7 +204,7 @@ class History:
         return Bundle(
             referral_id=referral_id,
             referral_key=key,
-            log_key=self._published.verifier_key,
+            log_key=log_key,
             published=published,
             entries=tuple(entries),
             created_at=self._clock.now(),

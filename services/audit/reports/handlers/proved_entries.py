@@ -45,6 +45,8 @@ class ProvedEntries:
         identities = [EventIdentity(self._author, message) for message in dict.fromkeys(messages)]
         with self._database.read() as transaction:
             known = self._log.known(transaction, identities)
+            # Before the checkpoint: a key that is named after it may not have signed it.
+            log_key = self._published.verifier_key
             newest = self._published.newest()
             indices = sorted(index for index in known.values() if index < newest.size)
             opened: dict[int, OpenedLeaf] = {}
@@ -56,7 +58,7 @@ class ProvedEntries:
         leaves = [leaf for index in indices if _may_open(leaf := opened[index], reader)]
         published = (self._published.covering(leaves[-1].index) if leaves else None) or newest
         return Proved(
-            log_key=self._published.verifier_key,
+            log_key=log_key,
             published=published,
             entries=tuple(
                 BundledEntry(leaf=leaf, proof=self._published.inclusion(leaf.index, published.size))

@@ -249,6 +249,14 @@ def test_document_of_a_megabyte_may_consist_of_escapes() -> None:
     parse_json(orjson.dumps({"a": text * 4}), most_values=None)
 
 
+def test_longer_document_has_a_megabyte_of_escapes_and_no_more() -> None:
+    escapes = b"\\n" * MOST_ESCAPES
+    assert parse_json(b'{"a":"' + escapes + b'"}') == {"a": "\n" * MOST_ESCAPES}
+    with pytest.raises(Refused) as caught:
+        parse_json(b'{"a":"' + escapes + b'\\n"}')
+    assert caught.value.slug == "body-too-large"
+
+
 @pytest.mark.parametrize(("query", "pointer"), [("limit=1&after=a%00", "/after"), ("a=1&a/b\0=2", "/a~1b")])
 def test_nul_in_parameter_is_refused_with_the_parameters_name(query: str, pointer: str) -> None:
     with pytest.raises(Refused) as caught:

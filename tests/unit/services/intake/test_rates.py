@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from contracts.errors import RateLimited, TooManySubmissions
+from contracts.errors import RateLimited, TooManySubmissions, Unavailable
 from runtime.access.rate_limits import SubmissionRates, Work
 from runtime.storage.database import DatabaseUnavailable
 from tests.unit.services.intake.intake_fixture import IntakeBench
-from tests.unit.services.intake.samples import MOSCOW, OFFER, OSH, document
+from tests.unit.services.intake.samples import CUSTODY_KID, MOSCOW, OFFER, OSH, document, sealed
 from tests.unit.services.intake.test_idempotency_over_http import ApiClient, batch, refused
 
 BURST = 10
@@ -83,6 +83,42 @@ def test_all_refused_lines_are_admitted_after_the_delay_and_not_a_second_before(
     clock.now += 1
     assert refused(osh.refer_many(batch(*lines(beyond, first=repeated + BURST)))) == {}
     assert limited.counts()[0] == repeated + BURST + beyond
+
+
+def test_repeated_line_that_would_be_refused_now_delays_the_refused_ones_as_little_as_another(
+    limited: IntakeBench, clock: FakeClock
+) -> None:
+    osh = ApiClient(limited, OSH)
+    first = osh.refer_many(batch(*lines(5)))
+    clock.now += BURST
+    limited.custody_kids = lambda: ("new-" + "c" * 39,)
+    new = [{**one, "case": sealed("new-" + "c" * 39)} for one in lines(BURST + 1, first=5)]
+    found = osh.refer_many(batch(*lines(5), *new))
+    assert [one["id"] for one in found[:5]] == [one["id"] for one in first]
+    # One line, and six tenths that the five and its refusal cost.
+    assert found[-1]["problem"]["retry_after"] == 2
+    clock.now += 2
+    assert refused(osh.refer_many(batch(new[-1]))) == {}
+
+
+def test_line_that_could_not_be_read_now_delays_the_refused_ones_by_a_tenth(
+    limited: IntakeBench, clock: FakeClock
+) -> None:
+    read = [0]
+
+    def away_for_five() -> tuple[str]:
+        read[0] += 1
+        if read[0] <= 5:
+            raise Unavailable("The directory is away.")
+        return (CUSTODY_KID,)
+
+    limited.custody_kids = away_for_five
+    osh = ApiClient(limited, OSH)
+    found = osh.refer_many(batch(*lines(5 + BURST + 1)))
+    assert refused(found) == {**dict.fromkeys(range(1, 6), "unavailable"), 16: "too-many-submissions"}
+    assert found[-1]["problem"]["retry_after"] == 2
+    clock.now += 2
+    assert refused(osh.refer_many(batch(*lines(1, first=5 + BURST)))) == {}
 
 
 def test_single_submission_is_admitted_after_the_delay(limited: IntakeBench, clock: FakeClock) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -13,12 +13,17 @@ from contracts.errors import Refused
 from contracts.records import plain
 from runtime.access.reads import Reader
 from runtime.identifiers import new_id
+from runtime.storage.database import Database
+from runtime.turn import Turn
 from services.audit.log.adapters import sql_log
+from services.audit.log.domain.head import LogKey
+from services.audit.log.domain.note import Ed25519Verifier, open_note
 from services.audit.log.domain.search import Search
 from services.audit.reports.handlers import history, recorded_reads
 from services.audit.reports.handlers.history import Position
+from services.audit.reports.handlers.proved_entries import ProvedEntries
 from tests.support.turns import count_turns
-from tests.unit.services.audit.logs import NOON, LogOnDatabase, auditor, event
+from tests.unit.services.audit.logs import NOON, LogOnDatabase, auditor, event, new_key
 
 FIRST, SECOND = new_id(), new_id()
 OSH, MOSCOW, ALMATY = "kg.osh-legal-aid", "ru.moscow-union", "kz.almaty-shelter"
@@ -569,3 +574,48 @@ def test_own_reads_do_not_tell_a_past_candidate_that_the_referral_continues(audi
         seen = read_everything()
     audit_log.publish([accepted])
     assert [read_everything() for _ in range(2)] == [seen, seen]
+
+
+@pytest.fixture
+def rotated(database: Database) -> LogOnDatabase:
+    """A log whose key was replaced after its last checkpoint."""
+    former = LogOnDatabase(database=database, key=new_key())
+    former.check()
+    former.publish(STORY)
+    keys = LogKey(signer=new_key().signer, earlier=(former.key.signer,))
+    audit = LogOnDatabase(database=database, key=keys, publication=former.publication)
+    audit.check()
+    return audit
+
+
+def test_bundle_names_a_key_that_signed_its_checkpoint_while_the_log_key_is_replaced(
+    rotated: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next checkpoint is published while the entries are proved."""
+
+    def published_meanwhile(leaves: Iterable[Any]) -> Iterator[Any]:
+        yield from leaves
+        rotated.publish([event(partition_key=SECOND)])
+
+    monkeypatch.setattr(history, "in_turns", published_meanwhile)
+    bundle = rotated.history.export(auditor("ann"), FIRST)
+    assert rotated.published.verifier_key == rotated.key.verifier_key != bundle.log_key
+    open_note(bundle.published.note, [Ed25519Verifier.parse(bundle.log_key)])
+
+
+def test_proved_entries_name_a_key_that_signed_their_checkpoint_while_the_log_key_is_replaced(
+    rotated: LogOnDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next checkpoint is published while the entries are opened."""
+
+    def published_meanwhile(_turn: Turn) -> None:
+        monkeypatch.undo()  # publishing has turns too
+        rotated.publish([event(partition_key=SECOND)])
+
+    monkeypatch.setattr(Turn, "end_if_over", published_meanwhile)
+    proved = ProvedEntries(
+        database=rotated.database, log=rotated.log, published=rotated.published, author="/kg/routing"
+    ).of([STORY[1].id], None)
+    assert proved.entries == ()
+    assert rotated.published.verifier_key == rotated.key.verifier_key != proved.log_key
+    open_note(proved.published.note, [Ed25519Verifier.parse(proved.log_key)])
