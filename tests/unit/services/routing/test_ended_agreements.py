@@ -143,6 +143,19 @@ def test_offers_of_branches_end_when_their_parent_becomes_a_consulate(bench: Wor
     assert {fact.reason for fact in found} == {"organization_changed"}
 
 
+def test_offers_of_a_branch_end_when_its_unknown_parent_turns_out_to_be_a_consulate(bench: Workbench) -> None:
+    """An older record may name a parent that the directory gets later."""
+    absorb_records(bench, organization("ru.one", parent="ru.top"))
+    sweep(bench)
+    sweep(bench, NOW + unapproved.SETTLED_AFTER)
+    offers = opened(bench.take(*(submitted(new_id()) for _ in range(6))))
+    lost = {offer.offer_id for offer in offers if offer.organization == "ru.one"}
+    assert lost
+    absorb_records(bench, organization("ru.top", kind=OrganizationKind.consular_representative))
+    found = [fact for fact in sweep(bench) if isinstance(fact, OfferRevoked)]
+    assert {fact.offer_id for fact in found} == lost
+
+
 def absorb_records(bench: Workbench, *organizations: Organization) -> None:
     """Load these records, and no agreement."""
     version = bench.network.directory.version
