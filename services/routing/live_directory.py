@@ -135,7 +135,8 @@ class LiveDirectory:
                     disapproved.add(entry.id)
                 reach = NO_REACH if before is None else self.directory.reach_of(entry.id)
                 self.directory.put_organization(entry, record.data["revision"])
-                if before is not None and _seen_by_consent(before) != _seen_by_consent(entry):
+                # Also of a new record: a branch may have named it as its parent before.
+                if before is None or _seen_by_consent(before) != _seen_by_consent(entry):
                     disapproved |= self.directory.with_branches({entry.id})
                 _add_reach(amended, entry.id, reach)
             elif entry is not None:

@@ -162,6 +162,10 @@ class ReferralStore(Protocol):
         """Return a referral's stored decisions, oldest first, without those whose records were erased."""
         ...
 
+    def directory_version_of(self, transaction: Connection, ids: Collection[str]) -> int:
+        """Return the newest version of the directory that the last decision of one of the referrals read."""
+        ...
+
     def page(
         self,
         transaction: Connection,

@@ -94,9 +94,9 @@ _REASONS: Final[Mapping[str, Texts]] = {
         "кызмат купуя муктаждык үчүн мындан ары бекитилген эмес",
     ),
     "agreement_ended": (
-        "the agreement of the sender with the organisation ended",
-        "соглашение отправителя с организацией закончилось",
-        "жөнөтүүчүнүн уюм менен макулдашуусу аяктады",
+        "no agreement of the sender with the organisation covers the referral any more",
+        "ни одно соглашение отправителя с организацией больше не охватывает направление",
+        "жөнөтүүчүнүн уюм менен макулдашуулары жолдомого мындан ары тиешелүү эмес",
     ),
     "organization_changed": (
         "the organisation's record changed, and the referral may not go to it",

@@ -220,9 +220,9 @@ TRIGGERS: Final[Mapping[str, Texts]] = {
         "суралган кызмат купуя муктаждык үчүн мындан ары бекитилген эмес",
     ),
     "agreement_ended": (
-        "the agreement with the organisation that was asked has ended",
-        "соглашение отправителя с запрошенной организацией закончилось",
-        "жөнөтүүчүнүн суралган уюм менен макулдашуусу аяктады",
+        "no agreement with the organisation that was asked covers it any more",
+        "с запрошенной организацией больше нет соглашения для направления",
+        "суралган уюм менен макулдашуулар жолдомого мындан ары тиешелүү эмес",
     ),
     "organization_changed": (
         "the record of the organisation that was asked changed",

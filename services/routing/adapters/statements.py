@@ -154,6 +154,10 @@ OFFERED_AFTER = SqlStatement(
     "SELECT DISTINCT referral_id FROM offers WHERE state = 'open' AND organization = ANY (?)"
     " AND referral_id > ? ORDER BY referral_id LIMIT ?"
 )
+LAST_DECISIONS = SqlStatement(
+    "SELECT record FROM decisions WHERE id IN (SELECT MAX(id) FROM decisions WHERE referral_id = ANY (?)"
+    " AND erased_at IS NULL GROUP BY referral_id)"
+)
 # The condition on the status is that of the index `referrals_held`.
 HELD_BY = SqlStatement(
     "SELECT id FROM referrals WHERE acceptor = ANY (?) AND status IN ('accepted', 'in_progress', 'on_hold')"

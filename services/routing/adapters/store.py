@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, Select, select
 
 from contracts.codes import OfferState, ReferralStatus
@@ -193,6 +194,11 @@ class SqlReferralStore:
         )
         return list(in_turns(transaction.execute(wanted.order_by(DECISIONS.c.id)).scalars()))
 
+    def directory_version_of(self, transaction: Connection, ids: Collection[str]) -> int:
+        """See `ports.ReferralStore`."""
+        records = statements.LAST_DECISIONS.run(transaction, list(ids)).scalars().all()
+        return max((_directory_version(record) for record in in_turns(records)), default=0)
+
     def page(
         self,
         transaction: Connection,
@@ -361,3 +367,12 @@ def _save_offers(transaction: Connection, changes: Changes) -> None:
         )
         if result.rowcount != len(ids):
             raise Unavailable("Another process closed the offer at the same time.")
+
+
+def _directory_version(record: str) -> int:
+    """Return the version of the directory in a decision's record; 0 in a damaged one."""
+    try:
+        version = orjson.loads(record).get("directory_version")
+    except (ValueError, AttributeError):
+        return 0
+    return version if type(version) is int else 0

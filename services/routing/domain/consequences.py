@@ -14,10 +14,7 @@ from contracts.facts import DirectoryCorrectionSuggested
 from services.routing.domain.offer import (
     ACCEPTED_ELSEWHERE,
     ACCEPTOR_SUSPENDED,
-    AGREEMENT_ENDED,
-    APPROVAL_ENDED,
-    ORGANIZATION_CHANGED,
-    ORGANIZATION_SUSPENDED,
+    OF_DIRECTORY,
     Offer,
 )
 from services.routing.domain.referral import Referral
@@ -55,16 +52,7 @@ CONSEQUENCES: Mapping[str, Consequence] = {
 CONCERN_PERSON = tuple(reason for reason, found in CONSEQUENCES.items() if found.concerns_person)
 _NONE = Consequence()
 # The reasons of a revocation that say nothing about the offer's holder.
-_SAY_NOTHING = frozenset(
-    {
-        ACCEPTED_ELSEWHERE,
-        ORGANIZATION_SUSPENDED,
-        ACCEPTOR_SUSPENDED,
-        APPROVAL_ENDED,
-        AGREEMENT_ENDED,
-        ORGANIZATION_CHANGED,
-    }
-)
+_SAY_NOTHING = OF_DIRECTORY | {ACCEPTED_ELSEWHERE, ACCEPTOR_SUSPENDED}
 # The states of an offer whose reason the organisation itself gave.
 _GIVEN = frozenset({OfferState.declined, OfferState.returned})
 

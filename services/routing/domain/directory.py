@@ -310,10 +310,8 @@ class Directory:
         Unlike `agreements_of` it does not read the standing of either: both count as vetted.
         """
         everyone = self._agreements_of.get(EVERY_VETTED_ORGANIZATION, _NONE)
-        both = (self._agreements_of.get(sender, _NONE) | everyone) & (
-            self._agreements_of.get(receiver, _NONE) | everyone
-        )
-        agreements = (self._agreements[agreement_id] for agreement_id in both)
+        named = self._agreements_of.get(sender, _NONE) & self._agreements_of.get(receiver, _NONE)
+        agreements = (self._agreements[agreement_id] for agreement_id in named | everyone)
         found = [one for one in agreements if _in_force(one, on)]
         return all(any(_allows(one, need, disclosure) for one in found) for need in needs)
 

@@ -28,6 +28,8 @@ ORGANIZATION_SUSPENDED = "organization_suspended"
 APPROVAL_ENDED = "approval_ended"
 AGREEMENT_ENDED = "agreement_ended"
 ORGANIZATION_CHANGED = "organization_changed"
+# Those that follow from the directory.
+OF_DIRECTORY = frozenset({ORGANIZATION_SUSPENDED, APPROVAL_ENDED, AGREEMENT_ENDED, ORGANIZATION_CHANGED})
 # The same as `organization_suspended` for a holder that had accepted: it has held the case. Only the stored
 # offer tells them apart.
 ACCEPTOR_SUSPENDED = "acceptor_suspended"

@@ -10,6 +10,9 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from contracts.envelope import Event
+from contracts.errors import Unavailable
+from contracts.facts import AnswerRefused, Fact, OfferRevoked
 from runtime.identifiers import new_id
 from runtime.messaging.outbox.outbox import Outbox, outgoing
 from runtime.messaging.ports import Outgoing
@@ -18,7 +21,7 @@ from services.routing.domain.circumstances import Circumstances, sensitive_among
 from services.routing.domain.decision import Decision, Trigger, decide
 from services.routing.domain.decision_basis import DecisionBasis
 from services.routing.domain.observation import Observation
-from services.routing.domain.offer import Offer
+from services.routing.domain.offer import OF_DIRECTORY, Offer
 from services.routing.domain.open_agreement import has_agreement
 from services.routing.domain.open_approval import is_approved
 from services.routing.domain.open_consent import has_consent
@@ -143,7 +146,11 @@ class RoutingTransactions:
                 self._network.recall(self._store.observations_of(transaction, organizations))
 
     def finish(self, transaction: Connection, batch: ReferralBatch) -> list[Outgoing]:
-        """Store the batch; return its messages."""
+        """Store the batch; return its messages.
+
+        Raises Unavailable if it follows from an earlier directory than an offer that it revokes or refuses.
+        """
+        self._refuse_if_behind(transaction, batch.events)
         # Before the write: the timer or a retry may decide while it is under way.
         self._network.observe(transaction, batch.observed)
         changes = batch.changes()
@@ -154,6 +161,21 @@ class RoutingTransactions:
         if batch.decided:
             after_commit(transaction, partial(self._report, batch.decided))
         return [outgoing(event) for event in (*batch.events, *batch.commitments())]
+
+    def _refuse_if_behind(self, transaction: Connection, events: Sequence[Event[Fact]]) -> None:
+        """Judge no offer of another process by a copy of the directory that lacks what the offer rests on.
+
+        An organisation may accept before this process has read the agreement, approval or readmission for
+        which another process asked it. Its offer would be revoked, and its acceptance refused, by mistake.
+        """
+        ids = {
+            fact.referral_id
+            for fact in (event.data for event in events)
+            if isinstance(fact, AnswerRefused)
+            or (isinstance(fact, OfferRevoked) and fact.reason in OF_DIRECTORY)
+        }
+        if ids and self._store.directory_version_of(transaction, ids) > self._network.directory.version:
+            raise Unavailable("Another process has read a later change of the directory.")
 
     def context(self, now: dt.datetime, so_far: Mapping[str, Observation] | None = None) -> TransitionContext:
         """Return the inputs of transitions.

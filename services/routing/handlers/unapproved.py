@@ -34,8 +34,9 @@ class UnapprovedOffers:
     Not safe for concurrent calls. An agreement that begins or ends with a day counts as changed then. After
     the start all organisations are looked up, so a crash delays the effect and loses nothing. They are looked
     up in the order of their changes, a page of referrals at a time, so that an organisation that changes its
-    record again and again delays no other. Each process acts on the changes of its own copy of the directory.
-    An acceptance is refused also before its offer was looked at (`domain/lifecycle.py`).
+    record again and again delays no other. Each process acts on the changes of its own copy of the directory,
+    but ends no offer that another one has made after later changes (`RoutingTransactions.finish`). An
+    acceptance is refused also before its offer was looked at (`domain/lifecycle.py`).
     """
 
     def __init__(
@@ -61,8 +62,8 @@ class UnapprovedOffers:
     def end(self, now: dt.datetime) -> int:
         """Revoke the offers on a page of referrals, and ask the next candidates; return how many changed.
 
-        Raises DatabaseUnavailable, and Unavailable if another process was faster. Then the next call looks at
-        the page again.
+        Raises DatabaseUnavailable, and Unavailable if another process was faster or has read later changes of
+        the directory. Then the next call looks at the page again.
         """
         self._note(now)
         changed = 0

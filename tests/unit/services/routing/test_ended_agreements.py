@@ -9,11 +9,20 @@ from dataclasses import replace
 import pytest
 
 from contracts.codes import OrganizationKind
-from contracts.facts import AgreementChanged, AnswerRefused, Fact, OfferRevoked, OrganizationChanged
+from contracts.errors import Unavailable
+from contracts.facts import (
+    AgreementChanged,
+    AnswerRefused,
+    Fact,
+    OfferAccepted,
+    OfferRevoked,
+    OrganizationChanged,
+)
 from contracts.organization import Agreement, Organization
 from contracts.records import plain
 from runtime.identifiers import new_id
 from runtime.messaging.replica import ReplicaRecord
+from services.routing.adapters.tables import DECISIONS
 from services.routing.handlers import unapproved
 from tests.unit.services.routing.samples import NOW, SENDER, agreement, organization
 from tests.unit.services.routing.workbench import Workbench, accepted_by, opened, submitted, workbench
@@ -129,6 +138,49 @@ def test_acceptance_that_is_read_after_the_end_releases_nothing(bench: Workbench
     assert not any(fact.routing_key == "offer.accepted" for fact in published)
 
 
+@pytest.fixture
+def behind(database_url: str, bench: Workbench) -> Iterator[Workbench]:
+    """Another process, which has not read the new agreement for which `bench` asks ru.one."""
+    absorb(bench, ended(ONE), ended(TWO))
+    sweep(bench)
+    behind = Workbench(database_url, ["ru.one", "ru.two"])
+    absorb(behind, MEMORANDUM, ended(ONE), ended(TWO))
+    # The same version as all processes have of a change.
+    behind.network.directory.version = bench.network.directory.version
+    absorb(bench, ONE)
+    yield behind
+    behind.close()
+
+
+def test_acceptance_waits_until_the_process_knows_the_agreement(bench: Workbench, behind: Workbench) -> None:
+    (offer,) = opened(bench.take(submitted(new_id())))
+    assert behind.take(accepted_by(offer)) == []
+    absorb(behind, ONE)
+    behind.clock.time += dt.timedelta(minutes=1)
+    assert behind.processor.retry_due() == 1
+    (accepted,) = (event.data for event in behind.published() if event.data.routing_key == "offer.accepted")
+    assert isinstance(accepted, OfferAccepted)
+    assert accepted.offer_id == offer.offer_id
+
+
+@pytest.mark.parametrize("record", [[], "text", {}, {"directory_version": "9"}], ids=str)
+def test_acceptance_is_refused_although_the_record_of_the_decision_is_damaged(
+    bench: Workbench, behind: Workbench, record: object
+) -> None:
+    (offer,) = opened(bench.take(submitted(new_id())))
+    with bench.database.write() as transaction:
+        transaction.execute(DECISIONS.update().values(record=record))
+    assert sum(isinstance(fact, AnswerRefused) for fact in behind.take(accepted_by(offer))) == 1
+
+
+def test_process_that_does_not_know_the_agreement_ends_no_offer(bench: Workbench, behind: Workbench) -> None:
+    bench.take(submitted(new_id()))
+    with pytest.raises(Unavailable):
+        behind.commands.end_unapproved_offers(NOW)
+    absorb(behind, ONE)
+    assert sweep(behind) == []
+
+
 def test_offers_of_branches_end_when_their_parent_becomes_a_consulate(bench: Workbench) -> None:
     """The consent gave no opt-in."""
     absorb_records(bench, organization("ru.top"), organization("ru.one", parent="ru.top"))
@@ -141,6 +193,19 @@ def test_offers_of_branches_end_when_their_parent_becomes_a_consulate(bench: Wor
     found = [fact for fact in published if isinstance(fact, OfferRevoked)]
     assert {fact.offer_id for fact in found} == lost
     assert {fact.reason for fact in found} == {"organization_changed"}
+
+
+def test_offers_of_a_branch_end_when_its_unknown_parent_turns_out_to_be_a_consulate(bench: Workbench) -> None:
+    """An older record may name a parent that the directory gets later."""
+    absorb_records(bench, organization("ru.one", parent="ru.top"))
+    sweep(bench)
+    sweep(bench, NOW + unapproved.SETTLED_AFTER)
+    offers = opened(bench.take(*(submitted(new_id()) for _ in range(6))))
+    lost = {offer.offer_id for offer in offers if offer.organization == "ru.one"}
+    assert lost
+    absorb_records(bench, organization("ru.top", kind=OrganizationKind.consular_representative))
+    found = [fact for fact in sweep(bench) if isinstance(fact, OfferRevoked)]
+    assert {fact.offer_id for fact in found} == lost
 
 
 def absorb_records(bench: Workbench, *organizations: Organization) -> None:

@@ -21,7 +21,9 @@ from contracts.organization import Agreement
 from services.routing.domain.decision import Trigger
 from services.routing.domain.lifecycle import act_when_due
 from services.routing.domain.offer import AGREEMENT_ENDED, Offer
+from services.routing.domain.open_agreement import has_agreement
 from services.routing.domain.open_offers import ask_again
+from services.routing.domain.part_of import PartOf
 from services.routing.domain.standing import revoke_without_agreement
 from tests.unit.services.routing.samples import (
     DAY,
@@ -34,6 +36,7 @@ from tests.unit.services.routing.samples import (
     organization,
 )
 
+LEGAL, SHELTER, TRAFFICKING = "legal.wage_claim", "basic_needs.shelter", "protection.trafficking"
 TODAY = NOW.date()
 YESTERDAY = TODAY - dt.timedelta(days=1)
 
@@ -120,6 +123,31 @@ def test_agreement_for_less_sensitive_persons_ends_the_offer_about_a_sensitive_o
     driver.directory.put_agreement(replace(sensitive, disclosure=DisclosureClass.standard))
     revoked, _ = driver.take(revoke_without_agreement(driver.known, driver.context()))
     assert isinstance(revoked, OfferRevoked)
+
+
+def open_to(needs: tuple[str, ...], whole: tuple[str, ...] = (), agreed: tuple[str, ...] = ()) -> bool:
+    """Return whether an offer about these needs, of a part if `whole` is given, may stay open."""
+    one = agreement(disclosure=DisclosureClass.sensitive)
+    driver = ReferralDriver(network("ru.one", agreements=[one]))
+    driver.submit()
+    part = PartOf(referral_id="whole", position=1, count=2, whole_needs=whole) if whole else None
+    referral = replace(driver.known, facts=replace(driver.known.facts, needs=needs), part=part)
+    (offer,) = driver.known.open_offers
+    assert has_agreement(referral, offer, driver.directory, TODAY)
+    driver.directory.put_agreement(replace(one, needs=agreed))
+    return has_agreement(referral, offer, driver.directory, TODAY)
+
+
+def test_agreement_without_a_further_sensitive_need_ends_the_offer() -> None:
+    assert open_to((LEGAL, SHELTER), agreed=(LEGAL,))
+    assert not open_to((LEGAL, TRAFFICKING), agreed=(LEGAL,))
+    assert open_to((LEGAL, TRAFFICKING), agreed=(LEGAL, TRAFFICKING))
+
+
+def test_agreement_without_a_sensitive_need_of_the_whole_ends_the_offer_about_a_part() -> None:
+    """The acceptor of a part receives the case of the whole."""
+    assert not open_to((LEGAL,), whole=(LEGAL, TRAFFICKING), agreed=(LEGAL,))
+    assert open_to((LEGAL,), whole=(LEGAL, SHELTER), agreed=(LEGAL,))
 
 
 def test_offer_stays_open_under_another_agreement() -> None:

@@ -106,7 +106,9 @@ class TrustWalk(NetworkWalk):
         # Keyed by referral: which alerts about it are open.
         self.alerts = defaultdict[str, set[str]](set)
         self.kind = OrganizationKind.ngo
-        self.directory.put_agreement(agreement(disclosure=DisclosureClass.sensitive))
+        # The agreements as they are, by id.
+        self.agreed: dict[str, Agreement] = {}
+        self.agree(agreement(disclosure=DisclosureClass.sensitive))
         for name in NAMES:
             self.admit(organization(name, service(needs=self.met[name])))
 
@@ -125,8 +127,9 @@ class TrustWalk(NetworkWalk):
         )
 
     def agree(self, one: Agreement) -> None:
-        earlier = self.directory.agreement(one.id)
+        earlier = self.agreed.get(one.id)
         self.directory.put_agreement(one)
+        self.agreed[one.id] = one
         self._concerned({*one.parties, *(() if earlier is None else earlier.parties)})
 
     def _concerned(self, parties: set[str] | frozenset[str]) -> None:
@@ -211,6 +214,35 @@ class TrustWalk(NetworkWalk):
         if (one := self.some(index, lambda one: bool(one.open_offers))) is not None:
             offer = one.open_offers[index % len(one.open_offers)]
             self.apply(answer_to(offer), one.id, offer.opened_at)
+
+    @rule(index=indexes)
+    def accept_without_agreement(self, index: int) -> None:
+        """The agreements end, and the acceptance is read before the timer looks at that; they begin again."""
+        if (one := self.some(index, lambda one: bool(one.open_offers))) is None:
+            return
+        yesterday, before = self.now.date() - dt.timedelta(days=1), list(self.agreed.values())
+        for known in before:
+            begin = min(known.effective_from, yesterday)
+            self.agree(replace(known, effective_from=begin, effective_until=yesterday))
+        self.accept_of(one.id)
+        for known in before:
+            self.agree(known)
+        self.tick()
+
+    @rule(index=indexes)
+    def accept_as_state_body(self, index: int) -> None:
+        """ru.two is a state body when its acceptance, or that of its branch, is read, and one no longer."""
+        asked = {"ru.two", "ru.three"}
+        if (
+            one := self.some(index, lambda one: any(o.organization in asked for o in one.open_offers))
+        ) is None:
+            return
+        before = self.kind
+        self.change_kind(OrganizationKind.state_body, at_once=False)
+        for offer in one.open_offers:
+            if offer.organization in asked:
+                self.apply(answer_to(offer), one.id, offer.opened_at)
+        self.change_kind(before, at_once=True)
 
     @rule(index=indexes, needs=wanted, urgency=st.sampled_from(Urgency))
     def hand_back_and_refer_onward(self, index: int, needs: tuple[str, ...], urgency: Urgency) -> None:
