@@ -50,13 +50,14 @@ def request(
 def test_open_offer_of_a_former_party_is_revoked_and_releases_no_case(hub: RunningHub) -> None:
     sender, referral_id = hub.submit("girl-taken-to-the-city")
 
-    def asked() -> list[tuple[str, str]]:
+    def asked() -> list[tuple[str, str]] | None:
         parties = agreement(hub)["parties"]
-        return [
+        found = [
             (one["organization"], one["id"])
             for one in sender.hub.referral(referral_id)["offers"]
             if one["state"] == "open" and one["organization"] in parties
         ]
+        return found or None
 
     holder, offer_id = until(asked, "the offers")[0]
     with without_party(hub, holder):
