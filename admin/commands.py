@@ -277,6 +277,7 @@ def add_manifest_key(
         typer.Option(
             "--key",
             help="List the key in this file instead, such as one that was removed by mistake.",
+            exists=True,
             dir_okay=False,
         ),
     ] = None,

@@ -113,9 +113,15 @@ def list_key(directory: Path, service: str, file: Path) -> Manifest:
     """
     manifest = manifest_in(directory)
     identity = _identity(manifest, service)
-    if _kid_in(file) is None:
+    if _kid_in(file) is None or "d" not in _jwk(file):
         raise InvalidArgumentError(f"{file} does not contain the private signing key of a service")
     key = VerificationKey(public_half(_jwk(file)))
+    # The hub's other signing keys are of the same type: with the log's key, audit could sign as this service.
+    for other in sorted(directory.glob("*.json")):
+        if not other.name.startswith(service_key_name("")) and _kid_in(other) == key.kid:
+            raise InvalidArgumentError(
+                f"{file} contains the key of {other}, which is not a service's signing key"
+            )
     kids = {one.kid: name for name, held in manifest.services.items() for one in held.keys}
     holder = kids.get(key.kid)
     if holder is not None:
