@@ -36,7 +36,7 @@ def service_key_name(service: str) -> str:
     return f"service-{service}"
 
 
-def write_first_manifest(directory: Path, hub: str) -> Manifest:
+def write_first_manifest(directory: Path, hub: str, *, version: int = 1) -> Manifest:
     """Write hub.public.json and manifest.jws from the private keys in the directory; return the manifest."""
     services = {
         name: ServiceIdentity(
@@ -45,7 +45,7 @@ def write_first_manifest(directory: Path, hub: str) -> Manifest:
         )
         for name in SERVICES
     }
-    manifest = Manifest(hub=hub, version=1, services=services)
+    manifest = Manifest(hub=hub, version=version, services=services)
     root = _jwk(directory / f"{ROOT}.json")
     write_public(directory / HUB_KEY, json.dumps(public_half(root)) + "\n")
     _write(directory, manifest)
