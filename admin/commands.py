@@ -78,7 +78,8 @@ def write_broker_definitions(
     upgrade.
     """
     from admin.broker_definitions import write_definitions
-    from contracts.broker_rights import user_name
+    from contracts.broker_rights import WATCH, user_name
+    from contracts.topology import OPERATIONS
     from kopuro_client.commands.output import Output
 
     is_repeated = (directory / "definitions.json").exists()
@@ -99,12 +100,18 @@ def write_broker_definitions(
         "each service's KOPURO_AMQP_URI names its own user; `operations` is for `kopuro admin dead-letters`, "
         "`watch` for KOPURO_BROKER_MANAGEMENT_URI"
     )
+    own = "set it in KOPURO_AMQP_URI of {service}, and restart {service}"
+    # Users of no service.
+    uses = {
+        OPERATIONS: "use it in KOPURO_AMQP_URI for `kopuro admin dead-letters`",
+        WATCH: "set it in KOPURO_BROKER_MANAGEMENT_URI of the services, and restart them",
+    }
     for user in users:
         if is_repeated and directory / Path(user["password_file"]).name not in before:
             out.note(
-                f"{user['user']} has a new password: after the import set it in the address of its service, "
-                f"run `rabbitmqctl close_all_user_connections {user['user']} 'new password'`, which "
-                "ends connections that were opened with an earlier one, and restart the service"
+                f"{user['user']} has a new password: after the import run `rabbitmqctl "
+                f"close_all_user_connections {user['user']} 'new password'`, since connections that were "
+                f"opened with an earlier one stay open; then {uses.get(user['service'], own).format(**user)}"
             )
 
 
@@ -277,6 +284,7 @@ def add_manifest_key(
         typer.Option(
             "--key",
             help="List the key in this file instead, such as one that was removed by mistake.",
+            exists=True,
             dir_okay=False,
         ),
     ] = None,

@@ -78,11 +78,12 @@ def keys_in(directory: Path) -> bool:
     return all((directory / name).is_file() for name in names)
 
 
-def write_key_files(directory: Path, hub: str) -> tuple[KeyFile, ...]:
+def write_key_files(directory: Path, hub: str, *, manifest_version: int = 1) -> tuple[KeyFile, ...]:
     """Write the keys of a new hub and its first manifest into `directory` (created with mode 0700).
 
     hub.json is the root key; custody.json, token.json, log.json and service-<name>.json are the services'
-    keys (all 0600); hub.public.json and manifest.jws are for every service (0644).
+    keys (all 0600); hub.public.json and manifest.jws are for every service (0644). manifest_version: services
+    that have used a manifest refuse one with a lower version, also after the root key was replaced.
 
     Raises InvalidArgumentError, and leaves no new file, if one of them exists, if other users can list or
     change the directory or if a file cannot be written; OSError if the directory cannot be created.
@@ -108,7 +109,7 @@ def write_key_files(directory: Path, hub: str) -> tuple[KeyFile, ...]:
             path = directory / f"{name}.json"
             write_new(path, (json.dumps(key) + "\n").encode())
             written.append(KeyFile(service=service, variable=variable, path=path, public=public_half(key)))
-        write_first_manifest(directory, hub)
+        write_first_manifest(directory, hub, version=manifest_version)
     except BaseException:
         for name in (HUB_KEY, MANIFEST):
             (directory / name).unlink(missing_ok=True)

@@ -36,7 +36,7 @@ def service_key_name(service: str) -> str:
     return f"service-{service}"
 
 
-def write_first_manifest(directory: Path, hub: str) -> Manifest:
+def write_first_manifest(directory: Path, hub: str, *, version: int = 1) -> Manifest:
     """Write hub.public.json and manifest.jws from the private keys in the directory; return the manifest."""
     services = {
         name: ServiceIdentity(
@@ -45,7 +45,7 @@ def write_first_manifest(directory: Path, hub: str) -> Manifest:
         )
         for name in SERVICES
     }
-    manifest = Manifest(hub=hub, version=1, services=services)
+    manifest = Manifest(hub=hub, version=version, services=services)
     root = _jwk(directory / f"{ROOT}.json")
     write_public(directory / HUB_KEY, json.dumps(public_half(root)) + "\n")
     _write(directory, manifest)
@@ -113,9 +113,15 @@ def list_key(directory: Path, service: str, file: Path) -> Manifest:
     """
     manifest = manifest_in(directory)
     identity = _identity(manifest, service)
-    if _kid_in(file) is None:
+    if _kid_in(file) is None or "d" not in _jwk(file):
         raise InvalidArgumentError(f"{file} does not contain the private signing key of a service")
     key = VerificationKey(public_half(_jwk(file)))
+    # The hub's other signing keys are of the same type: with the log's key, audit could sign as this service.
+    for other in sorted(directory.glob("*.json")):
+        if not other.name.startswith(service_key_name("")) and _kid_in(other) == key.kid:
+            raise InvalidArgumentError(
+                f"{file} contains the key of {other}, which is not a service's signing key"
+            )
     kids = {one.kid: name for name, held in manifest.services.items() for one in held.keys}
     holder = kids.get(key.kid)
     if holder is not None:

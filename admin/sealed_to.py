@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select
 from admin.broker_queues import queue_counts
 from admin.hub_databases import service_database_in
 from contracts.topology import CASES, dead_letter_queue_name
+from kopuro_client.commands.counts import count
 from kopuro_client.errors import InvalidArgumentError
 from runtime.storage.database import Database, DatabaseUnavailable
 from runtime.storage.database_url import UnusableDatabaseUrl
@@ -64,17 +65,18 @@ def sealed_to_earlier_keys(environments: Mapping[str, Mapping[str, str]], kids: 
         ("the vault's retries", lambda: _read("vault", vault, in_retries)),
         ("custody", lambda: _read("vault", vault, in_custody)),
     ]
-    for name, count in places:
-        number = count()
+    for name, counted in places:
+        number = counted()
         for _ in range(_LOOKS):
             if number == 0 or name == "custody":
                 break
             time.sleep(_PAUSE)
-            number = count()
+            number = counted()
         # Empty if the last of them has ended meanwhile.
         if number and name == "custody" and (named := _read("vault", vault, oldest_in_custody)):
-            others = f" and {number - len(named)} others" if number > len(named) else ""
-            return f"{number} in {name}, of the referrals {', '.join(named)}{others}"
+            others = f" and {count(further, 'other')}" if (further := number - len(named)) > 0 else ""
+            noun = "referral" if number == 1 else "referrals"
+            return f"{number} in {name}, of the {noun} {', '.join(named)}{others}"
         if number:
             return f"{number} in {name}"
     return ""

@@ -65,6 +65,14 @@ def init_hub(
             help="Directory for the state of vault and audit, such as /var/lib/kopuro; by default DIR/state."
         ),
     ] = None,
+    manifest_version: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=2**62,
+            help="Version of the manifest. To replace a root key, give a higher one than the present one.",
+        ),
+    ] = None,
     as_json: Documents = False,
 ) -> None:
     """Create the keys of a new hub and its manifest; with --broker, --database and --url, all its files.
@@ -101,9 +109,12 @@ def init_hub(
     out = Output(as_json=as_json)
     if plan is not None and keys_in(directory):
         _check_hub(directory, hub)
+        if manifest_version is not None:
+            raise typer.BadParameter("The manifest exists and is kept.", param_hint="--manifest-version")
         out.note("the keys exist and are kept")
     else:
-        _print_keys(directory, write_key_files(directory, hub), out, is_quiet=plan is not None)
+        keys = write_key_files(directory, hub, manifest_version=manifest_version or 1)
+        _print_keys(directory, keys, out, is_quiet=plan is not None)
     if plan is not None:
         _write_files(directory, plan, out)
     root = directory.resolve() / "hub.json"

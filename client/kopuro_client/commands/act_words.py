@@ -124,9 +124,9 @@ RECORDED: Final[Mapping[str, Texts]] = {
         "кабыл алынды; эми оператор ага клиент берет: `kopuro credential issue`",
     ),
     "application_refused": (
-        "refused; its remaining data are deleted on {until}",
+        "refused; its remaining data are deleted at {until}",
         "отклонена; её данные удаляются {until}",
-        "четке кагылды; анын маалыматтары {until} күнү өчүрүлөт",
+        "четке кагылды; анын маалыматтары {until} учурунда өчүрүлөт",
     ),
     "service_requested": (
         "requested; another person approves it with `kopuro approvals approve`",

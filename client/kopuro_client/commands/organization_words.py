@@ -61,7 +61,7 @@ WORDS: Final[Mapping[str, Texts]] = {
     "areas": ("regions: {value}", "регионы: {value}", "аймактар: {value}"),
     "conditions": ("conditions: {value}", "условия: {value}", "шарттары: {value}"),
     "maximum": ("at most {value} at once", "одновременно не больше {value}", "бир убакта эң көп {value}"),
-    "stated": ("stated {value}", "по данным на {value}", "{value} карата"),
+    "stated": ("stated {value}", "по данным на {value}", "{value} учуруна карата"),
     "always_open": ("open at all hours", "круглосуточно", "күнү-түнү"),
     "approved": (
         "approved for sensitive needs: {needs} (by {by}, {at})",

@@ -156,7 +156,7 @@ WORDS: Final[Mapping[str, Texts]] = {
     "next_step": (
         "the hub looks for an organisation again at {time}",
         "хаб снова будет искать организацию: {time}",
-        "хаб уюмду {time} кайра издейт",
+        "хаб уюмду {time} учурунда кайра издейт",
     ),
     "part_of": ("part of {whole}", "часть {whole}", "{whole} бөлүгү"),
     "unknown": ("{reason}, since {since}", "{reason}, с {since}", "{reason}, {since} учурунан баштап"),
@@ -189,7 +189,7 @@ WORDS: Final[Mapping[str, Texts]] = {
         "{expired}; referrals waiting {unplaced}",
         "{spoken}: услуг {services}, из них со свежими данными о местах {fresh}; предложений с ответом "
         "{answered}, без ответа {expired}; ожидающих направлений {unplaced}",
-        "{spoken}: кызматтар {services}, анын ичинен орундар тууралуу маалыматы жаңысы {fresh}; жооп "
+        "{spoken}: кызматтар {services}, анын ичинен орундар тууралуу маалыматы жаңы болгону {fresh}; жооп "
         "берилген сунуштар {answered}, жооп берилбегени {expired}; күткөн жолдомолор {unplaced}",
     ),
     "by": (

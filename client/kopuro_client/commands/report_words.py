@@ -60,7 +60,7 @@ WORDS: Final[Mapping[str, Texts]] = {
     "passed_over.sealing": (
         "case cannot be sealed for it",
         "дело нельзя запечатать для неё",
-        "ишти ага мөөрлөөгө болбойт",
+        "ишти ал үчүн мөөрлөөгө болбойт",
     ),
     "passed_over.service": (
         "need not met or not approved",

@@ -114,8 +114,8 @@ SENTENCES: Final[Mapping[str, tuple[str, str, str]]] = {
         "Ал жердеги орундардан жөнөтүүчүнүн үлүшү: {share}, ал эми ал жердеги ачык сунуштары: {offers}.",
     ),
     "withdrawn_too_often": (
-        "Referrals that the sender ended soon after they were offered to it: {withdrawn}; the next one can "
-        "be offered from {until}.",
+        "Referrals that were offered to it and that the sender ended soon afterwards: {withdrawn}; the next "
+        "one can be offered from {until}.",
         "Направлений, которые отправитель прекратил вскоре после того, как их ей предложили: {withdrawn}; "
         "следующее можно предложить с {until}.",
         "Ага сунушталгандан көп өтпөй жөнөтүүчү токтоткон жолдомолор: {withdrawn}; кийинкисин {until} "

@@ -83,7 +83,7 @@ PASSED_OVER: Final[Mapping[str, Texts]] = {
     "sealing": (
         "case cannot be sealed for it",
         "дело нельзя запечатать для неё",
-        "ишти ага мөөрлөөгө болбойт",
+        "ишти ал үчүн мөөрлөөгө болбойт",
     ),
     "service": (
         "need not met or not approved",

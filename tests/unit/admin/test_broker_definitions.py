@@ -78,9 +78,15 @@ def test_command_says_how_to_end_connections_of_a_replaced_password(
 
     assert "close_all_user_connections" not in notes(), "nobody is connected to a new hub's broker"
     assert "close_all_user_connections" not in notes(), "all passwords stay"
-    (tmp_path / "broker" / "kg.intake.password").unlink()
-    (said,) = [line for line in notes().splitlines() if "close_all_user_connections" in line]
-    assert "rabbitmqctl close_all_user_connections kg.intake " in said
+    for user in ("intake", "operations", "watch"):
+        (tmp_path / "broker" / f"kg.{user}.password").unlink()
+    intake, operations, watch = [
+        line for line in notes().splitlines() if "close_all_user_connections" in line
+    ]
+    assert "rabbitmqctl close_all_user_connections kg.intake " in intake
+    assert "set it in KOPURO_AMQP_URI of intake, and restart intake" in intake
+    assert "restart" not in operations, "no service uses it"
+    assert "KOPURO_BROKER_MANAGEMENT_URI of the services" in watch
 
 
 def test_directory_open_to_others_is_refused(tmp_path: Path) -> None:

@@ -9,12 +9,17 @@ import pytest
 
 from admin import key_files
 from admin.key_files import write_key_files
-from admin.manifest_files import SERVICES
+from admin.manifest_files import SERVICES, add_key, manifest_in
+from contracts.signatures import SigningKey
 from kopuro_client.commands import main
 from kopuro_client.commands.exit_codes import ExitCode
 from kopuro_client.errors import InvalidArgumentError
 from kopuro_client.sealing import open_sealed, seal
+from runtime.messaging.signatures.identity import HubIdentity
+from runtime.messaging.signatures.statement import STATEMENT_TYPE
+from runtime.settings import SettingsError
 from services.audit.log.adapters.signing_key import load_log_key
+from tests.messaging.consumer_harness import METADATA, TABLES, opened
 
 KEYS = {"hub.json", "custody.json", "token.json", "log.json"} | {f"service-{name}.json" for name in SERVICES}
 FILES = KEYS | {"hub.public.json", "manifest.jws"}
@@ -42,6 +47,34 @@ def test_key_files_are_private_and_match_their_public_halves(tmp_path: Path) -> 
         *((name, "Ed25519") for name in SERVICES),
     ]
     assert len({key.public["kid"] for key in keys}) == len(keys)
+
+
+def test_service_that_has_used_a_manifest_starts_with_another_root_key(
+    tmp_path: Path, sqlite_database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The steps of docs/operations.md for a root key that is lost or stolen."""
+    present, new = tmp_path / "present", tmp_path / "new"
+    write_key_files(present, "kg")
+    add_key(present, "vault")
+
+    def started(directory: Path) -> None:
+        key = SigningKey(json.loads((directory / "service-intake.json").read_text()), STATEMENT_TYPE)
+        identity = HubIdentity(service="intake", key=key, manifest=manifest_in(directory))
+        identity.remember(database, TABLES.manifests)
+
+    with opened(sqlite_database) as database:
+        with database.write() as transaction:
+            METADATA.create_all(transaction)
+        started(present)
+        capsys.readouterr()
+        assert main(["admin", "manifest", "show", str(present)]) == ExitCode.OK
+        version = json.loads(capsys.readouterr().out)["version"] + 1
+        arguments = ["admin", "init", str(new), "--hub", "kg", "--manifest-version", str(version)]
+        assert main(arguments) == ExitCode.OK
+        started(new)
+        write_key_files(tmp_path / "first", "kg")
+        with pytest.raises(SettingsError, match="has version 1, and intake has used version 3"):
+            started(tmp_path / "first")
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
@@ -79,7 +112,7 @@ def test_failed_write_leaves_no_key_file(tmp_path: Path, monkeypatch: pytest.Mon
 def test_failed_manifest_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o700)
 
-    def write_half(directory: Path, hub: str) -> None:
+    def write_half(directory: Path, hub: str, *, version: int) -> None:
         (directory / "hub.public.json").write_text(hub)
         raise OSError("No space left on device")
 

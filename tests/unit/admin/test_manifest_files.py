@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,29 @@ def test_key_that_was_removed_too_early_is_listed_again(
     ):
         assert main([*arguments, str(directory / file)]) == ExitCode.USAGE
         assert reason in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("hub", "contains the key of"),
+        ("log", "contains the key of"),
+        ("token", "contains the key of"),
+        ("hub.public", "does not contain the private signing key"),
+        ("missing", "does not exist"),
+    ],
+)
+def test_key_of_another_purpose_is_not_listed_for_a_service(
+    directory: Path, capsys: pytest.CaptureFixture[str], name: str, reason: str
+) -> None:
+    """Audit has the log's key, and could sign as the service."""
+    file = directory.parent / f"{name}.json"
+    if name != "missing":
+        file.write_bytes((directory / f"{name}.json").read_bytes())
+    arguments = ["admin", "manifest", "add-key", str(directory), "intake", "--key", str(file)]
+    assert main(arguments) == ExitCode.USAGE
+    assert reason in " ".join(re.sub(r"[│╭╮╰╯─]", " ", capsys.readouterr().err).split())
+    assert manifest_in(directory).version == 1
 
 
 def test_added_key_and_the_earlier_one_are_named(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:

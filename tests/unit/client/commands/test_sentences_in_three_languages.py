@@ -15,6 +15,7 @@ from typing import Any, Final
 import pytest
 
 from kopuro_client import commands
+from kopuro_client.commands.act_words import RECORDED
 from kopuro_client.commands.code_words import WORDS
 from kopuro_client.commands.coordination_queue import show_queue
 from kopuro_client.commands.decision_sentences import PHRASES as PHRASES_OF_DECISIONS
@@ -57,8 +58,23 @@ def test_kyrgyz_postposition_follows_a_noun_that_has_its_case() -> None:
         texts = [row["ky"] for row in csv.DictReader(phrases)]
     texts += [texts[2] for _, texts in _texts()]
     assert len(texts) > 500
-    found = [text for text in texts if re.search(r"\} (чейин|баштап|тартып)(?!\w)", text)]
+    found = [text for text in texts if re.search(r"\} (чейин|баштап|тартып|карата)(?!\w)", text)]
     assert found == []
+
+
+@pytest.mark.parametrize(
+    "text", [QUEUE_WORDS["next_step"], RECORDED["application_refused"]], ids=["next step", "refused"]
+)
+def test_kyrgyz_time_of_an_event_has_the_ending_of_at(text: tuple[str, str, str]) -> None:
+    """It is a time with seconds, so `күнү` (on the day) would be wrong."""
+    assert " at {" in text[0]
+    assert re.search(r"\} учурунда ", text[2])
+
+
+def test_english_says_who_was_offered_the_referrals_that_the_sender_ended() -> None:
+    """After `the sender`, `it` would be the sender."""
+    said = SENTENCES["withdrawn_too_often"][0]
+    assert said.index("offered to it") < said.index("the sender")
 
 
 @pytest.mark.parametrize("kind", ChangeKind)
