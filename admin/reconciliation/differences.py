@@ -183,12 +183,10 @@ def _delivery(state: ReferralState, different: _DifferenceFactory) -> Iterator[D
         )
     elif state.case_at is not None:
         ends = [entry.fact for entry in state.entries if entry.fact in _CLOSINGS.values()]
-        held = Counter(entry.organization for entry in state.entries if entry.fact == "offer.accepted")
-        held -= Counter(entry.organization for entry in state.entries if entry.fact in _UNHELD)
         if ends:
             what = f"{state.case_at} can fetch the case, but the referral has ended in the log"
             yield different("delivery", what, ends[0])
-        elif not held[state.case_at]:
+        elif state.case_at not in _standing_acceptors(state.entries):
             what = f"{state.case_at} can fetch the case, but its acceptance has ended in the log"
             yield different("delivery", what, "case.released")
     routed, custody = state.routed, state.custody
@@ -221,10 +219,7 @@ def _routing(
         yield different("routing", f"the status {routed.status} is unknown")
     if routed.status == "split" and not facts["referral.split"]:
         yield different("routing", "status split, but the log has no referral.split")
-    acceptors = [entry.organization for entry in state.entries if entry.fact == "offer.accepted"]
-    for entry in state.entries:
-        if entry.fact in _UNHELD and entry.organization in acceptors:
-            acceptors.remove(entry.organization)
+    acceptors = _standing_acceptors(state.entries)
     if routed.acceptor is not None and routed.acceptor not in acceptors:
         yield different("routing", f"accepted by {routed.acceptor}, but the log has no such offer.accepted")
     for acceptor in acceptors:
@@ -254,6 +249,15 @@ def _routing(
         revoked_later = fact == _WITHDRAWN and routed.consent_revoked and expected is not None
         if facts[fact] and _CLOSINGS.get(routed.status) != fact and not revoked_later:
             yield different("routing", f"the log has {fact}, but the status is {routed.status}", fact)
+
+
+def _standing_acceptors(entries: Sequence[LoggedFact]) -> list[str | None]:
+    """Return the organisations whose acceptances have not ended in the log, one for each acceptance."""
+    acceptors = [entry.organization for entry in entries if entry.fact == "offer.accepted"]
+    for entry in entries:
+        if entry.fact in _UNHELD and entry.organization in acceptors:
+            acceptors.remove(entry.organization)
+    return acceptors
 
 
 def _routed_details(state: ReferralState) -> Iterator[Difference]:
@@ -312,6 +316,11 @@ def _vault(state: ReferralState, facts: Counter[str], different: _DifferenceFact
         yield different(
             "vault", f"the case is for {acceptor}, to whom the log has no case.released", "case.released"
         )
+    if custody is not None and acceptor is None and held in ("awaited", "held"):
+        # It is a dead letter, or the vault's evidence says falsely that it has ended.
+        for accepted_by in _standing_acceptors(state.entries):
+            what = f"the log has offer.accepted by {accepted_by}, but the vault has no acceptor"
+            yield different("vault", what, "offer.accepted")
     if custody is not None and custody.acceptance_id is not None and held in ("held", "released"):
         accepted = {
             entry.organization

@@ -350,7 +350,8 @@ class ReleasedCases(Protocol):
     def newest(self, transaction: Connection, referral_ids: Collection[str]) -> Mapping[tuple[str, str], str]:
         """Return the id of the newest message that released a case, by referral and organisation.
 
-        The ids of the vault's messages rise. Those whose notice has left the mailbox are missing.
+        The ids of one vault process rise, and those of several as far as their clocks agree. Messages whose
+        notice has left the mailbox are missing; that happens later than the inbox admits their replay.
         """
         ...
 

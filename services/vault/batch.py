@@ -26,9 +26,8 @@ class BatchProgress:
     linked: the custodies that were taken because a split links them with others, as they were. taken: all
     custodies as they were. renewals: the messages that replaced a case in custody, by each referral whose
     acceptor gets the new one. answers: whether an answer took effect, by submission id. held: notes that wait
-    for the decision on their answer, by submission id. ended_offers: those whose acceptance has ended.
-    new_notes, dropped_notes, new_answers: the changes of
-    the two. closed: referrals that the batch has closed.
+    for the decision on their answer, by submission id. new_notes, dropped_notes, new_answers: the changes of
+    the two. ended_offers: those whose acceptance has ended. closed: referrals that the batch has closed.
 
     source: of the events; new_id: returns the id of the next one.
     """

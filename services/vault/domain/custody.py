@@ -273,7 +273,8 @@ def replace_for_acceptor(custody: Custody, sender: str, receiver: str, kid: str)
 def require_newer(custody: Custody, message_id: str) -> None:
     """Require that no replacement of the case has taken effect that was submitted after this message.
 
-    A message that had to wait may be overtaken by a later one. Intake's ids rise. Raises Refused `conflict`.
+    A message that had to wait may be overtaken by a later one. The ids of one intake process rise, and those
+    of several as far as their clocks agree. Raises Refused `conflict`.
     """
     if custody.replaced_by is not None and message_id < custody.replaced_by:
         raise Refused("conflict", "A case that you sent later has replaced the case. This one is not used.")

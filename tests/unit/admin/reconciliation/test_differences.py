@@ -73,6 +73,21 @@ def test_case_of_ended_acceptance_is_held_again(end: str, replaced: bool) -> Non
     assert {one.where for one in differences(unended)} == {"routing", "vault"}
 
 
+def test_acceptance_that_the_vault_does_not_know_is_named() -> None:
+    ended = (entry(6, "referral.handed_back", MOSCOW), entry(7, "offer.opened", MOSCOW))
+    accepted = ReferralState(
+        referral_id="r",
+        entries=(*STORY[:6], *ended, entry(8, "offer.accepted", MOSCOW)),
+        submitted_at=NOON,
+        routed=replace(ROUTED, status="accepted", offered=(KAZAN, MOSCOW, MOSCOW)),
+        custody=HeldCase(state="held", has_case=True, changed_at=NOON, acceptor=MOSCOW),
+    )
+    assert list(differences(accepted)) == []
+    (found,) = differences(replace(accepted, custody=HeldCase(state="held", has_case=True, changed_at=NOON)))
+    assert (found.where, found.index) == ("vault", 4)
+    assert found.what == f"the log has offer.accepted by {MOSCOW}, but the vault has no acceptor"
+
+
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
@@ -90,7 +105,7 @@ def test_case_of_ended_acceptance_is_held_again(end: str, replaced: bool) -> Non
         (replace(WHOLE, custody=None), {("vault", 5), ("vault", 7)}),
         (
             replace(WHOLE, custody=replace(CUSTODY, state="held")),
-            {("vault", 5), ("vault", 7), ("vault", None)},
+            {("vault", 4), ("vault", 5), ("vault", 7), ("vault", None)},
         ),
         (replace(WHOLE, custody=replace(CUSTODY, has_case=True)), {("vault", 7), ("vault", None)}),
         (replace(WHOLE, entries=without("case.erased")), {("vault", None)}),

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -64,6 +63,7 @@ from tests.unit.services.vault.workbench import (
     offer_to,
     only,
     sealed_case,
+    until_a_lock_is_waited_for,
 )
 
 CLOSINGS: list[tuple[Fact, str]] = [
@@ -210,17 +210,6 @@ def test_release_run_and_batch_do_not_deadlock(postgres_database: str) -> None:
     released = [e.data.referral_id for e in vault.sent() if isinstance(e.data, SealedCaseReleased)]
     assert sorted(released) == [first, second]
     vault.close()
-
-
-def until_a_lock_is_waited_for(vault: Workbench) -> None:
-    """Wait until a transaction waits for a lock of another one."""
-    deadline = time.monotonic() + 20
-    while True:
-        with vault.database.read() as transaction:
-            if transaction.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").scalar_one():
-                return
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -38,6 +38,7 @@ from kopuro_client.sealing import open_sealed, public_key, seal
 from runtime.identifiers import new_id
 from services.vault.adapters.tables import CUSTODIES
 from services.vault.batch import PATIENCE
+from services.vault.domain.evidence import ProvenEvent
 from tests.unit.services.vault.workbench import (
     ACCEPTOR,
     CASE,
@@ -53,6 +54,7 @@ from tests.unit.services.vault.workbench import (
     offer_to,
     only,
     sealed_case,
+    until_a_lock_is_waited_for,
 )
 
 FIRST, SECOND = part_id(REFERRAL, 1), part_id(REFERRAL, 2)
@@ -474,4 +476,24 @@ def test_acceptances_of_both_parts_in_two_processes_release_each_once(postgres_d
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(bench.receive, accepted))
     assert sorted(released(bench)) == sorted([(FIRST, ACCEPTOR), (SECOND, OTHER)])
+    bench.close()
+
+
+def test_acceptance_that_is_retried_while_another_process_reads_its_end_takes_no_effect(
+    postgres_database: str,
+) -> None:
+    bench = Workbench(postgres_database)
+    bench.keys.publish(OTHER)
+    now = bench.clock.now()
+    bench.receive(case(bench), event(SPLIT), event(OfferAccepted(**FORMER), time=now))
+    bench.receive(event(REJOINED, time=now))
+    bench.clock.time += timedelta(seconds=2)
+    end = ProvenEvent.decode(event(ENDS[0], time=now).encode())
+    with ThreadPoolExecutor(1) as pool:
+        with bench.database.write() as transaction:
+            bench.handlers.events(transaction, [end], now)
+            retry = pool.submit(bench.events.retry_due)
+            until_a_lock_is_waited_for(bench)
+        assert retry.result(20) == 1
+    assert (released(bench), states(bench)[0], bench.dead_letters()) == ([], "held", 0)
     bench.close()

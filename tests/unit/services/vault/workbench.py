@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -254,6 +255,17 @@ def offer_to(organization: str) -> str:
 def acceptance(by: str = ACCEPTOR, *, referral: str = REFERRAL, offer: str | None = None) -> Event[Fact]:
     offer_id = offer or offer_to(by)
     return event(OfferAccepted(referral_id=referral, offer_id=offer_id, organization=by, sender=SENDER))
+
+
+def until_a_lock_is_waited_for(vault: Workbench) -> None:
+    """Wait until a transaction waits for a lock of another one."""
+    deadline = time.monotonic() + 20
+    while True:
+        with vault.database.read() as transaction:
+            if transaction.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").scalar_one():
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def only(kind: type[Fact], events: list[Event[Fact]]) -> Any:
