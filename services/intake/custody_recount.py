@@ -55,9 +55,7 @@ class CustodyRecount:
         if ended:
             with self._database.write() as transaction:
                 self._store.end_custody(transaction, ended)
-            _log.info(
-                "cases and notes of ended referrals are no longer counted", extra={"referrals": len(ended)}
-            )
+            _log.info("cases and notes of ended referrals are no longer counted", extra={"count": len(ended)})
 
     def _add_up(self) -> None:
         with self._database.read() as transaction:
