@@ -24,7 +24,7 @@ from runtime.telemetry import trace
 
 FIELDS: Final = frozenset(
     {
-        "address", "attempt", "bytes", "cases", "cause", "change", "client", "configured", "consumer",
+        "address", "attempt", "bytes", "cause", "change", "client", "configured", "consumer",
         "count", "days", "event_type", "exchange", "exit_code", "in_force", "jti", "keys", "message_id",
         "method", "organization", "present", "principal", "query", "queue", "reason", "record", "records",
         "referral_id", "retry_after", "route", "routing_key", "rows", "rule", "seconds", "sender", "slug",
