@@ -118,7 +118,7 @@ class DeadlineTimer:
         self._try(lambda: self._all_due(self._commands.fire_deadlines))
         if number % POLLS_BETWEEN_STANDINGS == 0:
             self._try(lambda: self._all_due(self._commands.act_on_suspensions))
-        self._try(lambda: self._commands.end_unapproved_offers(self._clock.now()))
+        self._try(lambda: self._commands.end_uncovered_offers(self._clock.now()))
         self._try(lambda: self._commands.decide_unplaced_again(self._clock.now()))
         if number % POLLS_BETWEEN_RECALLS == 0:
             self._try(self._commands.recall)

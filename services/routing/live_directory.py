@@ -80,8 +80,8 @@ class LiveDirectory:
         # services covered before.
         self._amending = threading.Lock()
         self._amended: dict[str, Reach] = {}
-        # Organisations whose approvals or agreements may have ended since the last `take_disapproved`.
-        self._disapproved: set[str] = set()
+        # Organisations that a change may have left with offers that are not covered, until `take_affected`.
+        self._affected: set[str] = set()
         # Referrals that have begun to seek since the last `take_begun_to_seek`.
         self._begun_to_seek: dict[str, DecisionBasis] = {}
 
@@ -122,7 +122,7 @@ class LiveDirectory:
         would find a part of them.
         """
         amended: dict[str, Reach] = {}
-        disapproved: set[str] = set()
+        affected: set[str] = set()
         in_order = in_turns(records) if self._is_started else records
         entries = [(record, _entry_of(record)) for record in in_order]
         turn, gives_way = Turn(), self._is_started
@@ -132,18 +132,18 @@ class LiveDirectory:
             if isinstance(entry, Organization):
                 before = self.directory.organization(entry.id)
                 if before is None or _approved(before) != _approved(entry):
-                    disapproved.add(entry.id)
+                    affected.add(entry.id)
                 reach = NO_REACH if before is None else self.directory.reach_of(entry.id)
                 self.directory.put_organization(entry, record.data["revision"])
                 # Also of a new record: a branch may have named it as its parent before.
                 if before is None or _seen_by_consent(before) != _seen_by_consent(entry):
-                    disapproved |= self.directory.with_branches({entry.id})
+                    affected |= self.directory.with_branches({entry.id})
                 _add_reach(amended, entry.id, reach)
             elif entry is not None:
                 earlier = self.directory.agreement(entry.id)
                 self.directory.put_agreement(entry)
                 if earlier is not None and earlier != entry:
-                    disapproved.update(earlier.parties)
+                    affected.update(earlier.parties)
                 for party in (*entry.parties, *(() if earlier is None else earlier.parties)):
                     _add_reach(amended, party, NO_REACH)
             gives_way = gives_way and record.change == self.directory.version + 1
@@ -151,7 +151,7 @@ class LiveDirectory:
         with self._amending:
             for organization_id, reach in amended.items():
                 _add_reach(self._amended, organization_id, reach)
-            self._disapproved |= disapproved
+            self._affected |= affected
 
     def observed(self, organization: str) -> Observation:
         """Return an organisation's observation, including changes that are not committed yet."""
@@ -189,7 +189,7 @@ class LiveDirectory:
         Also while a transaction has changed observations and has not been settled.
         """
         return bool(
-            self._changed or self._unsettled or self._amended or self._disapproved or self._begun_to_seek
+            self._changed or self._unsettled or self._amended or self._affected or self._begun_to_seek
         )
 
     def take_changed(self) -> set[str]:
@@ -234,17 +234,16 @@ class LiveDirectory:
             begun, self._begun_to_seek = self._begun_to_seek, {}
         return begun
 
-    def take_disapproved(self) -> set[str]:
-        """Return and forget the organisations whose approvals, approved services or agreements have changed.
+    def take_affected(self) -> set[str]:
+        """Return and forget the organisations whose open offers may not be covered any more.
 
-        Also those whose kind, country or parents have.
-
+        Their approvals, approved services, agreements, kind, country or parents have changed.
         EVERY_VETTED_ORGANIZATION stands for all, when an agreement of all has changed. After the start these
         are all organisations.
         """
         with self._amending:
-            disapproved, self._disapproved = self._disapproved, set()
-        return disapproved
+            affected, self._affected = self._affected, set()
+        return affected
 
     @contextmanager
     def settling(self) -> Iterator[set[str]]:

@@ -144,7 +144,7 @@ def test_each_deployment_holds_many_connections_beside_those_that_an_address_may
     assert int(files) >= 2 * int(connections)
 
 
-# Of the image nginx-unprivileged, which its Dockerfile makes from nginx's own.
+# The configuration in the image nginx-unprivileged: its Dockerfile makes it from that of nginx's image.
 IMAGES_CONFIGURATION = """
 worker_processes  auto;
 

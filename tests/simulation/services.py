@@ -389,7 +389,7 @@ class Routing(Service):
                 self._live.refresh()
             acted = self.commands.act_on_suspensions(self.clock.now())
             fired = self.commands.fire_deadlines(self.clock.now())
-            ended = self.commands.end_unapproved_offers(self.clock.now())
+            ended = self.commands.end_uncovered_offers(self.clock.now())
             told = self.unanswered.turn()
             return fired + acted + ended + told + self.commands.decide_unplaced_again(self.clock.now())
         except Unavailable:

@@ -25,7 +25,7 @@ from tests.threats.guarded_resources import (
 
 STRANGER = "uz.silk-needle-union"
 FOREIGN = dict(public_key(generate_key()))
-# What every service has. The document names them once, as the first service's.
+# Every service has these resources; the document names them once, as the first service's.
 DOCUMENTS = {
     f"audit GET /{path}" for path in (".well-known/kopuro", "asyncapi.json", "openapi.json", "reference")
 }

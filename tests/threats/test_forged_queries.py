@@ -186,7 +186,7 @@ def test_stale_request_gets_no_reply(hub: RunningHub, asker: Asker, age: timedel
 def test_passwords_of_intake_and_routing_together_open_no_reply(hub: RunningHub) -> None:
     """Routing's shows where replies go, and intake's gets copies of them."""
     sender, referral_id = hub.submit(REFERRAL)
-    until(lambda: sender.hub.referral(referral_id)["offers"], "the offers")
+    until(lambda: sender.hub.referral(referral_id)["offers"] or None, "the offers")
     with ThreadPoolExecutor(1) as pool:
         stop = threading.Event()
 

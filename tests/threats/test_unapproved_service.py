@@ -34,7 +34,7 @@ def observed(hub: RunningHub) -> Iterator[str]:
     A referral for each look would exclude its sender soon: withdrawn offers count (ADR 0150).
     """
     sender, referral_id = hub.submit("girl-taken-to-the-city")
-    until(lambda: sender.hub.referral(referral_id)["offers"], "the offers")
+    until(lambda: sender.hub.referral(referral_id)["offers"] or None, "the offers")
     yield referral_id
     sender.hub.withdraw(referral_id, "placed_elsewhere")
 
@@ -150,7 +150,7 @@ def open_offer_to_the_attacker(
     assert approve(hub, needs=(TRAFFICKING,)) == 200
     until_routing_has_the_service(hub, observed, approved=True)
     sender, referral_id = hub.submit("girl-taken-to-the-city")
-    until(lambda: sender.hub.referral(referral_id)["offers"], "the offers")
+    until(lambda: sender.hub.referral(referral_id)["offers"] or None, "the offers")
     try:
         hub.participants.staff("coordinator").place(referral_id, ATTACKER, reason="person_at_risk")
     except RefusedError as refusal:

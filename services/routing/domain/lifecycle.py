@@ -66,7 +66,6 @@ ACCEPTOR_NOT_APPROVED = (
 ACCEPTOR_WITHOUT_AGREEMENT = (
     "The organisation cannot accept: no agreement lets the sender disclose this referral to it any more."
 )
-
 ACCEPTOR_CHANGED = (
     "The organisation cannot accept: its record has changed, and this referral may not go to it any more."
 )

@@ -12,7 +12,9 @@ organisation is readmitted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from contracts.facts import ReferralAcceptorSuspended
 from services.routing.domain.decision import Trigger
@@ -21,6 +23,7 @@ from services.routing.domain.offer import (
     APPROVAL_ENDED,
     ORGANIZATION_CHANGED,
     ORGANIZATION_SUSPENDED,
+    Offer,
 )
 from services.routing.domain.open_offers import ask_next, revoke_open
 from services.routing.domain.referral import Referral
@@ -28,51 +31,47 @@ from services.routing.domain.transition import Transition, TransitionContext
 
 
 def revoke_suspended(referral: Referral, context: TransitionContext) -> Transition:
-    """Revoke open offers to organisations no longer in good standing, and ask the next candidates.
-
-    Without such an offer the referral stays as it is.
-    """
-    suspended = [o for o in referral.open_offers if not context.in_good_standing(o.organization)]
-    if not suspended:
-        return Transition(referral=referral)
-    after, revoked = revoke_open(referral, ORGANIZATION_SUSPENDED, context.now, suspended)
-    return ask_next(after, Trigger.organization_suspended, context, revoked)
+    """Revoke open offers to organisations no longer in good standing, and ask the next candidates."""
+    return _revoke_unless(
+        lambda offer: context.in_good_standing(offer.organization),
+        referral,
+        context,
+        ORGANIZATION_SUSPENDED,
+        Trigger.organization_suspended,
+    )
 
 
 def revoke_unapproved(referral: Referral, context: TransitionContext) -> Transition:
-    """Revoke open offers whose holders are no longer approved for the referral, and ask the next candidates.
-
-    Without such an offer the referral stays as it is.
-    """
-    unapproved = [o for o in referral.open_offers if not context.is_approved(referral, o)]
-    if not unapproved:
-        return Transition(referral=referral)
-    after, revoked = revoke_open(referral, APPROVAL_ENDED, context.now, unapproved)
-    return ask_next(after, Trigger.approval_ended, context, revoked)
+    """Revoke open offers whose holders are no longer approved for the referral, and ask the next."""
+    approved = partial(context.is_approved, referral)
+    return _revoke_unless(approved, referral, context, APPROVAL_ENDED, Trigger.approval_ended)
 
 
 def revoke_without_agreement(referral: Referral, context: TransitionContext) -> Transition:
-    """Revoke open offers to whose holders no agreement discloses the referral any more, and ask the next.
-
-    Without such an offer the referral stays as it is.
-    """
-    ended = [o for o in referral.open_offers if not context.has_agreement(referral, o)]
-    if not ended:
-        return Transition(referral=referral)
-    after, revoked = revoke_open(referral, AGREEMENT_ENDED, context.now, ended)
-    return ask_next(after, Trigger.agreement_ended, context, revoked)
+    """Revoke open offers to whose holders no agreement discloses the referral any more, and ask the next."""
+    agreed = partial(context.has_agreement, referral)
+    return _revoke_unless(agreed, referral, context, AGREEMENT_ENDED, Trigger.agreement_ended)
 
 
 def revoke_without_consent(referral: Referral, context: TransitionContext) -> Transition:
-    """Revoke open offers whose holders the person's consent does not cover any more, and ask the next.
+    """Revoke open offers whose holders the person's consent does not cover any more, and ask the next."""
+    consented = partial(context.has_consent, referral)
+    return _revoke_unless(consented, referral, context, ORGANIZATION_CHANGED, Trigger.organization_changed)
 
-    Without such an offer the referral stays as it is.
-    """
-    ended = [o for o in referral.open_offers if not context.has_consent(referral, o)]
+
+def _revoke_unless(
+    is_covered: Callable[[Offer], bool],
+    referral: Referral,
+    context: TransitionContext,
+    reason: str,
+    trigger: Trigger,
+) -> Transition:
+    """Revoke the open offers that are not covered. Without such an offer the referral stays as it is."""
+    ended = [offer for offer in referral.open_offers if not is_covered(offer)]
     if not ended:
         return Transition(referral=referral)
-    after, revoked = revoke_open(referral, ORGANIZATION_CHANGED, context.now, ended)
-    return ask_next(after, Trigger.organization_changed, context, revoked)
+    after, revoked = revoke_open(referral, reason, context.now, ended)
+    return ask_next(after, trigger, context, revoked)
 
 
 def report_suspended_acceptor(referral: Referral, context: TransitionContext) -> Transition:

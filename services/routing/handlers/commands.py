@@ -33,7 +33,7 @@ from services.routing.domain.referral import Referral
 from services.routing.domain.standing import note_readmission, report_suspended_acceptor, revoke_suspended
 from services.routing.handlers.coordinator_submissions import CoordinatorSubmissions
 from services.routing.handlers.transactions import RoutingTransactions, Step
-from services.routing.handlers.unapproved import UnapprovedOffers
+from services.routing.handlers.uncovered_offers import UncoveredOffers
 from services.routing.handlers.unplaced import UnplacedReferrals
 from services.routing.live_directory import LiveDirectory
 from services.routing.ports import ReferralStore
@@ -76,7 +76,7 @@ class RoutingCommands:
         self._transactions = transactions
         self._coordinators = coordinators
         self._unplaced = UnplacedReferrals(database, store, network, transactions)
-        self._unapproved = UnapprovedOffers(database, store, network, transactions)
+        self._uncovered = UncoveredOffers(database, store, network, transactions)
 
     def take_facts(
         self, transaction: Connection, events: Sequence[Event[Fact]], now: dt.datetime
@@ -163,13 +163,13 @@ class RoutingCommands:
         """
         return self._unplaced.decide_again(now)
 
-    def end_unapproved_offers(self, now: dt.datetime) -> int:
+    def end_uncovered_offers(self, now: dt.datetime) -> int:
         """Revoke open offers whose holders are no longer approved for their referrals, or lack an agreement.
 
-        See `UnapprovedOffers`. Returns how many referrals changed. Raises DatabaseUnavailable, and
+        See `UncoveredOffers`. Returns how many referrals changed. Raises DatabaseUnavailable, and
         Unavailable if another process was faster.
         """
-        return self._unapproved.end(now)
+        return self._uncovered.end(now)
 
     def inputs(self) -> object:
         """Return what polls depend on beside the clock: a value that differs after any of it has changed.
@@ -183,7 +183,7 @@ class RoutingCommands:
 
         Raises DatabaseUnavailable.
         """
-        if self._network.has_changes or self._unplaced.is_looking or self._unapproved.is_looking:
+        if self._network.has_changes or self._unplaced.is_looking or self._uncovered.is_looking:
             return now
         with self._database.read() as transaction:
             due = self._store.next_due(transaction)

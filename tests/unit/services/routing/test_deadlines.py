@@ -22,7 +22,7 @@ from tests.unit.services.routing.samples import NOW
 STEPS = (
     "fire_deadlines",
     "act_on_suspensions",
-    "end_unapproved_offers",
+    "end_uncovered_offers",
     "decide_unplaced_again",
     "recall",
 )
@@ -65,8 +65,8 @@ class FailingCommands:
     def act_on_suspensions(self, now: dt.datetime) -> int:
         return self._take("act_on_suspensions")
 
-    def end_unapproved_offers(self, now: dt.datetime) -> int:
-        return self._take("end_unapproved_offers")
+    def end_uncovered_offers(self, now: dt.datetime) -> int:
+        return self._take("end_uncovered_offers")
 
     def decide_unplaced_again(self, now: dt.datetime) -> int:
         return self._take("decide_unplaced_again")
@@ -178,7 +178,7 @@ def test_step_that_fails_stops_none_of_the_others(failing: str) -> None:
 def test_full_pages_are_followed_by_the_next_at_once() -> None:
     commands = FailingCommands(pages=3)
     timer(commands).poll(1)
-    assert commands.taken == ["fire_deadlines", "end_unapproved_offers", "decide_unplaced_again"]
+    assert commands.taken == ["fire_deadlines", "end_uncovered_offers", "decide_unplaced_again"]
 
 
 def test_nothing_is_begun_after_the_stop() -> None:

@@ -23,7 +23,7 @@ from contracts.records import plain
 from runtime.identifiers import new_id
 from runtime.messaging.replica import ReplicaRecord
 from services.routing.adapters.tables import DECISIONS
-from services.routing.handlers import unapproved
+from services.routing.handlers import uncovered_offers
 from tests.unit.services.routing.samples import NOW, SENDER, agreement, organization
 from tests.unit.services.routing.workbench import Workbench, accepted_by, opened, submitted, workbench
 
@@ -58,7 +58,7 @@ def bench(database_url: str) -> Iterator[Workbench]:
 def sweep(bench: Workbench, at: dt.datetime = NOW) -> list[Fact]:
     """Act on approvals and agreements; return the published facts."""
     known = {event.id for event in bench.published()}
-    bench.commands.end_unapproved_offers(at)
+    bench.commands.end_uncovered_offers(at)
     return [event.data for event in bench.published() if event.id not in known]
 
 
@@ -118,9 +118,9 @@ def test_offer_that_a_decision_of_the_earlier_directory_opens_later_is_found(ben
     absorb(bench, ONE, TWO)
     (offer,) = opened(bench.take(submitted(new_id())))
     absorb(bench, ended(ONE), ended(TWO))
-    bench.network.take_disapproved()
+    bench.network.take_affected()
     assert sweep(bench) == []
-    assert revoked(sweep(bench, NOW + unapproved.SETTLED_AFTER)) == {offer.offer_id}
+    assert revoked(sweep(bench, NOW + uncovered_offers.SETTLED_AFTER)) == {offer.offer_id}
 
 
 def test_change_that_leaves_what_may_be_disclosed_ends_no_offer(bench: Workbench) -> None:
@@ -176,7 +176,7 @@ def test_acceptance_is_refused_although_the_record_of_the_decision_is_damaged(
 def test_process_that_does_not_know_the_agreement_ends_no_offer(bench: Workbench, behind: Workbench) -> None:
     bench.take(submitted(new_id()))
     with pytest.raises(Unavailable):
-        behind.commands.end_unapproved_offers(NOW)
+        behind.commands.end_uncovered_offers(NOW)
     absorb(behind, ONE)
     assert sweep(behind) == []
 
@@ -199,7 +199,7 @@ def test_offers_of_a_branch_end_when_its_unknown_parent_turns_out_to_be_a_consul
     """An older record may name a parent that the directory gets later."""
     absorb_records(bench, organization("ru.one", parent="ru.top"))
     sweep(bench)
-    sweep(bench, NOW + unapproved.SETTLED_AFTER)
+    sweep(bench, NOW + uncovered_offers.SETTLED_AFTER)
     offers = opened(bench.take(*(submitted(new_id()) for _ in range(6))))
     lost = {offer.offer_id for offer in offers if offer.organization == "ru.one"}
     assert lost

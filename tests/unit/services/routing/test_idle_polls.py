@@ -10,7 +10,7 @@ import pytest
 
 from services.routing.domain.policy import RoutingPolicy
 from services.routing.domain.policy_document import document_of
-from services.routing.handlers.unapproved import SETTLED_AFTER
+from services.routing.handlers.uncovered_offers import SETTLED_AFTER
 from tests.unit.services.routing.samples import NOW, organization
 from tests.unit.services.routing.test_policies import SECOND, policies, started
 from tests.unit.services.routing.workbench import Workbench, accepted_by, opened, submitted, workbench
@@ -30,7 +30,7 @@ def poll(bench: Workbench, now: dt.datetime) -> None:
     """Take each step of a poll."""
     bench.commands.fire_deadlines(now)
     bench.commands.act_on_suspensions(now)
-    bench.commands.end_unapproved_offers(now)
+    bench.commands.end_uncovered_offers(now)
     bench.commands.decide_unplaced_again(now)
     bench.commands.recall()
 

@@ -53,7 +53,7 @@ def approval_ends(bench: Workbench) -> Callable[[], object]:
     test_unapproved.absorb(bench, test_unapproved.shelter("ru.one"))
     test_unapproved.submit(bench, NUMBER)
     test_unapproved.absorb(bench, test_unapproved.shelter("ru.one", approved=False))
-    return lambda: bench.commands.end_unapproved_offers(NOW)
+    return lambda: bench.commands.end_uncovered_offers(NOW)
 
 
 @pytest.mark.parametrize(

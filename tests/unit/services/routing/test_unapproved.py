@@ -24,7 +24,7 @@ from runtime.identifiers import new_id
 from runtime.messaging.replica import ReplicaRecord
 from services.routing.domain.circumstances import Circumstances
 from services.routing.domain.referral import Referral
-from services.routing.handlers import unapproved
+from services.routing.handlers import uncovered_offers
 from tests.unit.services.routing.samples import NOW, agreement, organization, service
 from tests.unit.services.routing.workbench import Workbench, accepted_by, opened, submitted, workbench
 
@@ -71,7 +71,7 @@ def submit(bench: Workbench, number: int) -> list[OfferOpened]:
 def sweep(bench: Workbench, at: dt.datetime = NOW) -> list[Fact]:
     """Act on the approvals; return the published facts."""
     known = {event.id for event in bench.published()}
-    bench.commands.end_unapproved_offers(at)
+    bench.commands.end_uncovered_offers(at)
     return [event.data for event in bench.published() if event.id not in known]
 
 
@@ -90,13 +90,13 @@ def test_offers_of_a_service_that_lost_its_approval_are_offered_to_others(bench:
 
 def test_changes_that_end_no_approval_are_not_looked_up(bench: Workbench) -> None:
     sweep(bench)
-    bench.network.take_disapproved()
+    bench.network.take_affected()
     known = shelter("ru.one")
     (only,) = known.services
     absorb_record(bench, replace(known, services=(replace(only, languages=("zh",)),)))
-    assert bench.network.take_disapproved() == set()
+    assert bench.network.take_affected() == set()
     absorb_record(bench, replace(known, services=(replace(only, id="other"),)))
-    assert bench.network.take_disapproved() == {"ru.one"}
+    assert bench.network.take_affected() == {"ru.one"}
 
 
 def test_offers_are_found_after_a_start(database_url: str, bench: Workbench) -> None:
@@ -111,12 +111,12 @@ def test_offers_are_found_after_a_start(database_url: str, bench: Workbench) -> 
 
 
 def test_every_page_of_offers_is_looked_at(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unapproved, "PAGE", 3)
-    monkeypatch.setattr(unapproved, "ORGANIZATIONS_AT_ONCE", 1)
+    monkeypatch.setattr(uncovered_offers, "PAGE", 3)
+    monkeypatch.setattr(uncovered_offers, "ORGANIZATIONS_AT_ONCE", 1)
     sweep(bench)
     submit(bench, 7)
     absorb(bench, shelter("ru.one", approved=False), shelter("ru.two", approved=False))
-    ended = [bench.commands.end_unapproved_offers(NOW) for _ in range(6)]
+    ended = [bench.commands.end_uncovered_offers(NOW) for _ in range(6)]
     assert sum(ended) >= 7
     assert max(ended) <= 3
     assert offers_of(bench) == []
@@ -125,18 +125,18 @@ def test_every_page_of_offers_is_looked_at(bench: Workbench, monkeypatch: pytest
 def test_offer_that_a_decision_of_the_earlier_directory_opens_later_is_found(bench: Workbench) -> None:
     """Its transaction began before the change and commits after the first look."""
     sweep(bench)
-    approvals = bench.network.take_disapproved()
+    approvals = bench.network.take_affected()
     assert approvals == set()
     absorb(bench, shelter("ru.one", approved=False))
     sweep(bench)
     # The directory as that transaction read it; the change has been looked up.
     absorb(bench, shelter("ru.one"))
-    bench.network.take_disapproved()
+    bench.network.take_affected()
     submit(bench, 4)
     absorb(bench, shelter("ru.one", approved=False))
-    bench.network.take_disapproved()
+    bench.network.take_affected()
     assert sweep(bench) == []
-    published = sweep(bench, NOW + unapproved.SETTLED_AFTER)
+    published = sweep(bench, NOW + uncovered_offers.SETTLED_AFTER)
     assert any(isinstance(fact, OfferRevoked) for fact in published)
 
 
@@ -147,7 +147,7 @@ def test_page_is_looked_at_again_after_a_failure(bench: Workbench, monkeypatch: 
     with monkeypatch.context() as patched:
         patched.setattr(bench.outbox, "add", fail)
         with pytest.raises(RuntimeError):
-            bench.commands.end_unapproved_offers(NOW)
+            bench.commands.end_uncovered_offers(NOW)
     assert sum(isinstance(fact, OfferRevoked) for fact in sweep(bench)) == 2
 
 

@@ -28,7 +28,7 @@ LOOKUPS_AT_ONCE: Final = 20
 SETTLED_AFTER: Final = dt.timedelta(seconds=10)
 
 
-class UnapprovedOffers:
+class UncoveredOffers:
     """Looks at open offers of organisations whose approvals, agreements, kind, country or parents changed.
 
     Not safe for concurrent calls. An agreement that begins or ends with a day counts as changed then. After
@@ -83,7 +83,7 @@ class UnapprovedOffers:
 
     def _note(self, now: dt.datetime) -> None:
         directory, today = self._network.directory, now.date()
-        changed = self._network.take_disapproved()
+        changed = self._network.take_affected()
         if self._day is not None and self._day != today:
             changed |= directory.parties_concerned_between(self._day, today)
         self._day = today
